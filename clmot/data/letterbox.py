@@ -1,0 +1,57 @@
+"""Fitting an image into the network's input without changing its proportions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING_GREY = 127.5
+"""Value of the bars beside a letterboxed image (8-bit scale): mid-grey, neutral to a network fed with 0..1."""
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How an image lies in the network's input: `input = image * scale + padding`, in pixels."""
+
+    scale: float
+    pad_x: float
+    """Width of the left bar in input pixels."""
+    pad_y: float
+    """Height of the upper bar in input pixels."""
+
+    def to_input(self, boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Corners (..., 4) `x1 y1 x2 y2` from image pixels to input pixels."""
+        return boxes * self.scale + np.array([self.pad_x, self.pad_y] * 2, boxes.dtype)
+
+    def to_image(self, boxes: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Corners (..., 4) `x1 y1 x2 y2` from input pixels to image pixels."""
+        return (boxes - np.array([self.pad_x, self.pad_y] * 2, boxes.dtype)) / self.scale
+
+
+def fit_letterbox(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[Letterbox, tuple[int, int]]:
+    """The letterbox of an image (width, height) in an input (width, height), and the resized image's size."""
+    (width, height), (target_width, target_height) = image_size, input_size
+    scale = min(target_width / width, target_height / height)
+    resized = min(target_width, round(width * scale)), min(target_height, round(height * scale))
+    # Half a pixel of padding does not exist: the odd pixel goes to the right and to the bottom bar.
+    return Letterbox(scale, (target_width - resized[0]) // 2, (target_height - resized[1]) // 2), resized
+
+
+def letterbox(
+    image: NDArray[np.uint8], input_size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """Resize an image (H, W, 3) into a canvas (input height, input width, 3) with grey bars.
+
+    Returns the canvas (uint8, same channel order) and the transform of coordinates.
+    """
+    height, width = image.shape[:2]
+    fit, resized = fit_letterbox((width, height), input_size)
+    # INTER_AREA averages what a pixel covers, so that shrinking leaves no aliasing; it is bilinear when enlarging.
+    small = cv2.resize(image, resized, interpolation=cv2.INTER_AREA) if resized != (width, height) else image
+    canvas = np.full((input_size[1], input_size[0], 3), round(PADDING_GREY), np.uint8)
+    left, top = int(fit.pad_x), int(fit.pad_y)
+    canvas[top : top + resized[1], left : left + resized[0]] = small
+    return canvas, fit

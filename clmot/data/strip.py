@@ -1,0 +1,224 @@
+"""The identity wall: ground truth with identities goes in, boxes without identities come out.
+
+What comes out depends on no identity: rows are chosen by frame, flag, class, size and visibility, ordered by
+frame and box, and their identity column says -1. Nothing behind this wall can learn who is who.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clmot.errors import InputError
+from clmot.files import staged_directory, write_json, write_text
+from clmot.motchallenge.annotations import (
+    UNKNOWN_IDENTITY,
+    AnnotationTable,
+    parse_ground_truth,
+    read_ground_truth,
+)
+from clmot.motchallenge.sequence import read_manifest
+from clmot.motchallenge.splits import FrameRange, check_split, training_range
+
+REPORT_FILE = "strip.json"
+REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
+"""Why a row is dropped; a row with several reasons counts under the first of them. `degenerate` boxes have no
+width or no height."""
+
+
+@dataclass(frozen=True)
+class StrippedSequence:
+    """What became of one sequence's rows."""
+
+    frames: FrameRange | None
+    """The frames that may train; None when the whole sequence is held out."""
+    kept: int
+    dropped: dict[str, int]
+    """Reason -> rows, every reason in the order of `REASONS`."""
+
+
+def strip_benchmark(
+    gt_dir: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    benchmark: str,
+    split: str,
+    validation_sequences: Sequence[str],
+    classes: Iterable[int],
+    min_visibility: float,
+    *,
+    benchmarks: Iterable[str] | None = None,
+) -> dict[str, StrippedSequence]:
+    """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
+
+    `out_dir/<seq>.txt` has rows `frame,-1,x,y,w,h,1,class,visibility` of the training frames (coordinates as
+    in the ground truth), for every sequence with training frames; `out_dir/strip.json` has the report.
+
+    Args:
+        gt_dir: `data/gt/B`: `manifest.json` and `<seq>/gt.txt`.
+        out_dir: `data/boxes/B`; replaced whole or not at all.
+        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
+        classes: the MOTChallenge classes that are kept (MOT15's rows are all class 1).
+        min_visibility: rows below it are dropped (MOT15 states none: all are visible).
+        benchmarks: all benchmarks that take part, if there are more; only used to tell a held-out name of
+            another benchmark from a misspelt one.
+
+    Returns:
+        Sequence name -> what became of its rows, sorted by name.
+
+    Raises:
+        InputError: the ground truth is absent or has a faulty row, the split is impossible, or no box is
+            left.
+    """
+    gt_dir = Path(gt_dir)
+    entries = read_manifest(gt_dir)
+    check_split({benchmark: entries}, split, validation_sequences, benchmarks=benchmarks)
+    wanted = np.array(sorted(classes), np.int64)
+    report: dict[str, StrippedSequence] = {}
+    texts: dict[str, str] = {}
+    for entry in entries:
+        frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+        # Whether identities are unique is the business of those who use them.
+        table = read_ground_truth(
+            gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=False
+        )
+        kept, dropped = _select(table, frames, wanted, min_visibility)
+        report[entry.name] = StrippedSequence(frames, len(kept), dropped)
+        if frames is not None:
+            texts[entry.name] = _rows(kept)
+    if texts and not any(sequence.kept for sequence in report.values()):
+        total = sum(sum(sequence.dropped.values()) for sequence in report.values())
+        raise InputError(
+            f"none of the {total} boxes of {benchmark} is left by 'strip.classes: {wanted.tolist()}' and "
+            f"'strip.min_visibility: {min_visibility:g}': loosen them, or take {benchmark} out of "
+            "'data.benchmarks'."
+        )
+    with staged_directory(out_dir) as out:
+        for name, text in texts.items():
+            write_text(out / f"{name}.txt", text)
+        write_json(out / REPORT_FILE, _report_json(benchmark, report))
+    return report
+
+
+def read_training_boxes(path: str | os.PathLike[str]) -> AnnotationTable:
+    """Read a file of `data/boxes`: rows ordered by frame and box, every identity -1. It may be empty.
+
+    Raises:
+        InputError: the file is absent, a row is faulty, or a row has an identity.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): run the strip stage (`dvc repro`) first."
+        ) from None
+    if not data.strip():
+        return AnnotationTable.empty()
+    table = parse_ground_truth(data, str(path))
+    if (table.identity != UNKNOWN_IDENTITY).any():
+        raise InputError(
+            f"{path} has rows with identities, which training must not see: run the strip stage."
+        )
+    return table.sorted_by_box()
+
+
+def read_strip_report(directory: str | os.PathLike[str]) -> dict[str, FrameRange]:
+    """The training frames of each sequence of `data/boxes/B`, sorted by name, without the held-out ones.
+
+    Raises:
+        InputError: the report is absent or damaged.
+    """
+    path = Path(directory) / REPORT_FILE
+    try:
+        sequences = json.loads(path.read_bytes())["sequences"]
+        ranges = {
+            str(name): FrameRange(*map(int, sequence["frames"]))
+            for name, sequence in sorted(sequences.items())
+            if sequence["frames"] is not None
+        }
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: run the strip stage (`dvc repro`) first.") from None
+    except (OSError, KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path} is not a report of the strip stage: run the stage again.") from None
+    return ranges
+
+
+def format_report(benchmark: str, report: dict[str, StrippedSequence]) -> str:
+    """The report as a table for people, one line a sequence and one for all of them."""
+    header = (benchmark, "frames", "kept", *(reason.replace("_", " ") for reason in REASONS))
+    lines = [header]
+    for name, sequence in report.items():
+        span = f"{sequence.frames.first}-{sequence.frames.last}" if sequence.frames else "held out"
+        lines.append((name, span, str(sequence.kept), *(str(sequence.dropped[r]) for r in REASONS)))
+    kept = sum(sequence.kept for sequence in report.values())
+    dropped = (str(sum(sequence.dropped[r] for sequence in report.values())) for r in REASONS)
+    lines.append(("all", "", str(kept), *dropped))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _select(
+    table: AnnotationTable, frames: FrameRange | None, classes: np.ndarray, min_visibility: float
+) -> tuple[AnnotationTable, dict[str, int]]:
+    """The rows that train, and for every reason how many it dropped."""
+    if frames is None:
+        outside = np.ones(len(table), bool)
+    else:
+        outside = (table.frame < frames.first) | (table.frame > frames.last)
+    tests = {
+        "outside_split": outside,
+        "flag": table.confidence == 0,
+        "class": ~np.isin(table.category, classes),
+        "degenerate": (table.box[:, 2:] <= 0).any(axis=1),
+        "visibility": table.visibility < min_visibility,
+    }
+    left = np.ones(len(table), bool)
+    dropped = {}
+    for reason in REASONS:
+        dropped[reason] = int((left & tests[reason]).sum())
+        left &= ~tests[reason]
+    return table.select(left).sorted_by_box(), dropped
+
+
+def _rows(table: AnnotationTable) -> str:
+    """The text of a box file; every number in the shortest form that reads back as the same."""
+    columns = zip(
+        table.frame.tolist(),
+        *(map(_shortest, column) for column in table.box.T.tolist()),
+        table.category.tolist(),
+        map(_shortest, table.visibility.tolist()),
+        strict=True,
+    )
+    return "".join(
+        f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,{category},{visibility}\n"
+        for frame, x, y, w, h, category, visibility in columns
+    )
+
+
+def _shortest(value: float) -> str:
+    whole = int(value)
+    return str(whole) if whole == value else repr(value)
+
+
+def _report_json(benchmark: str, report: dict[str, StrippedSequence]) -> dict[str, object]:
+    return {
+        "benchmark": benchmark,
+        "sequences": {
+            name: {
+                "frames": [sequence.frames.first, sequence.frames.last] if sequence.frames else None,
+                "kept": sequence.kept,
+                "dropped": sequence.dropped,
+            }
+            for name, sequence in report.items()
+        },
+    }

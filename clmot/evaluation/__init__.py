@@ -1,0 +1,1 @@
+"""Scoring tracks against identities: CLEAR, identity and HOTA metrics, official preprocessing, the table."""

@@ -1,0 +1,100 @@
+"""Scoring a folder of results against the ground truth of a benchmark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clmot.errors import InputError
+from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
+from clmot.motchallenge.annotations import read_ground_truth, read_results
+from clmot.motchallenge.sequence import read_manifest
+from clmot.motchallenge.splits import tracking_range
+from clmot.progress import progress
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkScores:
+    """What is known of one benchmark's tracks."""
+
+    benchmark: str
+    """`MOT15`, `MOT17` or `MOT20`."""
+    sequences: tuple[SequenceScores, ...]
+    """The scored sequences, sorted by name."""
+    unscored: tuple[str, ...]
+    """Names of the sequences that were tracked but have no ground truth, sorted."""
+
+    @property
+    def combined(self) -> Scores | None:
+        """The scores of all sequences together; None when none could be scored."""
+        return combine(self.sequences) if self.sequences else None
+
+
+def score_benchmark(
+    tracks: str | os.PathLike[str],
+    ground_truth: str | os.PathLike[str],
+    benchmark: str,
+    split: str,
+    validation_sequences: Sequence[str] = (),
+    iou_threshold: float = 0.5,
+) -> BenchmarkScores:
+    """Score every sequence of a benchmark in the frames that the split tracks.
+
+    Args:
+        tracks: folder of `<sequence>.txt`, frames numbered from 1 within the tracked range. An empty file
+            says that nobody was found; an absent one is an error.
+        ground_truth: folder of `manifest.json` and `<sequence>/gt.txt`, frames numbered from 1 in the film.
+        benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
+        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
+        iou_threshold: IoU from which a tracker box and a true box can match (CLEAR and identity).
+
+    Raises:
+        InputError: results are absent, do not belong to the split, or are not as they should be.
+    """
+    tracks, ground_truth = Path(tracks), Path(ground_truth)
+    if not tracks.is_dir():
+        raise InputError(f"{tracks} does not exist: run the track stage first (`dvc repro track`).")
+    entries = read_manifest(ground_truth)
+    ranges = {
+        entry.name: tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+        for entry in entries
+    }
+    tracked = sorted(path.stem for path in tracks.glob("*.txt"))
+    for name in tracked:
+        if name in ranges and ranges[name] is None:
+            raise InputError(
+                f"{tracks / name}.txt holds tracks of a sequence that the split '{split}' does not track: "
+                f"run the track stage again (`dvc repro track`)."
+            )
+    scored = []
+    for entry in progress(entries, f"evaluate {benchmark}", unit="sequence"):
+        frames = ranges[entry.name]
+        if frames is None:
+            continue
+        results_file = tracks / f"{entry.name}.txt"
+        if not results_file.is_file():
+            raise InputError(
+                f"{results_file} does not exist, though the split '{split}' tracks {entry.name}: "
+                f"run the track stage first (`dvc repro track`)."
+            )
+        truth_file = ground_truth / entry.name / "gt.txt"
+        truth = read_ground_truth(truth_file, length=entry.frames)
+        scored.append(
+            score_sequence(
+                truth.in_frames(frames.first, frames.last, renumber=True),
+                read_results(results_file),
+                frames.last - frames.first + 1,
+                benchmark,
+                iou_threshold,
+                sequence=entry.name,
+                truth_name=str(truth_file),
+                results_name=str(results_file),
+            )
+        )
+    return BenchmarkScores(
+        benchmark=benchmark,
+        sequences=tuple(scored),
+        unscored=tuple(name for name in tracked if name not in ranges),
+    )

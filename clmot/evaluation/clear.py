@@ -1,0 +1,146 @@
+"""CLEAR and identity metrics by motmetrics (py-motmetrics 1.4.0), on arrays in memory.
+
+CLEAR: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance", 2008. Identity:
+Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
+
+Evaluators define some counts differently. Ours are motmetrics':
+
+- IDSW: a true identity is matched to another track than at its last match, however long ago that was.
+  trackeval counts the same, but prefers to carry on a match of the previous frame only, where motmetrics
+  carries on an earlier one as well: the matchings, and with them IDSW, FP and FN, can differ slightly.
+- Frag: changes from tracked to missed between an identity's first and last match. trackeval counts the
+  returns to tracked, also those after frames in which the identity was not in the picture.
+- MT and ML: matched in at least 80 % (trackeval: more than 80 %), in less than 20 % of an identity's frames.
+- IDF1 is the same number in both; it is computed here in a leaner way (`identity_matches`).
+
+MOTP is the mean IoU of the matched pairs, as the MOTChallenge reports it (higher is better), that is 1 minus
+motmetrics' mean distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from clmot.evaluation.preprocessing import ROUNDING, ScoredFrames
+
+
+@dataclass(frozen=True)
+class ClearCounts:
+    """What adds up over sequences; the fractions follow from it. Without a true box, every fraction is 0."""
+
+    frames: int
+    """Evaluated frames, with output or without."""
+    objects: int
+    """True boxes."""
+    predictions: int
+    """Tracker boxes (after preprocessing)."""
+    matches: int
+    """Matched pairs, identity switches among them."""
+    overlap_sum: float
+    """Summed IoU of the matched pairs."""
+    FP: int
+    """Tracker boxes without a match."""
+    FN: int
+    """True boxes without a match."""
+    IDSW: int
+    """Identity switches."""
+    Frag: int
+    """Fragmentations."""
+    MT: int
+    """Mostly tracked true identities."""
+    ML: int
+    """Mostly lost true identities."""
+    identity_matches: int
+    """IDTP: boxes matched under the best one-to-one pairing of whole tracks with whole identities."""
+
+    @property
+    def MOTA(self) -> float:
+        """1 - (FN + FP + IDSW) / objects: at most 1, negative when errors outnumber the true boxes."""
+        return 1 - (self.FN + self.FP + self.IDSW) / self.objects if self.objects else 0.0
+
+    @property
+    def MOTP(self) -> float:
+        """Mean IoU of the matched pairs, 0..1; 0 without a match."""
+        return self.overlap_sum / self.matches if self.matches else 0.0
+
+    @property
+    def IDF1(self) -> float:
+        """2 IDTP / (objects + predictions), 0..1."""
+        boxes = self.objects + self.predictions
+        return 2 * self.identity_matches / boxes if self.objects else 0.0
+
+
+def score_clear(frames: ScoredFrames, iou_threshold: float = 0.5) -> ClearCounts:
+    """Count one sequence with motmetrics.
+
+    Args:
+        frames: the preprocessed sequence.
+        iou_threshold: IoU from which a tracker box and a true box can match.
+    """
+    import motmetrics
+
+    accumulator = motmetrics.MOTAccumulator(auto_id=True)
+    # Its solver would otherwise be whatever is installed, and ties would be broken accordingly.
+    with motmetrics.lap.set_default_solver("scipy"):
+        for frame in frames.frames:
+            similarity = frame.similarity()
+            distance = np.where(similarity >= iou_threshold - ROUNDING, 1 - similarity, np.nan)
+            accumulator.update(frame.truth, frame.tracked, distance)
+    found = motmetrics.metrics.create().compute(
+        accumulator,
+        metrics=[
+            "num_frames",
+            "num_objects",
+            "num_predictions",
+            "num_detections",
+            "motp",
+            "num_false_positives",
+            "num_misses",
+            "num_switches",
+            "num_fragmentations",
+            "mostly_tracked",
+            "mostly_lost",
+        ],
+        return_dataframe=False,
+    )
+    detections = int(found["num_detections"])
+    return ClearCounts(
+        frames=int(found["num_frames"]),
+        objects=int(found["num_objects"]),
+        predictions=int(found["num_predictions"]),
+        matches=detections,
+        overlap_sum=detections * (1 - float(found["motp"])) if detections else 0.0,
+        FP=int(found["num_false_positives"]),
+        FN=int(found["num_misses"]),
+        IDSW=int(found["num_switches"]),
+        Frag=int(found["num_fragmentations"]),
+        MT=int(found["mostly_tracked"]),
+        ML=int(found["mostly_lost"]),
+        identity_matches=identity_matches(frames, iou_threshold),
+    )
+
+
+def identity_matches(frames: ScoredFrames, iou_threshold: float = 0.5) -> int:
+    """IDTP: frames matched under the one-to-one pairing of tracks with true identities that matches most.
+
+    Minimal IDFP + IDFN (the definition) is maximal IDTP, since IDFP + IDFN = boxes on both sides - 2 IDTP.
+    motmetrics and trackeval solve the former in a square matrix of identities and tracks together, which
+    takes 28 s and 2.8 GB at 7,000 tracks; the latter needs no padding and gives the same number. The IoU has
+    to reach the threshold exactly here, without rounding, as in trackeval.
+    """
+    together = np.zeros((frames.truth_identities, frames.tracked_identities))  # frames a pair overlaps in
+    for frame in frames.frames:
+        enough = frame.overlaps >= iou_threshold
+        together[frame.truth[frame.rows[enough]], frame.tracked[frame.columns[enough]]] += 1
+    together = together[:, together.any(axis=0)]
+    rows, columns = linear_sum_assignment(together, maximize=True)
+    return int(together[rows, columns].sum())
+
+
+def combine_clear(sequences: Sequence[ClearCounts]) -> ClearCounts:
+    """The counts of several sequences as one: identities of different sequences are different."""
+    return ClearCounts(**{f.name: sum(getattr(s, f.name) for s in sequences) for f in fields(ClearCounts)})

@@ -1,0 +1,219 @@
+"""From two files of boxes to frames that can be scored: the preprocessing of the MOTChallenge.
+
+The rules are those of TrackEval's `MotChallenge2DBox`, down to its rounding, so that numbers can be compared
+with published ones: tracker boxes on what looks like a walking person but is none (a seated passenger, a
+reflection) are neither right nor wrong, and only flagged pedestrians can be missed.
+
+Boxes stay in the file's own `x y w h`: a shift to 0-based corners would round differently, and an overlap of
+exactly one half would fall on the other side for a few boxes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from clmot.errors import InputError
+from clmot.motchallenge.annotations import AnnotationTable
+from clmot.motchallenge.classes import DISTRACTORS, ObjectClass
+
+ROUNDING = float(np.finfo(float).eps)
+"""How far below a threshold an IoU may lie and still reach it (TrackEval's convention)."""
+
+DISTRACTOR_OVERLAP = 0.5
+"""IoU from which a tracker box belongs to a distractor: fixed by the benchmark, not a choice of ours."""
+
+UNCLASSED = ("MOT15",)
+"""Benchmarks whose ground truth states no class: every flagged box is a pedestrian."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredFrame:
+    """One frame after preprocessing.
+
+    Only overlapping pairs are kept: dense matrices would need 1 GB for all frames of MOT20-05.
+    """
+
+    truth: np.ndarray
+    """(G,) int64: identities of the true boxes, 0-based and dense over the sequence."""
+    tracked: np.ndarray
+    """(T,) int64: identities of the tracker boxes, 0-based and dense over the sequence."""
+    rows: np.ndarray
+    """(P,) int32: the true box of each overlapping pair, an index into `truth`."""
+    columns: np.ndarray
+    """(P,) int32: its tracker box, an index into `tracked`."""
+    overlaps: np.ndarray
+    """(P,) float64: its IoU, above 0."""
+
+    def similarity(self) -> np.ndarray:
+        """(G, T) float64: the IoU of every true box with every tracker box."""
+        dense = np.zeros((len(self.truth), len(self.tracked)))
+        dense[self.rows, self.columns] = self.overlaps
+        return dense
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredFrames:
+    """A sequence after preprocessing: what every metric starts from."""
+
+    frames: tuple[ScoredFrame, ...]
+    """All frames of the evaluated range, also those without a box on either side."""
+    truth_identities: int
+    """Number of distinct true identities (after preprocessing)."""
+    tracked_identities: int
+    """Number of distinct tracker identities (after preprocessing)."""
+
+    @property
+    def truth_boxes(self) -> int:
+        """Number of true boxes."""
+        return sum(len(frame.truth) for frame in self.frames)
+
+    @property
+    def tracked_boxes(self) -> int:
+        """Number of tracker boxes."""
+        return sum(len(frame.tracked) for frame in self.frames)
+
+
+def preprocess(
+    truth: AnnotationTable,
+    results: AnnotationTable,
+    length: int,
+    benchmark: str,
+    truth_name: str = "the ground truth",
+    results_name: str = "the results",
+) -> ScoredFrames:
+    """Apply the official preprocessing to one sequence.
+
+    Per frame: match tracker boxes one-to-one to ALL true boxes with IoU >= 0.5 so that the summed IoU is
+    largest; drop the tracker boxes matched to a distractor class of `benchmark`; then keep the true boxes of
+    class pedestrian whose flag is not 0. MOT15 has no classes: nothing is dropped, flagged boxes are kept.
+
+    Args:
+        truth: the ground truth, frames numbered from 1, every class and flag.
+        results: the tracker's boxes, frames numbered from 1.
+        length: number of frames; all of them count, with output or without.
+        benchmark: `MOT15`, `MOT17`, `MOT20`.
+        truth_name, results_name: the files, for messages.
+
+    Raises:
+        InputError: an identity stands twice in a frame; a frame lies outside 1..length; a class is unknown.
+    """
+    for table, name in ((truth, truth_name), (results, results_name)):
+        _check_frames(table, length, name)
+        _check_identities(table, name)
+    distractors = np.array(sorted(int(c) for c in DISTRACTORS[benchmark]), dtype=np.int64)
+    classed = benchmark not in UNCLASSED
+    if classed:
+        _check_classes(truth, truth_name)
+
+    counted = truth.confidence != 0
+    if classed:
+        counted &= truth.category == int(ObjectClass.PEDESTRIAN)
+    is_distractor = np.isin(truth.category, distractors) if classed else np.zeros(len(truth), dtype=bool)
+
+    kept_truth: list[np.ndarray] = []  # rows of `truth`, per frame
+    kept_results: list[np.ndarray] = []  # rows of `results`, per frame
+    pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    frames = zip(_rows_by_frame(truth.frame, length), _rows_by_frame(results.frame, length), strict=True)
+    for truth_rows, result_rows in frames:
+        overlaps = iou_matrix(truth.box[truth_rows], results.box[result_rows])
+        dropped = _on_distractors(overlaps, is_distractor[truth_rows])
+        result_rows = np.delete(result_rows, dropped)
+        overlaps = np.delete(overlaps, dropped, axis=1)[counted[truth_rows]]
+        rows, columns = np.nonzero(overlaps)
+        pairs.append((rows.astype(np.int32), columns.astype(np.int32), overlaps[rows, columns]))
+        kept_truth.append(truth_rows[counted[truth_rows]])
+        kept_results.append(result_rows)
+
+    truth_dense, truth_identities = _dense_identities(truth.identity, kept_truth)
+    tracked_dense, tracked_identities = _dense_identities(results.identity, kept_results)
+    return ScoredFrames(
+        frames=tuple(
+            ScoredFrame(true, tracked, *pair)
+            for true, tracked, pair in zip(truth_dense, tracked_dense, pairs, strict=True)
+        ),
+        truth_identities=truth_identities,
+        tracked_identities=tracked_identities,
+    )
+
+
+def iou_matrix(truth: np.ndarray, results: np.ndarray) -> np.ndarray:
+    """Intersection over union of every box of `truth` (G, 4) with every one of `results` (T, 4): (G, T).
+
+    Boxes are `x y w h`; one without area overlaps nothing. The operations come in TrackEval's order, so that
+    the results agree to the last bit.
+    """
+    left, top = truth[:, 0, None], truth[:, 1, None]  # (G, 1)
+    right, bottom = left + truth[:, 2, None], top + truth[:, 3, None]
+    other_left, other_top = results[:, 0], results[:, 1]  # (T,)
+    other_right, other_bottom = other_left + results[:, 2], other_top + results[:, 3]
+    width = np.minimum(right, other_right) - np.maximum(left, other_left)  # (G, T)
+    height = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (right - left) * (bottom - top)
+    other_area = (other_right - other_left) * (other_bottom - other_top)
+    union = area + other_area - intersection
+    solid = (area > ROUNDING) & (other_area > ROUNDING) & (union > ROUNDING)
+    return np.divide(intersection, union, out=np.zeros_like(union), where=solid)
+
+
+def _on_distractors(overlaps: np.ndarray, is_distractor: np.ndarray) -> np.ndarray:
+    """Indices of the tracker boxes (columns of `overlaps`, (G, T)) whose true box `is_distractor` (G,)."""
+    candidates = overlaps >= DISTRACTOR_OVERLAP - ROUNDING
+    if not candidates[is_distractor].any():
+        return np.empty(0, dtype=np.int64)  # whatever the matching, it could drop nothing
+    scores = np.where(candidates, overlaps, 0.0)
+    rows, columns = linear_sum_assignment(-scores)
+    matched = scores[rows, columns] > ROUNDING
+    return columns[matched & is_distractor[rows]]
+
+
+def _rows_by_frame(frame: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """For frames 1..length, the indices of its rows, in the order of the file."""
+    order = np.argsort(frame, kind="stable")
+    bounds = np.searchsorted(frame[order], np.arange(1, length + 2))
+    for first, last in itertools.pairwise(bounds):
+        yield order[first:last]
+
+
+def _dense_identities(identity: np.ndarray, rows: list[np.ndarray]) -> tuple[list[np.ndarray], int]:
+    """Renumber the identities of the given rows as 0, 1, ... in their own order; with their number."""
+    lengths = [len(part) for part in rows]
+    distinct, dense = np.unique(identity[np.concatenate(rows)] if rows else identity[:0], return_inverse=True)
+    return np.split(dense.astype(np.int64), np.cumsum(lengths)[:-1]) if rows else [], len(distinct)
+
+
+def _check_frames(table: AnnotationTable, length: int, name: str) -> None:
+    outside = (table.frame < 1) | (table.frame > length)
+    if outside.any():
+        raise InputError(
+            f"{name}: frame {int(table.frame[outside][0])} lies outside the evaluated frames 1 to {length} "
+            f"(numbered from 1 within the evaluated part); check that the file belongs to this sequence."
+        )
+
+
+def _check_identities(table: AnnotationTable, name: str) -> None:
+    order = np.lexsort((table.identity, table.frame))
+    frame, identity = table.frame[order], table.identity[order]
+    twice = (frame[1:] == frame[:-1]) & (identity[1:] == identity[:-1])
+    if twice.any():
+        at = int(np.argmax(twice))
+        raise InputError(
+            f"{name}: identity {int(identity[at])} stands more than once in frame {int(frame[at])}; "
+            f"give every box of a frame an identity of its own."
+        )
+
+
+def _check_classes(truth: AnnotationTable, name: str) -> None:
+    known = [int(member) for member in ObjectClass]
+    unknown = ~np.isin(truth.category, known)
+    if unknown.any():
+        at = int(np.argmax(unknown))
+        raise InputError(
+            f"{name}: class {int(truth.category[at])} in frame {int(truth.frame[at])} is none of the "
+            f"MOTChallenge's classes {min(known)} to {max(known)}; correct that row."
+        )

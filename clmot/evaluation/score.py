@@ -1,0 +1,121 @@
+"""All metrics of a sequence, and of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clmot.evaluation.clear import ClearCounts, combine_clear, score_clear
+from clmot.evaluation.hota import HotaScores, combine_hota, score_hota
+from clmot.evaluation.preprocessing import preprocess
+from clmot.motchallenge.annotations import AnnotationTable
+
+METRICS = ("MOTA", "MOTP", "IDF1", "IDSW", "MT", "ML", "HOTA", "DetA", "AssA", "FP", "FN", "Frag")
+"""In the order in which they are reported: the columns of the original project's table come first."""
+
+COUNTS = ("IDSW", "MT", "ML", "FP", "FN", "Frag")
+"""The metrics that are whole numbers; the others are fractions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The metrics of a sequence or of a benchmark.
+
+    Fractions (0..1; MOTA may be negative) and counts. Never nan: without a true box, or without a match to
+    average over, a fraction is 0 (as in trackeval).
+    """
+
+    MOTA: float
+    """Multi-object tracking accuracy (motmetrics)."""
+    MOTP: float
+    """Mean IoU of the matched pairs (motmetrics, as 1 - mean distance)."""
+    IDF1: float
+    """F1 of boxes that carry the right identity (motmetrics' and trackeval's common definition)."""
+    IDSW: int
+    """Identity switches (motmetrics)."""
+    MT: int
+    """Mostly tracked true identities (motmetrics)."""
+    ML: int
+    """Mostly lost true identities (motmetrics)."""
+    HOTA: float
+    """Higher order tracking accuracy (trackeval)."""
+    DetA: float
+    """Detection accuracy (trackeval)."""
+    AssA: float
+    """Association accuracy (trackeval)."""
+    FP: int
+    """False positives (motmetrics)."""
+    FN: int
+    """False negatives (motmetrics)."""
+    Frag: int
+    """Fragmentations (motmetrics)."""
+    clear: ClearCounts
+    """The counts behind the metrics, for combining."""
+    hota: HotaScores
+    """trackeval's fields behind the metrics, for combining."""
+
+    @property
+    def frames(self) -> int:
+        """Evaluated frames, with output or without."""
+        return self.clear.frames
+
+    def metrics(self) -> dict[str, float | int]:
+        """The metrics by name, in the order of `METRICS`."""
+        return {name: getattr(self, name) for name in METRICS}
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceScores(Scores):
+    """The metrics of one sequence."""
+
+    sequence: str
+    """Its name."""
+
+
+def score_sequence(
+    truth: AnnotationTable,
+    results: AnnotationTable,
+    length: int,
+    benchmark: str,
+    iou_threshold: float = 0.5,
+    *,
+    sequence: str = "",
+    truth_name: str = "the ground truth",
+    results_name: str = "the results",
+) -> SequenceScores:
+    """Score the tracks of one sequence after the official preprocessing.
+
+    Args:
+        truth: the ground truth of the evaluated range, every class and flag, frames numbered from 1.
+        results: the tracker's boxes, frames numbered from 1.
+        length: number of evaluated frames; those without output count as well.
+        benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
+        iou_threshold: for CLEAR and identity; HOTA has its own 19, and preprocessing the official 0.5.
+        sequence: its name, kept in the scores.
+        truth_name, results_name: the files, for messages.
+
+    Raises:
+        InputError: an identity stands twice in a frame, or a frame lies outside 1..length.
+    """
+    frames = preprocess(truth, results, length, benchmark, truth_name, results_name)
+    clear, hota = score_clear(frames, iou_threshold), score_hota(frames)
+    return SequenceScores(**_metrics(clear, hota), clear=clear, hota=hota, sequence=sequence)
+
+
+def combine(sequences: Sequence[Scores]) -> Scores:
+    """The scores of a benchmark: fractions of summed counts, HOTA as trackeval combines it.
+
+    Raises:
+        ValueError: there is no sequence.
+    """
+    if not sequences:
+        raise ValueError("there is no sequence to combine")
+    clear = combine_clear([s.clear for s in sequences])
+    hota = combine_hota([s.hota for s in sequences])
+    return Scores(**_metrics(clear, hota), clear=clear, hota=hota)
+
+
+def _metrics(clear: ClearCounts, hota: HotaScores) -> dict[str, Any]:
+    from_hota = ("HOTA", "DetA", "AssA")
+    return {name: getattr(hota if name in from_hota else clear, name) for name in METRICS}

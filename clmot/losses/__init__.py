@@ -1,0 +1,1 @@
+"""What training minimises: detection losses, the within-frame contrast, and their weighting."""

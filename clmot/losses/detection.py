@@ -1,0 +1,64 @@
+"""Losses of the detection heads (CenterNet: Zhou et al., Objects as Points, 2019, equations 1 to 3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clmot.data.targets import Targets
+from clmot.models.decode import gather_cells
+from clmot.params import DetectionLossParams
+
+PROBABILITY_FLOOR = 1e-4
+"""Probabilities stay this far from 0 and 1, so that one hopeless cell cannot dominate a batch."""
+
+
+def focal_loss(logits: Tensor, target: Tensor, alpha: float, beta: float) -> Tensor:
+    """Penalty-reduced pixel-wise focal loss (equation 1), a scalar divided by the number of centres.
+
+    Cells whose target is exactly 1 are positives; all others are negatives, forgiven by (1 - target)^beta. With
+    no positive anywhere, the negatives' sum is not divided: an empty street still teaches what is no person.
+
+    Args:
+        logits: (I, 1, h, w) before the sigmoid.
+        target: (I, 1, h, w) in 0..1.
+        alpha, beta: exponents.
+    """
+    probability = torch.sigmoid(logits).clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    positive = target.eq(1).to(logits.dtype)
+    at_centres = torch.log(probability) * (1 - probability) ** alpha * positive
+    elsewhere = torch.log(1 - probability) * probability**alpha * (1 - target) ** beta * (1 - positive)
+    return -(at_centres.sum() + elsewhere.sum()) / positive.sum().clamp_min(1)
+
+
+def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute error over the masked objects and their channels; 0 where there is none.
+
+    Args:
+        predicted, target: (I, N, C).
+        mask: (I, N) bool.
+    """
+    weight = mask.to(predicted.dtype)[..., None].expand_as(predicted)
+    # The small constant is the original's; it only matters when nothing is masked in.
+    return F.l1_loss(predicted * weight, target * weight, reduction="sum") / (weight.sum() + 1e-4)
+
+
+def detection_losses(
+    outputs: dict[str, Tensor], targets: Targets, params: DetectionLossParams
+) -> dict[str, Tensor]:
+    """The named detection losses and their weighted sum.
+
+    Args:
+        outputs: `hm` (I, 1, h, w) logits, `wh` (I, 2, h, w), `reg` (I, 2, h, w), in cells.
+
+    Returns:
+        scalars `heatmap`, `box_size`, `offset`, and `detection`, their sum by the weights of `params`.
+    """
+    heatmap = focal_loss(outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta)
+    sizes = gather_cells(outputs["wh"].float(), targets.cells)  # (I, N, 2)
+    offsets = gather_cells(outputs["reg"].float(), targets.cells)  # (I, N, 2)
+    box_size = masked_l1(sizes, targets.sizes, targets.present)
+    offset = masked_l1(offsets, targets.offsets, targets.present)
+    total = heatmap + params.box_size_weight * box_size + params.offset_weight * offset
+    return {"heatmap": heatmap, "box_size": box_size, "offset": offset, "detection": total}

@@ -1,0 +1,1 @@
+"""The one-shot network: backbone, neck, heads, deformable convolution, decoding and checkpoints."""

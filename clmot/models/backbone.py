@@ -1,0 +1,94 @@
+"""Any timm model as a feature pyramid at strides 4, 8, 16 and 32."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from clmot.errors import InputError
+
+STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Where a backbone's features of strides 4, 8, 16, 32 stand in its output, and how wide they are."""
+
+    indices: tuple[int, ...]
+    """Positions in the backbone's list of features."""
+    channels: tuple[int, ...]
+    """Channels of each, finest first."""
+    channels_last: bool
+    """True when the backbone gives (B, H, W, C), as some transformers do."""
+
+    def select(self, features: list[Tensor]) -> list[Tensor]:
+        """The four features as (B, C, H/s, W/s), finest first."""
+        chosen = [features[index] for index in self.indices]
+        return [f.permute(0, 3, 1, 2) for f in chosen] if self.channels_last else chosen
+
+
+class UnusedProjection(nn.Sequential):
+    """Tensors that the original's DLA-34 carries and never uses.
+
+    Its trees of two levels own a 1x1 projection whose result is thrown away. Every published weight file holds
+    them, so they keep their place in the state dict; here they cost neither time nor gradients.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False), nn.BatchNorm2d(out_channels)
+        )
+        self.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`features` as they are."""
+        return features
+
+
+def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
+    """Build timm model `name` with random weights, and say where its pyramid is. Nothing is downloaded.
+
+    The module takes images (B, 3, H, W), H and W multiples of 32, and returns a list of features;
+    `Pyramid.select` picks those of strides 4 to 32. `dla34` has the original's tensor names.
+
+    Raises:
+        InputError: timm has no such model, or it gives no pyramid at these strides for images of any size.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        advice = f"; near are {', '.join(near)}" if near else ""
+        raise InputError(f"model.backbone: timm {timm.__version__} has no model '{name}'{advice}.")
+    try:
+        module: nn.Module = timm.create_model(name, pretrained=False, features_only=True)
+        reductions: list[int] = module.feature_info.reduction()  # type: ignore[union-attr,operator]
+        channels: list[int] = module.feature_info.channels()  # type: ignore[union-attr,operator]
+    except (RuntimeError, AttributeError, AssertionError, TypeError) as error:
+        # timm tells that a model has no pyramid in as many ways as it has model families.
+        raise InputError(f"model.backbone: '{name}' gives no feature pyramid ({error}).") from error
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if settings is not None and settings.fixed_input_size:
+        raise InputError(
+            f"model.backbone: '{name}' only takes images of {settings.input_size[-1]}x"
+            f"{settings.input_size[-2]}; choose a convolutional model."
+        )
+    if not set(STRIDES) <= set(reductions):
+        raise InputError(
+            f"model.backbone: '{name}' has features at strides {', '.join(map(str, reductions))}; "
+            f"a model with strides 4, 8, 16 and 32 is needed."
+        )
+    # Of several features at one stride the last is the deepest.
+    indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+    if name == "dla34":
+        for level, width in (("level3", 64), ("level4", 128)):
+            module.get_submodule(level).project = UnusedProjection(width, 2 * width)
+    channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
+    return module, Pyramid(tuple(indices), tuple(channels[i] for i in indices), channels_last)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers `module` learns or carries."""
+    return sum(torch.numel(p) for p in module.parameters())

@@ -1,0 +1,117 @@
+"""Deep layer aggregation: from four strides up to one feature map at stride 4.
+
+Yu et al., Deep Layer Aggregation, CVPR 2018; with the iterative upward aggregation of CenterNet (Zhou et al.,
+Objects as Points, 2019). Names of modules and tensors are those of the published weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from clmot.models.dcn import DeformConv2d, Implementation
+
+Operator = Literal["dcn", "conv"]
+
+
+class Node(nn.Module):
+    """3x3 convolution, deformable or plain, then batch norm and ReLU: (B, in, H, W) -> (B, out, H, W)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, operator: Operator, implementation: Implementation
+    ) -> None:
+        super().__init__()
+        self.conv: nn.Module
+        if operator == "dcn":
+            self.conv = DeformConv2d(in_channels, out_channels, implementation=implementation)
+        else:
+            self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.actf = nn.Sequential(nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W)."""
+        return self.actf(self.conv(features))
+
+
+def bilinear_kernel(size: int) -> Tensor:
+    """(size, size) kernel with which a transposed convolution of stride size/2 interpolates bilinearly."""
+    stride = (size + 1) // 2
+    centre = (2 * stride - 1 - stride % 2) / (2 * stride)
+    ramp = 1 - (torch.arange(size) / stride - centre).abs()
+    return ramp[:, None] * ramp[None, :]
+
+
+class Upsample(nn.ConvTranspose2d):
+    """Learnt upsampling by a power of two, channel by channel; begins as bilinear interpolation."""
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__(
+            channels,
+            channels,
+            kernel_size=2 * factor,
+            stride=factor,
+            padding=factor // 2,
+            groups=channels,
+            bias=False,
+        )
+        with torch.no_grad():
+            self.weight.copy_(bilinear_kernel(2 * factor))  # the same for every channel
+
+
+class IDAUp(nn.Module):
+    """Iterative aggregation: each coarser map is projected, upsampled, and merged into its finer neighbour."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        in_channels: Sequence[int],
+        factors: Sequence[int],
+        operator: Operator,
+        implementation: Implementation,
+    ) -> None:
+        """`in_channels` and `factors` (upsampling to the finest map) go from fine to coarse; factors[0] is 1."""
+        super().__init__()
+        self.steps = range(1, len(in_channels))
+        for i in self.steps:
+            self.add_module(f"proj_{i}", Node(in_channels[i], out_channels, operator, implementation))
+            self.add_module(f"up_{i}", Upsample(out_channels, factors[i]))
+            self.add_module(f"node_{i}", Node(out_channels, out_channels, operator, implementation))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Maps from fine to coarse -> as many maps, all at the finest stride; the last has seen all of them."""
+        merged = [features[0]]
+        for i in self.steps:
+            raised = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(features[i]))
+            merged.append(self.get_submodule(f"node_{i}")(raised + merged[-1]))
+        return merged
+
+
+class DLAUp(nn.Module):
+    """Hierarchical aggregation: IDAUp over the two coarsest maps, then the three coarsest, up to all."""
+
+    def __init__(self, channels: Sequence[int], operator: Operator, implementation: Implementation) -> None:
+        """`channels` of the pyramid, fine to coarse, each map half as large as the one before."""
+        super().__init__()
+        widths = list(channels)
+        strides = [2**i for i in range(len(channels))]
+        self.levels = range(len(channels) - 2, -1, -1)
+        for step, level in enumerate(self.levels):
+            factors = [stride // strides[level] for stride in strides[level:]]
+            self.add_module(
+                f"ida_{step}", IDAUp(channels[level], widths[level:], factors, operator, implementation)
+            )
+            # From here on, everything coarser than `level` has its stride and its width.
+            strides[level + 1 :] = [strides[level]] * len(strides[level + 1 :])
+            widths[level + 1 :] = [channels[level]] * len(widths[level + 1 :])
+
+    def forward(self, pyramid: Sequence[Tensor]) -> list[Tensor]:
+        """Pyramid, fine to coarse -> the most aggregated map of every stride, fine to coarse."""
+        maps = list(pyramid)
+        best = [maps[-1]]
+        for step, level in enumerate(self.levels):
+            maps[level:] = self.get_submodule(f"ida_{step}")(maps[level:])
+            best.insert(0, maps[-1])
+        return best

@@ -1,0 +1,127 @@
+"""The one-shot tracker's network: one pass gives where people are, how large, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from clmot.models.backbone import create_backbone
+from clmot.models.dcn import Implementation
+from clmot.models.neck import DLAUp, IDAUp, Operator
+from clmot.params import ModelParams
+
+HEATMAP_PRIOR_LOGIT = -2.19
+"""Every cell begins with probability 0.1, so that the first steps are not spent on unlearning people
+everywhere (Lin et al., Focal Loss for Dense Object Detection, 2017)."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that is needed to build the network again; stands beside saved weights as config.json."""
+
+    backbone: str
+    """timm's name of the backbone."""
+    neck: Operator
+    """Operator of the neck's nodes."""
+    dcn_implementation: Implementation
+    """Which formulation of deformable convolution runs; does not change the weights."""
+    neck_channels: tuple[int, ...]
+    """Channels at strides 4, 8, 16, 32; empty: the backbone's own."""
+    head_channels: int
+    """Hidden channels of each head."""
+    embedding_dim: int
+    """Length of the embedding; 0: there is no `id` head (a detector)."""
+    box_channels: Literal[2, 4] = 2
+    """Of the `wh` head: 2 = width and height; 4 = distances to left, top, right, bottom (FairMOT since 2020)."""
+
+    @classmethod
+    def from_params(cls, params: ModelParams, *, embedding: bool = True) -> ModelConfig:
+        """The network that `params` describe, with the embedding head or without."""
+        return cls(
+            backbone=params.backbone,
+            neck=params.neck,
+            dcn_implementation=params.dcn_implementation,
+            neck_channels=params.neck_channels,
+            head_channels=params.head_channels,
+            embedding_dim=params.embedding_dim if embedding else 0,
+        )
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """Name and channels of every head, in the order in which they are computed."""
+        heads = {"hm": 1, "wh": self.box_channels, "reg": 2}
+        return {**heads, "id": self.embedding_dim} if self.embedding_dim else heads
+
+
+class OneShotTracker(nn.Module):
+    """Backbone, DLA neck and heads at stride 4 (CL-MOT; FairMOT, Zhang et al., IJCV 2021).
+
+    With backbone `dla34`, neck `dcn`, the backbone's channels and 256 head channels this is the original's
+    network, tensor for tensor and name for name.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build with random weights.
+
+        Raises:
+            InputError: the backbone does not exist or gives no pyramid.
+        """
+        super().__init__()
+        self.config = config
+        self.base, self.pyramid = create_backbone(config.backbone)
+        channels = config.neck_channels or self.pyramid.channels
+        self.lateral: nn.ModuleList | None = None
+        if channels != self.pyramid.channels:
+            self.lateral = nn.ModuleList(
+                nn.Sequential(nn.Conv2d(wide, narrow, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU(True))
+                for wide, narrow in zip(self.pyramid.channels, channels, strict=True)
+            )
+        self.dla_up = DLAUp(channels, config.neck, config.dcn_implementation)
+        self.ida_up = IDAUp(channels[0], channels[:3], (1, 2, 4), config.neck, config.dcn_implementation)
+        for name, width in config.outputs.items():
+            self.add_module(name, _head(name, channels[0], config.head_channels, width))
+
+    def forward(self, images: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Images -> raw head outputs.
+
+        Args:
+            images: (B, 3, H, W) RGB in 0..1; H and W multiples of 32.
+            heads: which heads to compute; None: all there are.
+
+        Returns:
+            With h = H/4 and w = W/4: `hm` (B, 1, h, w) logits of "a person's centre is here";
+            `wh` (B, 2, h, w) width and height of the box in cells; `reg` (B, 2, h, w) x and y of the centre
+            inside its cell, in cells; `id` (B, D, h, w) embedding, not normalised.
+        """
+        return self.read(self.features(images), heads)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> the map all heads read, (B, C, H/4, W/4)."""
+        pyramid = self.pyramid.select(self.base(images))
+        if self.lateral is not None:
+            pyramid = [reduce(level) for reduce, level in zip(self.lateral, pyramid, strict=True)]
+        return self.ida_up(self.dla_up(pyramid)[:3])[-1]
+
+    def read(self, features: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Outputs of `heads` (None: all) for `features`, whose batch may be a part of what was computed."""
+        return {
+            name: self.get_submodule(name)(features) for name in (heads if heads is not None else self.config.outputs)
+        }
+
+
+def _head(name: str, in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
+    """3x3 convolution, ReLU, 1x1 convolution; biases begin at zero but for the heatmap's prior."""
+    head = nn.Sequential(
+        nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(hidden, out_channels, kernel_size=1),
+    )
+    for layer in (head[0], head[2]):
+        nn.init.zeros_(layer.bias)
+    if name == "hm":
+        nn.init.constant_(head[2].bias, HEATMAP_PRIOR_LOGIT)
+    return head

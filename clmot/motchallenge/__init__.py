@@ -1,0 +1,1 @@
+"""The MOTChallenge format: sequences, annotation tables, classes, splits and archives."""

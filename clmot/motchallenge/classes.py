@@ -1,0 +1,43 @@
+"""What the class numbers of MOT16, MOT17 and MOT20 ground truth mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+
+
+class ObjectClass(IntEnum):
+    """Column 8 of a 9-column `gt.txt`. MOT15 has no such column: its rows are all pedestrians."""
+
+    PEDESTRIAN = 1
+    PERSON_ON_VEHICLE = 2
+    CAR = 3
+    BICYCLE = 4
+    MOTORBIKE = 5
+    NON_MOTORISED_VEHICLE = 6
+    STATIC_PERSON = 7
+    DISTRACTOR = 8
+    OCCLUDER = 9
+    OCCLUDER_ON_GROUND = 10
+    OCCLUDER_FULL = 11
+    REFLECTION = 12
+    CROWD = 13
+
+
+_PERSON_LIKE = (
+    ObjectClass.PERSON_ON_VEHICLE,
+    ObjectClass.STATIC_PERSON,
+    ObjectClass.DISTRACTOR,
+    ObjectClass.REFLECTION,
+)
+
+DISTRACTORS: Mapping[str, tuple[ObjectClass, ...]] = MappingProxyType(
+    {
+        "MOT15": (),
+        "MOT17": _PERSON_LIKE,
+        "MOT20": (*_PERSON_LIKE, ObjectClass.NON_MOTORISED_VEHICLE),
+    }
+)
+"""Per benchmark: a tracker box that matches an object of these classes counts neither for nor against it
+(official preprocessing, as in TrackEval)."""

@@ -1,0 +1,200 @@
+"""One film of a benchmark: its `seqinfo.ini`, the names of its frames, and the manifest of all films."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import json
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clmot.errors import InputError
+from clmot.files import write_json, write_text
+
+MANIFEST_FILE = "manifest.json"
+SEQINFO_FILE = "seqinfo.ini"
+IMAGE_DIR = "img1"
+SUBSETS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class SequenceInfo:
+    """What `seqinfo.ini` says of one sequence."""
+
+    name: str
+    image_dir: str
+    """Folder of the frames inside the sequence's own folder, `img1` in every official archive."""
+    frame_rate: float
+    """Frames per second."""
+    length: int
+    """Number of frames; they are numbered from 1."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    extension: str
+    """Of the frames' file names, with the dot: `.jpg`."""
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One sequence as it stands in `manifest.json`."""
+
+    name: str
+    """Name of the sequence's folder; MOT17's detector suffix is dropped (`MOT17-02`)."""
+    subset: str
+    """`train` or `test`: where the archive had it."""
+    frames: int
+    """Number of frames; they are numbered from 1."""
+    width: int
+    height: int
+    frame_rate: float
+    detectors: tuple[str, ...] = ()
+    """MOT17 only: the detectors whose copies of this sequence the archive held, sorted."""
+
+
+def read_seqinfo(path: str | os.PathLike[str]) -> SequenceInfo:
+    """Read a `seqinfo.ini`; section and keys in any case.
+
+    Raises:
+        InputError: the file is absent or unreadable, lacks a key, or a value is impossible.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: every sequence needs its seqinfo.ini.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    return parse_seqinfo(data, str(path))
+
+
+def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
+    """Read the content of a `seqinfo.ini`; `name` stands in error messages. Raises as `read_seqinfo`."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise InputError(f"{name} is not text: expected the lines of a seqinfo.ini.") from None
+    except configparser.Error as error:
+        line = getattr(error, "lineno", None)
+        if line is None and getattr(error, "errors", None):
+            line = error.errors[0][0]  # type: ignore[attr-defined]
+        where = f"{name}:{line}" if line else name
+        raise InputError(f"{where}: expected a [Sequence] section of unique `key=value` lines.") from None
+    sections = [section for section in parser.sections() if section.strip().lower() == "sequence"]
+    if not sections:
+        raise InputError(f"{name} has no [Sequence] section: it should start with that line.")
+    values = parser[sections[0]]  # configparser lowers the keys
+
+    def text(key: str) -> str:
+        value = values.get(key.lower(), "").strip()
+        if not value:
+            raise InputError(f"{name}: the key '{key}' is missing: add a line `{key}=...`.")
+        return value
+
+    def number(key: str) -> float:
+        try:
+            value = float(text(key))
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name}: '{key}' should be a number above 0, got '{text(key)}'.")
+        return value
+
+    def count(key: str) -> int:
+        value = number(key)
+        if value != int(value) or value >= 1e6:  # frames' names have six digits
+            raise InputError(f"{name}: '{key}' should be a whole number below 1000000, got '{text(key)}'.")
+        return int(value)
+
+    extension = text("imExt")
+    extension = extension if extension.startswith(".") else f".{extension}"
+    if not re.fullmatch(r"\.[A-Za-z0-9]+", extension):
+        raise InputError(f"{name}: 'imExt' should be like .jpg, got '{text('imExt')}'.")
+    # Both end up in file names: nothing in them may lead out of the sequence's folder.
+    image_dir = text("imDir").rstrip("/")
+    for key, value in (("name", text("name")), ("imDir", image_dir)):
+        if not re.fullmatch(r"[^\\/:\x00-\x1f]+", value) or value in (".", ".."):
+            raise InputError(f"{name}: '{key}' should be a plain name without slashes, got '{text(key)}'.")
+    return SequenceInfo(
+        name=text("name"),
+        image_dir=image_dir,
+        frame_rate=number("frameRate"),
+        length=count("seqLength"),
+        width=count("imWidth"),
+        height=count("imHeight"),
+        extension=extension,
+    )
+
+
+def write_seqinfo(path: str | os.PathLike[str], info: SequenceInfo) -> None:
+    """Write `info` as an official `seqinfo.ini`, whole or not at all."""
+    rate = int(info.frame_rate) if info.frame_rate == int(info.frame_rate) else info.frame_rate
+    write_text(
+        path,
+        f"[Sequence]\nname={info.name}\nimDir={info.image_dir}\nframeRate={rate}\nseqLength={info.length}\n"
+        f"imWidth={info.width}\nimHeight={info.height}\nimExt={info.extension}\n",
+    )
+
+
+def frame_name(frame: int, extension: str) -> str:
+    """File name of frame `frame` (counted from 1): six digits and the extension."""
+    return f"{frame:06d}{extension}"
+
+
+def image_path(sequence_dir: str | os.PathLike[str], info: SequenceInfo, frame: int) -> Path:
+    """Path of frame `frame` (counted from 1) of the sequence in `sequence_dir`."""
+    return Path(sequence_dir) / info.image_dir / frame_name(frame, info.extension)
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> list[ManifestEntry]:
+    """The sequences of a benchmark, sorted by name, from `directory/manifest.json`.
+
+    `data/frames/B` lists every extracted sequence, `data/gt/B` those that have ground truth.
+
+    Raises:
+        InputError: the manifest is absent or not one that `write_manifest` wrote.
+    """
+    path = Path(directory) / MANIFEST_FILE
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: run the download stage (`dvc repro`) first.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): run the download stage again.") from None
+    try:
+        entries = [_entry(item) for item in content["sequences"]]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{path} is not a manifest of sequences: run the download stage again.") from None
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def write_manifest(
+    directory: str | os.PathLike[str], benchmark: str, entries: Iterable[ManifestEntry]
+) -> None:
+    """Write `directory/manifest.json` with the entries sorted by name."""
+    ordered = sorted(entries, key=lambda entry: entry.name)
+    write_json(
+        Path(directory) / MANIFEST_FILE,
+        {"benchmark": benchmark, "sequences": [dataclasses.asdict(entry) for entry in ordered]},
+    )
+
+
+def _entry(item: Any) -> ManifestEntry:
+    if item["subset"] not in SUBSETS:
+        raise ValueError(item["subset"])
+    return ManifestEntry(
+        name=str(item["name"]),
+        subset=str(item["subset"]),
+        frames=int(item["frames"]),
+        width=int(item["width"]),
+        height=int(item["height"]),
+        frame_rate=float(item["frame_rate"]),
+        detectors=tuple(str(detector) for detector in item["detectors"]),
+    )

@@ -1,0 +1,243 @@
+"""Which frames train and which are tracked; no film may do both.
+
+Three splits:
+
+- `half`: of every sequence of the train set the first N//2 + 1 frames train and the rest is tracked,
+  renumbered from 1 (the convention of CenterTrack and ByteTrack);
+- `sequence`: named sequences of the train set are tracked, the others train;
+- `full`: the train set trains, the test set is tracked.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from clmot.errors import InputError
+from clmot.motchallenge.sequence import ManifestEntry
+
+SPLITS = ("half", "sequence", "full")
+DETECTORS = ("DPM", "FRCNN", "SDP")
+"""MOT17 has every sequence once for each of these public detectors, with the same frames and ground truth."""
+
+_SAME_FILM = {
+    "Venice-2": "MOT17-02",
+    "ETH-Pedcross2": "MOT17-05",
+    "ADL-Rundle-6": "MOT17-09",
+    "ADL-Rundle-8": "MOT17-10",
+}  # MOT15 sequences that MOT16 and MOT17 took over
+
+MOT15_FRAME_RATES: Mapping[str, float] = {
+    "ADL-Rundle-1": 30,
+    "ADL-Rundle-3": 30,
+    "ADL-Rundle-6": 30,
+    "ADL-Rundle-8": 30,
+    "AVG-TownCentre": 2.5,
+    "ETH-Bahnhof": 14,
+    "ETH-Crossing": 14,
+    "ETH-Jelmoli": 14,
+    "ETH-Linthescher": 14,
+    "ETH-Pedcross2": 14,
+    "ETH-Sunnyday": 14,
+    "KITTI-13": 10,
+    "KITTI-16": 10,
+    "KITTI-17": 10,
+    "KITTI-19": 10,
+    "PETS09-S2L1": 7,
+    "PETS09-S2L2": 7,
+    "TUD-Campus": 25,
+    "TUD-Crossing": 25,
+    "TUD-Stadtmitte": 25,
+    "Venice-1": 30,
+    "Venice-2": 30,
+}
+"""MOT15's sequences and their frames per second, which old releases of the archive do not state."""
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """Frames `first` to `last`, both included, counted from 1."""
+
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last:
+            raise ValueError(f"not a range of frames: {self.first} to {self.last}")
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.last + 1))
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, int) and self.first <= frame <= self.last
+
+
+def without_detector(name: str) -> str:
+    """`MOT17-02` for `MOT17-02-FRCNN`; any other name as it is."""
+    return re.sub(rf"^(MOT17-\d+)-(?:{'|'.join(DETECTORS)})$", r"\1", name)
+
+
+def film(name: str) -> str:
+    """One name for all sequences that show the same film: detector copies, MOT16, and MOT15's overlaps."""
+    name = without_detector(name)
+    if re.fullmatch(r"MOT16-\d+", name):
+        return f"MOT17{name[5:]}"  # MOT17 kept MOT16's frames and made their ground truth anew
+    return _SAME_FILM.get(name, name)
+
+
+def home_benchmark(name: str) -> str | None:
+    """The benchmark that officially has a sequence of this name; None for names of nobody's."""
+    numbered = re.match(r"(MOT\d\d)-\d+", name)
+    if numbered:
+        return numbered.group(1)
+    return "MOT15" if name in MOT15_FRAME_RATES else None
+
+
+def training_range(
+    entry_name: str, length: int, subset: str, split: str, validation_sequences: Sequence[str] = ()
+) -> FrameRange | None:
+    """The frames of a sequence that may train, or None.
+
+    Args:
+        entry_name: the sequence's name, with or without MOT17's detector suffix.
+        length: its number of frames.
+        subset: `train` or `test`, where the archive has it.
+        split: `half`, `sequence` or `full`.
+        validation_sequences: the held-out names of `sequence`.
+    """
+    if subset != "train":
+        return None
+    if split == "half":
+        return FrameRange(1, min(length, length // 2 + 1))
+    if split == "sequence" and _is_named(entry_name, validation_sequences):
+        return None
+    return FrameRange(1, length)
+
+
+def tracking_range(
+    entry_name: str, length: int, subset: str, split: str, validation_sequences: Sequence[str] = ()
+) -> FrameRange | None:
+    """The frames of a sequence that are tracked and scored, or None. Arguments as in `training_range`.
+
+    Results count from 1 within the range: frame f of the film is f - first + 1 there.
+    """
+    if split == "half":
+        first = length // 2 + 2
+        return FrameRange(first, length) if subset == "train" and first <= length else None
+    if split == "sequence":
+        held_out = subset == "train" and _is_named(entry_name, validation_sequences)
+        return FrameRange(1, length) if held_out else None
+    return FrameRange(1, length) if subset == "test" else None
+
+
+def check_split(
+    sequences: Mapping[str, Sequence[ManifestEntry]],
+    split: str,
+    validation_sequences: Sequence[str] = (),
+    *,
+    benchmarks: Iterable[str] | None = None,
+) -> None:
+    """Refuse a split that tracks what it trained on, names unknown sequences, or leaves nothing to train on.
+
+    Args:
+        sequences: benchmark -> its sequences.
+        benchmarks: all benchmarks that take part, when `sequences` holds only some of them. A held-out name
+            is then only unknown when it could be in none of the others, and a benchmark that is wholly held
+            out is fine.
+
+    Raises:
+        InputError: with both names when one film would be on both sides.
+    """
+    names = [entry.name for entries in sequences.values() for entry in entries if entry.subset == "train"]
+    others = sorted(set(benchmarks or ()) - set(sequences))
+    if split == "sequence":
+        for held_out in validation_sequences:
+            _check_known(held_out, names, sequences, others)
+
+    trained: dict[str, list[tuple[str, int, FrameRange]]] = {}
+    for benchmark, entries in sequences.items():
+        for entry in entries:
+            frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+            if frames is not None:
+                trained.setdefault(film(entry.name), []).append(
+                    (f"{benchmark}'s {entry.name}", entry.frames, frames)
+                )
+    if not trained and not others:
+        raise InputError(
+            f"the split '{split}' leaves no sequence to train on: hold out fewer in "
+            "'data.validation_sequences', or add a benchmark to 'data.benchmarks'."
+        )
+    for benchmark, entries in sequences.items():
+        for entry in entries:
+            frames = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+            if frames is None:
+                continue
+            tracked = f"{benchmark}'s {entry.name}"
+            for label, length, training in trained.get(film(entry.name), []):
+                # Sequences of one film and one length are cut at the same moment by `half`; when the
+                # lengths differ nobody can say which frames of the one are which of the other.
+                if length != entry.frames or training.last >= frames.first:
+                    raise InputError(_leak_sentence(label, tracked, split, length, entry.frames))
+    if split == "sequence":
+        # Held-out films of benchmarks that are not in `sequences` are known by name.
+        for held_out in validation_sequences:
+            for label, _, _ in trained.get(film(held_out), []):
+                raise InputError(_leak_sentence(label, held_out, split, 0, 0))
+
+
+def _is_named(name: str, names: Iterable[str]) -> bool:
+    return without_detector(name) in {without_detector(other) for other in names}
+
+
+def _check_known(
+    held_out: str,
+    names: Sequence[str],
+    sequences: Mapping[str, Sequence[ManifestEntry]],
+    others: Sequence[str],
+) -> None:
+    """Refuse a held-out name that no benchmark taking part can have."""
+    if _is_named(held_out, names):
+        return
+    home = home_benchmark(held_out)
+    if home in others or (home is None and others):
+        return  # whoever sees all the benchmarks will know
+    tests = [entry.name for entries in sequences.values() for entry in entries if entry.subset == "test"]
+    if _is_named(held_out, tests):
+        raise InputError(
+            f"'data.validation_sequences' names '{held_out}', a test sequence: only sequences of the train "
+            f"set can be held out (they are {', '.join(names)})."
+        )
+    if home is not None and home not in sequences:
+        raise InputError(
+            f"'data.validation_sequences' names '{held_out}', a sequence of {home}: "
+            f"add {home} to 'data.benchmarks' or take the name out."
+        )
+    close = difflib.get_close_matches(held_out, names, n=1, cutoff=0.6)
+    hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(names) or 'none'}."
+    where = home if home in sequences else ", ".join(sequences)
+    raise InputError(
+        f"'data.validation_sequences' names '{held_out}', which is not in the train set of {where}; {hint}"
+    )
+
+
+def _leak_sentence(trained: str, tracked: str, split: str, trained_length: int, tracked_length: int) -> str:
+    if split == "half":
+        return (
+            f"{trained} ({trained_length} frames) and {tracked} ({tracked_length} frames) are the same film "
+            "cut at different frames, so the halves would overlap: take one of the benchmarks out of "
+            "'data.benchmarks'."
+        )
+    if split == "sequence":
+        return (
+            f"{trained} would train although it is the same film as {tracked}, which is held out: "
+            "name both in 'data.validation_sequences'."
+        )
+    return (
+        f"{trained} would train although it is the same film as {tracked}, which is tracked: "
+        "take one benchmark out of 'data.benchmarks'."
+    )

@@ -1,0 +1,496 @@
+"""params.yaml as typed, frozen values.
+
+Every key must be present: a default hidden in code would be a decision that DVC cannot see. Wrong keys, types
+and values are `InputError`s that name the file, the line, the key and the nearest right one. This module knows
+nothing of torch, so reading params costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from clmot.errors import InputError
+
+PARAMS_FILE = "params.yaml"
+BENCHMARKS = ("MOT15", "MOT17", "MOT20")
+
+
+def bounded(
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    non_empty: bool = False,
+) -> Any:
+    """A dataclass field whose number (or every number or string of its tuple) must lie within the limits.
+
+    `low` and `high` are inclusive, `above` and `below` exclusive; `choices` lists the strings a tuple may hold.
+    """
+    limits = {
+        "low": low,
+        "high": high,
+        "above": above,
+        "below": below,
+        "choices": choices,
+        "non_empty": non_empty,
+    }
+    return field(metadata={key: value for key, value in limits.items() if value not in (None, False)})
+
+
+@dataclass(frozen=True)
+class SyntheticParams:
+    """How much the synthetic source draws."""
+
+    frames: int = bounded(8, 2000)
+    """Frames in each sequence."""
+
+
+@dataclass(frozen=True)
+class DataParams:
+    """Which data there is, and which part of it trains."""
+
+    source: str
+    """`synthetic`, or a folder or http(s)/file URL that holds MOT15.zip, MOT17.zip, MOT20.zip."""
+    benchmarks: tuple[str, ...] = bounded(choices=BENCHMARKS, non_empty=True)
+    """The benchmarks that take part."""
+    split: Literal["half", "sequence", "full"]
+    """`half`: first half of every film trains, the rest is tracked; `sequence`: whole films are held out;
+    `full`: the train set trains, the test set (without public ground truth) is tracked."""
+    validation_sequences: tuple[str, ...]
+    """With `split: sequence`, the films that are tracked and never trained on."""
+    synthetic: SyntheticParams
+
+
+@dataclass(frozen=True)
+class StripParams:
+    """Which ground-truth rows become training boxes."""
+
+    classes: tuple[int, ...] = bounded(1, 13, non_empty=True)
+    """MOTChallenge class numbers that are kept."""
+    min_visibility: float = bounded(0, 1)
+    """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
+
+
+@dataclass(frozen=True)
+class ModelParams:
+    """The one-shot network."""
+
+    backbone: str
+    """Name of any timm model that gives features at strides 4 to 32."""
+    neck: Literal["dcn", "conv"]
+    """Operator of the DLAUp/IDAUp nodes: deformable convolution v2, or plain 3x3 convolution."""
+    dcn_implementation: Literal["auto", "torchvision", "grid_sample"]
+    """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
+    neck_channels: tuple[int, ...]
+    """Channels of the neck at strides 4, 8, 16, 32; empty: those of the backbone, as in the original."""
+    head_channels: int = bounded(1)
+    """Hidden channels of each head."""
+    embedding_dim: int = bounded(1)
+    """Length of the re-ID embedding."""
+    input_size: tuple[int, int] = bounded(32)
+    """Width and height of the network's input in pixels, multiples of 32."""
+
+
+@dataclass(frozen=True)
+class ViewParams:
+    """Random changes that make one view of a frame."""
+
+    flip: float = bounded(0, 1)
+    """Probability that the base image is mirrored; the second view always mirrors the first."""
+    saturation: float = bounded(0, below=1)
+    """Saturation is scaled by 1 +- this."""
+    value: float = bounded(0, below=1)
+    """Brightness (V of HSV) is scaled by 1 +- this."""
+    rotate: float = bounded(0, 180)
+    """Degrees, +-."""
+    translate: float = bounded(0, 1)
+    """Fraction of width and height, +-."""
+    scale: tuple[float, float] = bounded(above=0)
+    """Lowest and highest zoom factor."""
+    shear: float = bounded(0, below=90)
+    """Degrees, +-."""
+    min_box_side: float = bounded(0)
+    """Pixels; boxes that come out smaller are dropped from the view."""
+    min_box_area_ratio: float = bounded(0, 1)
+    """Boxes that keep less than this share of their area in the view are dropped."""
+    max_box_aspect: float = bounded(1)
+    """Boxes whose longer side exceeds the shorter by this factor are dropped."""
+
+
+@dataclass(frozen=True)
+class HardwareParams:
+    """Where the networks run."""
+
+    device: str
+    """`auto` (CUDA where present, then CPU), `cpu`, `cuda` or `cuda:N`."""
+    precision: Literal["float32", "bfloat16"]
+    """Arithmetic of the network during training; losses are always float32."""
+    threads: int = bounded(0)
+    """CPU threads of one operator; 0 = all cores."""
+    workers: int = bounded(0)
+    """Processes that decode images for training; 0 = in the training process."""
+
+
+@dataclass(frozen=True)
+class TrainingParams:
+    """One run of the training loop (there are two: the detector's and the embedding's)."""
+
+    epochs: int = bounded(1)
+    """Passes over the training frames."""
+    batch_size: int = bounded(1)
+    """Frames in a batch; with two views the network sees twice as many images."""
+    frame_stride: int = bounded(1)
+    """Each pass uses every n-th frame of a film, starting one frame later in the next pass."""
+    learning_rate: float = bounded(above=0)
+    """Adam's step size at its highest."""
+    schedule: Literal["cosine", "step"]
+    """`cosine`: warm-up over the first 5 % of the steps, then a half cosine to 0; `step`: x0.1 at `milestones`."""
+    milestones: tuple[int, ...] = bounded(1)
+    """Epochs after which `step` multiplies the learning rate by 0.1."""
+    weight_decay: float = bounded(0)
+    """Decoupled weight decay on convolution weights (AdamW); 0 = the original's plain Adam."""
+    max_gradient_norm: float = bounded(0)
+    """Gradients are scaled down to this L2 norm; 0 = never."""
+
+
+@dataclass(frozen=True)
+class DetectionLossParams:
+    """The losses of heatmap, box size and centre offset."""
+
+    focal_alpha: float = bounded(0)
+    """CenterNet focal loss: exponent on (1-p) at centres and on p elsewhere."""
+    focal_beta: float = bounded(0)
+    """CenterNet focal loss: exponent on (1-target), which forgives cells near a centre."""
+    min_overlap: float = bounded(above=0, below=1)
+    """IoU that a box shifted by the Gaussian's radius still has with the truth."""
+    box_size_weight: float = bounded(0)
+    """Weight of the L1 loss on box width and height (in heatmap cells)."""
+    offset_weight: float = bounded(0)
+    """Weight of the L1 loss on the centre offset (in heatmap cells)."""
+
+
+@dataclass(frozen=True)
+class LossParams:
+    """What training minimises."""
+
+    detection: DetectionLossParams
+    embedding: Literal["nt_xent", "none"]
+    """`nt_xent`: within-frame contrast of two views; `none`: detector only."""
+    temperature: float = bounded(above=0)
+    """Divides the cosine similarities in NT-Xent: smaller separates the hardest negatives harder."""
+    weighting: Literal["learnt", "frozen"]
+    """Whether the uncertainties that weigh detection against embedding are trained."""
+    initial_detection_uncertainty: float = bounded()
+    """s_det in 0.5*(exp(-s_det)*detection + exp(-s_id)*embedding + s_det + s_id)."""
+    initial_embedding_uncertainty: float = bounded()
+    """s_id of the same sum."""
+
+
+@dataclass(frozen=True)
+class TrackParams:
+    """Detection thresholds and association."""
+
+    max_objects: int = bounded(1)
+    """Highest peaks of a heatmap that are considered in a frame (K)."""
+    confidence: float = bounded(0, 1)
+    """Detections scored below this are not used."""
+    new_track_confidence: float = bounded(0, 1)
+    """An unmatched detection starts a track only from this score on."""
+    use_embedding: bool
+    """false: association by motion and overlap alone."""
+    embedding_momentum: float = bounded(0, below=1)
+    """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
+    motion_weight: float = bounded(0, 1)
+    """lambda: cost = lambda*cosine distance + (1-lambda)*Mahalanobis distance."""
+    gating_probability: float = bounded(above=0, below=1)
+    """Detections outside this quantile of the predicted position (chi-squared, 4 d.o.f.) cannot match."""
+    match_threshold: float = bounded(0)
+    """Highest fused embedding cost that still matches."""
+    iou_threshold: float = bounded(0, 1)
+    """Highest IoU distance (1 - IoU) that still matches in the second step."""
+    unconfirmed_threshold: float = bounded(0, 1)
+    """Highest IoU distance that still matches a track seen only once."""
+    duplicate_threshold: float = bounded(0, 1)
+    """Of a tracked and a lost track closer than this IoU distance, the younger is removed."""
+    lost_seconds: float = bounded(0)
+    """How long a lost track waits to be found again."""
+    min_box_area: float = bounded(0)
+    """Square pixels of the image; smaller boxes are not reported."""
+    max_aspect: float = bounded(above=0)
+    """Boxes wider than this times their height are not reported (people stand)."""
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """Scoring."""
+
+    iou_threshold: float = bounded(above=0, below=1)
+    """IoU from which a tracker box and a true box can be the same (HOTA takes its own series of them)."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of params.yaml, a section per idea."""
+
+    seed: int = bounded(0, 2**32 - 1)
+    """Every random choice flows from it."""
+    hardware: HardwareParams
+    data: DataParams
+    strip: StripParams
+    model: ModelParams
+    views: ViewParams
+    pretrain: TrainingParams
+    train: TrainingParams
+    loss: LossParams
+    track: TrackParams
+    evaluate: EvaluateParams
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries and lists, as in the file."""
+        return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+
+    def flat(self) -> dict[str, Any]:
+        """`{"loss.temperature": 0.5, ...}`: leaves by their dotted names."""
+        return dict(_leaves("", self.as_dict()))
+
+
+def load_params(path: str | os.PathLike[str] = PARAMS_FILE) -> Params:
+    """Read and validate a params file.
+
+    Raises:
+        InputError: the file is absent, is not YAML, or has a missing, unknown, wrongly typed or impossible key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist: run from the project's folder, or `clmot use PROFILE`."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
+    return parse_params(text, str(path))
+
+
+def parse_params(text: str, name: str = PARAMS_FILE) -> Params:
+    """Validate the text of a params file; `name` stands in error messages. Raises as `load_params`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{name}:{mark.line + 1}" if mark else name
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(f"{where} is not valid YAML ({problem}): mend that line.") from None
+    if root is None:
+        raise InputError(f"{name} is empty: copy a file from profiles/ over it.")
+    params = _section(Params, root, "", name)
+    _check_relations(params, name)
+    return params
+
+
+def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
+    """Build dataclass `kind` from the mapping `node`; `prefix` is the dotted name so far."""
+    if not isinstance(node, yaml.MappingNode):
+        what = f"'{prefix}'" if prefix else "the file"
+        raise InputError(f"{_where(name, node)}: {what} should be a section of `key: value` lines.")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    given: dict[str, yaml.Node] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        dotted = f"{prefix}.{key}" if prefix else key
+        if key not in fields:
+            raise InputError(f"{_where(name, key_node)}: unknown key '{dotted}'{_nearest(key, prefix)}.")
+        if key in given:
+            raise InputError(f"{_where(name, key_node)}: '{dotted}' is set twice; keep one of the lines.")
+        given[key] = value_node
+    missing = [key for key in fields if key not in given]
+    if missing:
+        dotted = f"{prefix}.{missing[0]}" if prefix else missing[0]
+        raise InputError(
+            f"{_where(name, node)}: '{dotted}' is missing; take its line from the nearest file in profiles/."
+        )
+    values = {}
+    for key, value_node in given.items():
+        dotted = f"{prefix}.{key}" if prefix else key
+        if dataclasses.is_dataclass(hints[key]):
+            values[key] = _section(typing.cast("type[Any]", hints[key]), value_node, dotted, name)
+        else:
+            values[key] = _value(hints[key], value_node, dotted, name, fields[key].metadata)
+    return kind(**values)
+
+
+def _value(hint: Any, node: yaml.Node, dotted: str, name: str, limits: typing.Mapping[str, Any]) -> Any:
+    """Convert one leaf and check it against its limits."""
+    where = _where(name, node)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        arguments = typing.get_args(hint)
+        if not isinstance(node, yaml.SequenceNode):
+            raise InputError(f"{where}: '{dotted}' should be a list like [a, b], got {_shown(node)}.")
+        fixed = arguments[-1] is not Ellipsis
+        if fixed and len(node.value) != len(arguments):
+            raise InputError(
+                f"{where}: '{dotted}' should have {len(arguments)} values, got {len(node.value)}."
+            )
+        if limits.get("non_empty") and not node.value:
+            raise InputError(f"{where}: '{dotted}' is empty; name at least one.")
+        kinds = arguments if fixed else (arguments[0],) * len(node.value)
+        return tuple(
+            _value(kind, item, dotted, name, limits) for kind, item in zip(kinds, node.value, strict=True)
+        )
+    if not isinstance(node, yaml.ScalarNode):
+        raise InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if node.value not in choices:
+            raise InputError(
+                f"{where}: '{dotted}' should be one of {', '.join(choices)}, got {_shown(node)}"
+                f"{_did_you_mean(str(node.value), choices)}."
+            )
+        return node.value
+    value = _scalar(hint, node, dotted, where)
+    if "choices" in limits and value not in limits["choices"]:
+        raise InputError(
+            f"{where}: '{dotted}' may hold {', '.join(map(str, limits['choices']))}, not {value!r}"
+            f"{_did_you_mean(str(value), limits['choices'])}."
+        )
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        _check_limits(value, limits, dotted, where)
+    return value
+
+
+def _scalar(hint: Any, node: yaml.ScalarNode, dotted: str, where: str) -> Any:
+    """One plain value of type bool, int, float or str."""
+    wrong = InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
+    if hint is str:
+        if node.tag != "tag:yaml.org,2002:str" or not node.value:
+            raise wrong
+        return node.value
+    value = yaml.SafeLoader("").construct_object(node)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise wrong
+        return value
+    if isinstance(value, bool):
+        raise wrong
+    if hint is int:
+        if not isinstance(value, int):
+            raise wrong
+        return value
+    if isinstance(value, str) and node.style is None:
+        # YAML 1.1 reads 1e-4 (no dot) as text; people and other YAML tools mean a number.
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong from None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong
+    return float(value)
+
+
+def _check_limits(value: float, limits: typing.Mapping[str, Any], dotted: str, where: str) -> None:
+    rules = (
+        ("low", "at least", value >= limits.get("low", value)),
+        ("high", "at most", value <= limits.get("high", value)),
+        ("above", "above", "above" not in limits or value > limits["above"]),
+        ("below", "below", "below" not in limits or value < limits["below"]),
+    )
+    for key, words, holds in rules:
+        if not holds:
+            raise InputError(f"{where}: '{dotted}' should be {words} {limits[key]:g}, got {value:g}.")
+
+
+def _check_relations(params: Params, name: str) -> None:
+    """What no single value can show to be wrong."""
+    if any(side % 32 for side in params.model.input_size):
+        raise InputError(
+            f"{name}: 'model.input_size' should be multiples of 32 (the deepest stride), got "
+            f"{list(params.model.input_size)}."
+        )
+    if params.model.neck_channels and len(params.model.neck_channels) != 4:
+        raise InputError(
+            f"{name}: 'model.neck_channels' should be empty or four numbers (strides 4, 8, 16, 32), got "
+            f"{list(params.model.neck_channels)}."
+        )
+    if params.views.scale[0] > params.views.scale[1]:
+        raise InputError(f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}.")
+    if len(set(params.data.benchmarks)) != len(params.data.benchmarks):
+        raise InputError(f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}.")
+    if (params.data.split == "sequence") != bool(params.data.validation_sequences):
+        raise InputError(
+            f"{name}: 'data.validation_sequences' goes with 'data.split: sequence' and only with it; "
+            f"the split is '{params.data.split}' and {len(params.data.validation_sequences)} sequences are named."
+        )
+
+
+def _expected(hint: Any) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
+
+
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return f"'{node.value}'" if node.value else "nothing"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a section"
+
+
+def _where(name: str, node: yaml.Node) -> str:
+    return f"{name}:{node.start_mark.line + 1}"
+
+
+def _all_names(kind: type[Any] = Params, prefix: str = "") -> list[str]:
+    """Dotted names of all sections and leaves."""
+    names = []
+    hints = typing.get_type_hints(kind)
+    for item in dataclasses.fields(kind):
+        dotted = f"{prefix}.{item.name}" if prefix else item.name
+        names.append(dotted)
+        if dataclasses.is_dataclass(hints[item.name]):
+            names += _all_names(typing.cast("type[Any]", hints[item.name]), dotted)
+    return names
+
+
+def _nearest(key: str, prefix: str) -> str:
+    """'; did you mean ...' for an unknown key: its neighbours first, then the same key in another section."""
+    names = _all_names()
+    depth = prefix.count(".") + 1 if prefix else 0
+    neighbours = {n.rsplit(".", 1)[-1]: n for n in names if n.rpartition(".")[0] == prefix}
+    close = difflib.get_close_matches(key, neighbours, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{neighbours[close[0]]}'?"
+    elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key and n.count(".") != depth - 1]
+    if elsewhere:
+        return f"; it belongs at '{elsewhere[0]}'"
+    return f"; known here are {', '.join(neighbours)}"
+
+
+def _did_you_mean(value: str, choices: typing.Iterable[Any]) -> str:
+    close = difflib.get_close_matches(value, [str(c) for c in choices], n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _leaves(prefix: str, value: Any) -> typing.Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
+    else:
+        yield prefix, value
+
+

@@ -1,0 +1,204 @@
+"""The losses against the original code's numbers, and on frames that are not ordinary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clmot.data.targets import Targets
+from clmot.losses.contrastive import nt_xent, shared_cells
+from clmot.losses.detection import detection_losses, focal_loss, masked_l1
+from clmot.losses.weighting import UncertaintyWeighting
+from clmot.models.decode import gather_cells
+from clmot.params import load_params
+
+REFERENCE = Path(__file__).parent / "reference"
+CASES = sorted({key.split("/")[0] for key in np.load(REFERENCE / "contrastive_losses.npz")})
+ROOT = Path(__file__).parents[1]
+
+
+def dense(raw, ids, images):
+    """The original's flat rows (n, D) as (V, B, N, D) and (V, B, N)."""
+    frames = int(images.max()) + 1 if len(images) else 1
+    objects = int(ids.max()) + 1 if len(ids) else 1
+    seen: dict[tuple[int, int], int] = {}
+    places = []
+    for image, number in zip(images.tolist(), ids.tolist(), strict=True):
+        view = seen.get((image, number), 0)
+        seen[image, number] = view + 1
+        places.append((view, int(image), int(number)))
+    views = max([view for view, _, _ in places], default=0) + 1
+    embeddings = torch.zeros(views, frames, objects, raw.shape[1])
+    present = torch.zeros(views, frames, objects, dtype=torch.bool)
+    if places:
+        where = tuple(torch.tensor(places).T)
+        embeddings = embeddings.index_put(where, raw)
+        present[where] = True
+    return embeddings, present
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.1, 0.07])
+@pytest.mark.parametrize("case", CASES)
+def test_nt_xent_reference(case, temperature):
+    reference = np.load(REFERENCE / "contrastive_losses.npz")
+    raw = torch.tensor(reference[f"{case}/emb_raw"]).requires_grad_()
+    embeddings, present = dense(raw, reference[f"{case}/ids"], reference[f"{case}/img_labels"])
+    loss = nt_xent(embeddings, present, temperature)
+    name = f"{case}/ntxent_T{temperature}"
+    np.testing.assert_allclose(loss.detach(), reference[name], rtol=1e-4, atol=1e-5)
+    if raw.numel() and loss.requires_grad:
+        loss.backward()
+        np.testing.assert_allclose(raw.grad, reference[f"{name}/grad_raw"], rtol=1e-4, atol=1e-5)
+
+
+def literal_nt_xent(embeddings, present, temperature, merged=None):
+    """The definition, pair by pair."""
+    views, frames, objects, _ = embeddings.shape
+    unit = torch.nn.functional.normalize(embeddings, dim=-1)
+    losses = []
+    for b in range(frames):
+        rows = [(v, n) for v in range(views) for n in range(objects) if present[v, b, n]]
+
+        def negatives_of(number, frame, rows=rows):
+            return [
+                (v, n) for v, n in rows if n != number and (merged is None or not merged[frame, number, n])
+            ]
+
+        for av, an in rows:
+            for pv, pn in rows:
+                if an != pn or av == pv:
+                    continue
+                anchor = unit[av, b, an]
+                positive = torch.exp(anchor @ unit[pv, b, pn] / temperature)
+                negatives = sum(
+                    (torch.exp(anchor @ unit[nv, b, nn] / temperature) for nv, nn in negatives_of(an, b)),
+                    torch.zeros(()),
+                )
+                losses.append(-torch.log(positive / (positive + negatives)))
+    return torch.stack(losses).mean() if losses else torch.zeros(())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    views=st.integers(1, 3),
+    frames=st.integers(1, 3),
+    objects=st.integers(0, 5),
+    seed=st.integers(0, 2**31),
+)
+def test_nt_xent_is_its_definition(views, frames, objects, seed):
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(views, frames, objects, 8, generator=generator)
+    present = torch.rand(views, frames, objects, generator=generator) < 0.7
+    expected = literal_nt_xent(embeddings.double(), present, 0.3).double()
+    torch.testing.assert_close(nt_xent(embeddings, present, 0.3).double(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("objects", [0, 1, 2, 300])
+@pytest.mark.parametrize("seen_twice", [True, False])
+def test_nt_xent_is_finite_for_any_number_of_people(objects, seen_twice):
+    embeddings = torch.randn(2, 1, objects, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    present = torch.ones(2, 1, objects, dtype=torch.bool)
+    present[1] = seen_twice
+    loss = nt_xent(embeddings, present, 0.05)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(embeddings.grad).all()
+    assert (loss > 0) == (seen_twice and objects > 1)
+
+
+def test_nt_xent_of_zero_vectors_has_finite_gradient():
+    embeddings = torch.zeros(2, 1, 4, 8, requires_grad=True)
+    nt_xent(embeddings, torch.ones(2, 1, 4, dtype=torch.bool), 0.1).backward()
+    assert torch.isfinite(embeddings.grad).all()
+
+
+def test_nt_xent_never_compares_across_frames():
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randn(2, 1, 4, 8, generator=generator)
+    other = torch.randn(2, 1, 4, 8, generator=generator)
+    present = torch.ones(2, 1, 4, dtype=torch.bool)
+    alone = (nt_xent(first, present, 0.2) + nt_xent(other, present, 0.2)) / 2
+    together = nt_xent(torch.cat([first, other], 1), present.repeat(1, 2, 1), 0.2)
+    torch.testing.assert_close(together, alone)
+
+
+def test_objects_that_share_a_cell_are_no_negatives():
+    cells = torch.tensor([[[3, 3, 9]], [[5, 6, 9]]])  # objects 0 and 1 meet in view 1 only
+    present = torch.ones(2, 1, 3, dtype=torch.bool)
+    merged = shared_cells(cells, present)
+    assert merged[0].tolist() == [[False, True, False], [True, False, False], [False, False, False]]
+    embeddings = torch.randn(2, 1, 3, 8, generator=torch.Generator().manual_seed(3))
+    embeddings[0, 0, 1] = embeddings[0, 0, 0]  # read from one cell
+    loss = nt_xent(embeddings, present, 0.2, merged)
+    torch.testing.assert_close(loss, literal_nt_xent(embeddings, present, 0.2, merged))
+    assert loss < nt_xent(embeddings, present, 0.2)  # which pushes equal vectors apart
+
+
+def test_absent_objects_never_merge():
+    cells = torch.zeros(2, 1, 2, dtype=torch.int64)
+    present = torch.tensor([[[True, False]], [[False, True]]])
+    assert not shared_cells(cells, present).any()
+
+
+def test_focal_loss_reference():
+    reference = np.load(REFERENCE / "detection_losses.npz")
+    for prefix, truth in (("focal", reference["focal_gt"]), ("focal_nopos", np.zeros((2, 1, 12, 20), "f"))):
+        logits = torch.tensor(reference["focal_logit"]).requires_grad_()
+        loss = focal_loss(logits, torch.tensor(truth), 2, 4)
+        loss.backward()
+        np.testing.assert_allclose(loss.detach(), reference[f"{prefix}_loss"], rtol=1e-4)
+        np.testing.assert_allclose(logits.grad, reference[f"{prefix}_grad_logit"], rtol=1e-4, atol=1e-5)
+
+
+def test_masked_l1_reference():
+    reference = np.load(REFERENCE / "detection_losses.npz")
+    features = torch.tensor(reference["regl1_feat"]).requires_grad_()
+    mask = torch.tensor(reference["regl1_mask"]).bool()
+    cells, target = torch.tensor(reference["regl1_ind"]), torch.tensor(reference["regl1_target"])
+    loss = masked_l1(gather_cells(features, cells), target, mask)
+    loss.backward()
+    np.testing.assert_allclose(loss.detach(), reference["regl1_loss"], rtol=1e-4)
+    np.testing.assert_allclose(features.grad, reference["regl1_grad"], rtol=1e-4, atol=1e-5)
+    empty = masked_l1(gather_cells(features, cells), target, torch.zeros_like(mask))
+    assert float(empty.detach()) == reference["regl1_empty_mask_loss"]
+
+
+def test_gathered_and_normalised_embeddings_reference():
+    reference = np.load(REFERENCE / "detection_losses.npz")
+    columns = gather_cells(torch.tensor(reference["extract_map"]), torch.tensor(reference["extract_ind"]))
+    unit = torch.nn.functional.normalize(columns[torch.tensor(reference["extract_mask"]).bool()], dim=-1)
+    np.testing.assert_allclose(unit, reference["extract_out"], rtol=1e-4, atol=1e-5)
+
+
+def test_detection_losses_of_an_empty_frame_are_finite():
+    outputs = {name: torch.randn(1, c, 4, 4, requires_grad=True) for name, c in (("hm", 1), ("wh", 2), ("reg", 2))}
+    nothing = Targets(
+        torch.zeros(1, 1, 4, 4),
+        torch.zeros(1, 0, 2),
+        torch.zeros(1, 0, 2),
+        torch.zeros(1, 0, dtype=torch.int64),
+        torch.zeros(1, 0, dtype=torch.bool),
+    )
+    losses = detection_losses(outputs, nothing, load_params(ROOT / "params.yaml").loss.detection)
+    losses["detection"].backward()
+    assert torch.isfinite(losses["detection"])
+    assert losses["box_size"] == losses["offset"] == 0
+    assert torch.isfinite(outputs["hm"].grad).all()
+
+
+def test_learnt_weights_learn_and_frozen_ones_do_not():
+    import dataclasses
+
+    params = load_params(ROOT / "params.yaml").loss
+    for weighting, learns in (("learnt", True), ("frozen", False)):
+        module = UncertaintyWeighting(dataclasses.replace(params, weighting=weighting))
+        total = module(torch.tensor(2.0, requires_grad=True), torch.tensor(3.0))
+        expected = 0.5 * (np.exp(1.85) * 2 + np.exp(1.05) * 3 - 1.85 - 1.05)
+        np.testing.assert_allclose(total.detach(), expected, rtol=1e-5)
+        total.backward()
+        assert (module.detection.grad is not None) == learns
