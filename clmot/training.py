@@ -331,9 +331,9 @@ def _restore(
 ) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception:  # torch raises many kinds for a damaged file, none of which tells a user more
         raise InputError(
-            f"{path} cannot be resumed from ({error}): delete {path.parent} to start that training afresh."
+            f"{path} cannot be resumed from, it is damaged: delete {path.parent} to start that training afresh."
         ) from None
     model.load_state_dict(saved["model"])
     criterion.load_state_dict(saved["criterion"])

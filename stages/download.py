@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 from clmot.data.sources import archives_dir, fetch_archive
-from clmot.errors import run_as_script
+from clmot.errors import InputError, run_as_script
 from clmot.motchallenge.archive import extract_benchmark
-from clmot.params import benchmark_argument, load_params
+from clmot.params import BENCHMARKS, load_params
 
 
 def main() -> None:
     """data.source -> data/frames/B, data/gt/B."""
-    benchmark = benchmark_argument(sys.argv)
+    if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
+        raise InputError(f"usage: python -m stages.download {{{','.join(BENCHMARKS)}}}")
+    benchmark = sys.argv[1]
     params = load_params()
     data = params.data
     archive = fetch_archive(data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames)

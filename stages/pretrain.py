@@ -11,6 +11,8 @@ from clmot.files import dvc_root, staged_directory
 from clmot.losses.criterion import DetectorCriterion
 from clmot.models.checkpoint import save_model
 from clmot.models.network import ModelConfig, OneShotTracker
+from clmot.motchallenge.sequence import read_manifest
+from clmot.motchallenge.splits import check_split
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training import checkpoint_key, fit, remove_checkpoints, seeded, write_history
@@ -19,7 +21,14 @@ from clmot.training import checkpoint_key, fit, remove_checkpoints, seeded, writ
 def main() -> None:
     """data/frames + data/boxes -> models/detector."""
     params = load_params()
-    frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks)
+    benchmarks = params.data.benchmarks
+    # `strip` saw one benchmark at a time; whether a film is trained on in one and tracked in another shows here.
+    check_split(
+        {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks},
+        params.data.split,
+        params.data.validation_sequences,
+    )
+    frames = find_training_frames("data/frames", "data/boxes", benchmarks)
     config = ModelConfig.from_params(params.model, embedding=False)
     key = checkpoint_key(
         params.seed,
@@ -46,7 +55,7 @@ def main() -> None:
             log,
         )
     with staged_directory(Path("models/detector")) as out:
-        save_model(out, model)
+        save_model(out, model, config)
         write_history(out / "history.csv", history)
     remove_checkpoints(checkpoints)
 

@@ -34,7 +34,12 @@ def main() -> None:
     with seeded(params.seed, "train", "weights"):
         model = OneShotTracker(config)
     # Everything but the embedding's head comes from the detector.
-    load_weights(model, load_model(detector).state_dict(), absent=("id.",))
+    load_weights(
+        model,
+        load_model(detector).state_dict(),
+        expected=lambda name: not name.startswith("id."),
+        source=str(detector),
+    )
     criterion = TrackerCriterion(params.views, params.loss)
     with training_run(params, "train") as log:
         history = fit(
@@ -50,7 +55,7 @@ def main() -> None:
             log,
         )
     with staged_directory(Path("models/tracker")) as out:
-        save_model(out, model)
+        save_model(out, model, config)
         write_history(out / "history.csv", history)
     remove_checkpoints(checkpoints)
 

@@ -1,5 +1,4 @@
 """The evaluate stage: what it reads, writes, prints, and how it says that something is missing."""
-# ruff: noqa: SIM300 (the metrics' names are in capitals, which does not make them constants)
 
 from __future__ import annotations
 

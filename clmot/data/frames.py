@@ -168,5 +168,6 @@ def epoch_order(
     shuffled = [chosen[i] for i in torch.randperm(len(chosen), generator=generator).tolist()]
     batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2] += batches.pop()
+        lonely = batches.pop()
+        batches[-1] += lonely
     return batches

@@ -1,12 +1,13 @@
 """Where a benchmark's archive comes from: drawn here, found in a folder, or fetched from a server.
 
-Whatever the source, the result is the path of one zip in an official layout, so that everything after it is the
-same for synthetic and for real data.
+Whatever the source, the result is the path of one zip in an official layout, so that everything after it is
+the same for synthetic and for real data.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import zipfile
@@ -24,7 +25,7 @@ _BLOCK = 1 << 20
 
 
 def archives_dir() -> Path:
-    """Where archives that were drawn or fetched are kept: outside the outs, so no changed param loses them."""
+    """Where drawn and fetched archives are kept: outside the outs, so that no changed param loses them."""
     return dvc_root() / ".archives"
 
 
@@ -34,9 +35,9 @@ def fetch_archive(
     """The path of a benchmark's zip.
 
     Args:
-        source: `synthetic`; a folder (a relative one starts where the project is, also for experiments that run
-            in a copy of it) or a `file://` address, whose zip is used in place; or an `http(s)://` address,
-            whose zip is fetched once and kept in `cache_dir`.
+        source: `synthetic`; a folder (a relative one starts where the project is, also for experiments that
+            run in a copy of it) or a `file://` address, whose zip is used in place; or an `http(s)://`
+            address, whose zip is fetched once and kept in `cache_dir`.
         benchmark: `MOT15`, `MOT17` or `MOT20`; the zip is `<benchmark>.zip`.
         cache_dir: where drawn and fetched archives are kept.
         seed: of the synthetic films.
@@ -50,7 +51,7 @@ def fetch_archive(
         return _drawn(benchmark, cache_dir, seed, synthetic_frames)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", source)
     if scheme is None:
-        return _in_folder(dvc_root() / Path(source).expanduser(), source, benchmark)
+        return _in_folder((dvc_root() / Path(source).expanduser()).resolve(), source, benchmark)
     if scheme.group(1).lower() in ("http", "https"):
         return _fetched(source, benchmark, cache_dir)
     if scheme.group(1).lower() == "file":
@@ -68,11 +69,10 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
     package = Path(next(iter(synthetic.__path__)))
     modules = sorted(package.rglob("*.py"))
     # Only the modules count: compiled files beside them differ from run to run.
-    code = content_hash(*(part for module in modules for part in (module.relative_to(package).as_posix(), module)))
+    code = content_hash(*(part for m in modules for part in (m.relative_to(package).as_posix(), m)))
     stem = f"synthetic-{benchmark}-seed{seed}-frames{frames}"
     path = cache_dir / f"{stem}-{code[:12]}.zip"
     if not path.exists():
-        synthetic.write_archive
         with staged_file(path) as aside:
             synthetic.write_archive(aside, benchmark, seed, frames)
         for older in sorted(cache_dir.glob(f"{stem}-*.zip")):
@@ -106,7 +106,12 @@ def _in_folder(folder: Path, source: str, benchmark: str) -> Path:
 
 def _fetched(source: str, benchmark: str, cache_dir: Path) -> Path:
     """The archive of a server, fetched once."""
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+        if not parts.hostname:
+            raise ValueError("no host")
+    except ValueError:
+        raise InputError(f"data.source '{source}' is no valid address: expected {_KNOWN}.") from None
     address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{benchmark}.zip"))
     # A password in the address belongs neither on the screen nor in the logs.
     shown = urlunsplit(urlsplit(address)._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
@@ -121,6 +126,7 @@ def _download(address: str, shown: str, target: Path, benchmark: str) -> None:
     """Stream a zip to `target` and check that it is whole."""
     import requests  # type: ignore[import-untyped,unused-ignore]  # only this source needs a network
 
+    received = 0
     try:
         # Compression on the way would make Content-Length mean something else.
         with requests.get(
@@ -132,7 +138,6 @@ def _download(address: str, shown: str, target: Path, benchmark: str) -> None:
                     f"(it should hold {benchmark}.zip) and run again."
                 )
             expected = _content_length(response.headers.get("Content-Length"))
-            received = 0
             blocks = progress(
                 response.iter_content(_BLOCK),
                 f"fetch {benchmark}",
@@ -149,21 +154,31 @@ def _download(address: str, shown: str, target: Path, benchmark: str) -> None:
                         )
                     received += len(block)
                     stream.write(block)
-    except requests.exceptions.InvalidURL:
-        raise InputError(f"data.source '{shown}' is no valid address: expected {_KNOWN}.") from None
     except requests.exceptions.Timeout:
         raise InputError(f"{shown} did not answer in time: run again later, or use another source.") from None
     except requests.exceptions.RequestException as error:
+        if received:
+            raise InputError(
+                f"{shown} broke off after {received} bytes: check the network and run again."
+            ) from None
         raise InputError(
-            f"{shown} cannot be fetched ({type(error).__name__}): check the address and the network and run again."
+            f"{shown} cannot be reached ({type(error).__name__}): check 'data.source' and the network, "
+            "then run again."
         ) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"no space is left on the disk for {shown} in {target.parent}: free some and run again."
+            ) from None
+        raise
     if expected is not None and received != expected:
         raise InputError(
             f"{shown} broke off after {received} of {expected} bytes: check the network and run again."
         )
     if not zipfile.is_zipfile(target):
         raise InputError(
-            f"{shown} is cut off or no zip archive ({received} bytes came): check 'data.source' and run again."
+            f"{shown} is cut off or no zip archive ({received} bytes came): check 'data.source' and run "
+            "again."
         )
 
 

@@ -9,7 +9,8 @@ Evaluators define some counts differently. Ours are motmetrics':
   trackeval counts the same, but prefers to carry on a match of the previous frame only, where motmetrics
   carries on an earlier one as well: the matchings, and with them IDSW, FP and FN, can differ slightly.
 - Frag: changes from tracked to missed between an identity's first and last match. trackeval counts the
-  returns to tracked, also those after frames in which the identity was not in the picture.
+  returns to tracked: also after frames in which the identity was not in the picture, but not after frames
+  without any tracker box.
 - MT and ML: matched in at least 80 % (trackeval: more than 80 %), in less than 20 % of an identity's frames.
 - IDF1 is the same number in both; it is computed here in a leaner way (`identity_matches`).
 

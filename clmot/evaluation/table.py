@@ -58,8 +58,8 @@ def markdown_table(benchmarks: Sequence[BenchmarkScores], iou_threshold: float) 
         if item.unscored:
             notes.append(
                 f"{item.benchmark}: there is no public ground truth for {', '.join(item.unscored)}; to have "
-                f"them scored, upload the files of tracks/{item.benchmark} to the MOTChallenge server in one zip"
-                f"{_MOT17_NAMES if item.benchmark == 'MOT17' else ''}."
+                f"them scored, upload the files of tracks/{item.benchmark} to the MOTChallenge server in one "
+                f"zip{_MOT17_NAMES if item.benchmark == 'MOT17' else ''}."
             )
         elif scores is None:
             notes.append(

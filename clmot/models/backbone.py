@@ -6,7 +6,6 @@ import difflib
 from dataclasses import dataclass
 
 import timm
-import torch
 from torch import Tensor, nn
 
 from clmot.errors import InputError
@@ -89,6 +88,3 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
     return module, Pyramid(tuple(indices), tuple(channels[i] for i in indices), channels_last)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """How many numbers `module` learns or carries."""
-    return sum(torch.numel(p) for p in module.parameters())

@@ -122,20 +122,15 @@ def extract_benchmark(
 def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with path.open("rb") as stream:
-            start = stream.read(16)
+            start = stream.read(24)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: expected a benchmark's zip there.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): expected a benchmark's zip.") from None
     if not start.startswith(b"PK"):
-        shown = start.decode("ascii", "replace").split("\n")[0].strip() if start else ""
-        what = (
-            f"it starts with {shown!r}"
-            if shown.isprintable() and shown
-            else "its first bytes are not a zip's"
-        )
-        if not start:
-            what = "it is empty"
+        text = re.match(rb"[\x20-\x7e]{4,}", start)
+        what = f"it starts with {text.group().decode()!r}" if text else "its first bytes are not a zip's"
+        what = what if start else "it is empty"
         raise InputError(f"{path} is not a zip archive ({what}): delete it, fetch it again and run again.")
     try:
         archive = zipfile.ZipFile(path)

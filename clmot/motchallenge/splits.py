@@ -78,8 +78,8 @@ class FrameRange:
 
 
 def without_detector(name: str) -> str:
-    """`MOT17-02` for `MOT17-02-FRCNN`; any other name as it is."""
-    return re.sub(rf"^(MOT17-\d+)-(?:{'|'.join(DETECTORS)})$", r"\1", name)
+    """`MOT17-02` for `MOT17-02-FRCNN`; a name that does not end in one of the detectors as it is."""
+    return re.sub(rf"(?<=.)-(?:{'|'.join(DETECTORS)})$", "", name)
 
 
 def film(name: str) -> str:
@@ -91,10 +91,13 @@ def film(name: str) -> str:
 
 
 def home_benchmark(name: str) -> str | None:
-    """The benchmark that officially has a sequence of this name; None for names of nobody's."""
-    numbered = re.match(r"(MOT\d\d)-\d+", name)
-    if numbered:
-        return numbered.group(1)
+    """The benchmark that has a sequence of this name; None for names that could be anybody's.
+
+    Synthetic films are called after the benchmark they imitate: `SYN17-02` belongs to MOT17.
+    """
+    prefixed = re.match(r"(?:MOT(\d\d)-\d|SYN(\d\d)-)", name)
+    if prefixed:
+        return f"MOT{prefixed.group(1) or prefixed.group(2)}"
     return "MOT15" if name in MOT15_FRAME_RATES else None
 
 

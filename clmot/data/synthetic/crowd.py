@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
-
 import numpy as np
 
 from clmot.data.synthetic.camera import CameraPath, View
@@ -18,7 +16,7 @@ from clmot.data.synthetic.figures import WALK_PHASES, Facing, Outfit, Pose, in_u
 
 MAX_STEP = 0.1
 """Seconds; longer steps would let people run into each other between two decisions."""
-WARM_UP = 12.0
+WARM_UP = 8.0
 """Seconds lived before the first frame, so that nobody starts frozen at a random place."""
 RESPONSE = 0.35
 """Seconds in which a person adopts a new velocity."""
@@ -63,6 +61,8 @@ class Habits:
     """Seconds out of the picture, shortest and longest."""
     newcomers: float
     """Probability that somebody who left never returns and a stranger comes instead."""
+    roam: float = 9.0
+    """Metres of a typical way inside the picture."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ class Crowd:
             for place in range(1, size):
                 member = self.people[number - place]
                 member.leader = leader
-                member.offset = np.array([self.rng.uniform(-0.15, 0.15), 0.62 * (1 if place == 1 else -1)])
+                # Half a step behind, or of two who walk across the picture one would hide the other.
+                member.offset = np.array([-self.rng.uniform(0.2, 0.5), 0.6 * (1 if place == 1 else -1)])
                 member.position = leader.position + member.offset
                 member.speed = leader.speed
             number -= size
@@ -164,7 +165,7 @@ class Crowd:
         """Everyone, in and out of the picture, in order of identity."""
         seen = []
         for person in sorted(self.people, key=lambda one: one.identity):
-            walking = float(np.hypot(*person.velocity)) > 0.25
+            walking = math.hypot(*person.velocity) > 0.25
             seen.append(
                 Appearance(
                     person.identity,
@@ -178,15 +179,20 @@ class Crowd:
             )
         return seen
 
-    def _spot(self, view: View) -> np.ndarray:
-        """A free place in the picture; equally likely in every image row, so near people are not rare."""
+    def _spot(self, view: View, start: np.ndarray | None = None) -> np.ndarray:
+        """A free place in the picture, about as far from `start` as people roam.
+
+        It is equally likely in every image row, so near people are not rare. Without the limit on the
+        distance all ways would cross in the middle and the crowd would gather there.
+        """
         habits, lens = self.habits, view.lens
         spot = np.zeros(2)
         for _ in range(20):
             z = 1 / self.rng.uniform(1 / habits.far, 1 / habits.near)
-            column = self.rng.uniform(0.04, 0.96) * lens.width
+            column = self.rng.uniform(0.03, 0.97) * lens.width
             spot = np.array([view.lateral(column, z), z])
-            if not any(_inside(spot, obstacle, CLEARANCE) for obstacle in self.obstacles):
+            far_off = start is not None and not 0.3 < np.hypot(*(spot - start)) / habits.roam < 1.3
+            if not far_off and not any(_inside(spot, obstacle, CLEARANCE) for obstacle in self.obstacles):
                 return spot
         return spot
 
@@ -210,9 +216,13 @@ class Crowd:
             return
         person.after_hiding = 0
         choice = rng.random()
-        covers = [obstacle for obstacle in self.obstacles if obstacle.hides and self._in_picture(obstacle, view)]
+        covers = [
+            obstacle for obstacle in self.obstacles if obstacle.hides and self._in_picture(obstacle, view)
+        ]
         if not outside and choice < habits.leave:
-            side = -1 if rng.random() < 0.5 else 1
+            middle = view.lateral(view.lens.width / 2, float(person.position[1]))
+            side = -1 if person.position[0] < middle else 1  # mostly by the nearer edge
+            side = -side if rng.random() < 0.3 else side
             z = float(np.clip(person.position[1] + rng.normal(0, 1.5), habits.near, habits.far))
             person.exit_side = side
             self._set_way(person, np.array([self._edge(view, side, z), z]))
@@ -229,7 +239,7 @@ class Crowd:
             person.exit_side = side
             self._set_way(person, np.array([self._edge(view, side, z), z]))
         else:
-            self._set_way(person, self._spot(view))
+            self._set_way(person, self._spot(view, None if outside else person.position))
 
     def _in_picture(self, obstacle: Obstacle, view: View) -> bool:
         column, _, _ = view.project(obstacle.x, obstacle.z)
@@ -250,7 +260,9 @@ class Crowd:
             ]
             if not blocking:
                 break
-            first = min(blocking, key=lambda obstacle: abs(obstacle.x - start[0]) + abs(obstacle.z - start[1]))
+            first = min(
+                blocking, key=lambda obstacle: abs(obstacle.x - start[0]) + abs(obstacle.z - start[1])
+            )
             corners = [
                 np.array(
                     [
@@ -262,7 +274,9 @@ class Crowd:
                 for sz in (-1, 1)
             ]
             target = way[0]
-            free = [corner for corner in corners if not _crosses(start, corner, first, 0.8 * CLEARANCE)] or corners
+            free = [
+                corner for corner in corners if not _crosses(start, corner, first, 0.8 * CLEARANCE)
+            ] or corners
             way.insert(
                 0,
                 min(
@@ -281,7 +295,7 @@ class Crowd:
         velocity = np.array([person.velocity for person in self.people])
         velocity = velocity + (wish - velocity) * (1 - math.exp(-dt / RESPONSE))
         velocity = velocity + dt * self._avoidance(position, velocity)
-        fastest = 1.5 * np.array([person.speed for person in self.people])[:, None]
+        fastest = 1.3 * np.array([person.speed for person in self.people])[:, None]
         pace = np.maximum(np.linalg.norm(velocity, axis=1, keepdims=True), 1e-9)
         velocity *= np.minimum(1.0, fastest / pace)
         position = position + dt * velocity
@@ -302,7 +316,7 @@ class Crowd:
             if person.rest > 0:
                 return
             if self._outside(person, view):
-                self._return(person)
+                person = self._returning(person)
             self._decide(person, view)
             return
         if not person.way:
@@ -321,41 +335,37 @@ class Crowd:
             person.way.pop(0)
             if not person.way:
                 if person.after_hiding:
-                    person.rest = float(self.rng.uniform(0.2, 1.2))
+                    person.rest = float(self.rng.uniform(0.1, 0.6))
                 elif self.rng.random() < self.habits.pause:
                     person.rest = float(self.rng.uniform(0.8, 4.0))
 
-    def _return(self, person: _Person) -> None:
-        """Out of sight for long enough: the same person comes back, or goes for good and a stranger comes."""
+    def _returning(self, person: _Person) -> _Person:
+        """Who comes after somebody was out of sight for long enough: the same person, or a stranger instead."""
         followed = any(other.leader is person for other in self.people)
-        if not followed and self.rng.random() < self.habits.newcomers:
-            stranger = self._newcomer(random_outfit(self.rng), person.position)
-            self.people[self.people.index(person)] = stranger
-            person = stranger
-        habits = self.habits
-        depth = person.position[1] + self.rng.normal(0, 1.5)
-        person.position = person.position.copy()
-        # Out of sight a person may drift a step or two nearer or farther, not jump.
-        person.way = [np.array([person.position[0], float(np.clip(depth, habits.near, habits.far))])]
+        if followed or self.rng.random() >= self.habits.newcomers:
+            return person
+        stranger = self._newcomer(random_outfit(self.rng), person.position)
+        self.people[self.people.index(person)] = stranger
+        return stranger
 
     def _wish(self, person: _Person, view: View) -> np.ndarray:
         """The velocity a person would have if alone."""
         if person.leader is not None:
             leader = person.leader
-            ahead = leader.heading / max(1e-9, float(np.hypot(*leader.heading)))
+            ahead = leader.heading / max(1e-9, math.hypot(*leader.heading))
             across = np.array([-ahead[1], ahead[0]])
             goal = leader.position + person.offset[0] * ahead + person.offset[1] * across
             gap = goal - person.position
             wish = 0.9 * leader.velocity + 1.2 * gap
             limit = 1.4 * person.speed
-            pace = float(np.hypot(*wish))
-            if np.hypot(*leader.velocity) < 0.25 and np.hypot(*gap) < 0.35:
+            pace = math.hypot(*wish)
+            if math.hypot(*leader.velocity) < 0.25 and math.hypot(*gap) < 0.35:
                 return np.zeros(2)
             return wish * min(1.0, limit / max(pace, 1e-9))
         if person.rest > 0 or not person.way:
             return np.zeros(2)
         gap = person.way[0] - person.position
-        return gap / max(float(np.hypot(*gap)), 1e-9) * person.speed
+        return gap / max(math.hypot(*gap), 1e-9) * person.speed
 
     def _avoidance(self, position: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """(N, 2) accelerations away from people who are too near, and sideways past those who come."""
@@ -383,7 +393,7 @@ class Crowd:
 
     def _turn(self, person: _Person, dt: float) -> None:
         """Heading, facing and stride follow the movement."""
-        pace = float(np.hypot(*person.velocity))
+        pace = math.hypot(*person.velocity)
         if pace > 0.25:
             blend = 1 - math.exp(-dt / 0.25)
             person.heading = person.heading + (person.velocity / pace - person.heading) * blend
@@ -425,6 +435,3 @@ def _crosses(start: np.ndarray, end: np.ndarray, obstacle: Obstacle, margin: flo
         t0, t1 = (low - start[axis]) / step, (high - start[axis]) / step
         enter, leave = max(enter, min(t0, t1)), min(leave, max(t0, t1))
     return bool(enter < leave)
-
-
-Side = Literal[-1, 1]

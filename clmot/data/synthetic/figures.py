@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -50,6 +50,7 @@ class Part(IntEnum):
     CALF = 13
     CALF_FAR = 14
     SKIN_FAR = 15
+    EYE = 16
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,11 @@ LEGS: tuple[Colour, ...] = (
 SHOES: tuple[Colour, ...] = ((28, 28, 32), (225, 225, 225), (40, 66, 104), (50, 50, 150))
 
 
-def _pick(rng: np.random.Generator, options: tuple, weights: tuple[float, ...] | None = None):  # type: ignore[no-untyped-def]
+T = TypeVar("T")
+
+
+def _pick(rng: np.random.Generator, options: tuple[T, ...], weights: tuple[float, ...] | None = None) -> T:
+    """One of the options, equally likely or by weight."""
     p = None if weights is None else np.asarray(weights) / sum(weights)
     return options[int(rng.choice(len(options), p=p))]
 
@@ -326,14 +331,19 @@ def _paint_side(painter: _Painter, outfit: Outfit, phase: float | None, sitting:
     painter.disc(head[0] + 0.056, head[1] - 0.015, 0.01, 0.01, Part.SKIN)  # the nose tells where one looks
     if style == "bald":
         painter.disc(*head, 0.055, 0.064, Part.SKIN)
-    elif style == "bun":
+    if style == "bun":
         painter.disc(head[0] - 0.068, head[1] + 0.03, 0.026, 0.026, Part.HAIR)
+    painter.disc(head[0] + 0.037, head[1] - 0.002, 0.008, 0.007, Part.EYE)
     if outfit.hat != "none":
         painter.disc(head[0] - 0.003, head[1] + 0.032, 0.062, 0.045, Part.HAT)
         if outfit.hat == "cap":
-            painter.limb((head[0] + 0.05, head[1] + 0.02), (head[0] + 0.1, head[1] + 0.012), 0.01, 0.008, Part.HAT)
+            painter.limb(
+                (head[0] + 0.05, head[1] + 0.02), (head[0] + 0.1, head[1] + 0.012), 0.01, 0.008, Part.HAT
+            )
         elif outfit.hat == "brim":
-            painter.limb((head[0] - 0.09, head[1] + 0.012), (head[0] + 0.09, head[1] + 0.012), 0.01, 0.01, Part.HAT)
+            painter.limb(
+                (head[0] - 0.09, head[1] + 0.012), (head[0] + 0.09, head[1] + 0.012), 0.01, 0.01, Part.HAT
+            )
     hand = arm(-swing if not sitting else swing + 0.1, Part.SLEEVE, Part.SKIN)
     if outfit.bag == "shoulder":
         painter.limb((shoulder[0], shoulder[1]), (hip[0] - 0.02, hip_y + 0.03), 0.008, 0.008, Part.STRAP)
@@ -341,7 +351,9 @@ def _paint_side(painter: _Painter, outfit: Outfit, phase: float | None, sitting:
     elif outfit.bag == "carrier" and not sitting:
         painter.limb((hand[0], hand[1] - 0.06), (hand[0], hand[1] - 0.13), 0.045, 0.055, Part.BAG)
     elif outfit.bag == "backpack" and not sitting:
-        painter.limb((shoulder[0] + 0.02, shoulder[1]), (shoulder[0] - 0.03, hip_y + 0.15), 0.009, 0.009, Part.STRAP)
+        painter.limb(
+            (shoulder[0] + 0.02, shoulder[1]), (shoulder[0] - 0.03, hip_y + 0.15), 0.009, 0.009, Part.STRAP
+        )
 
 
 def _paint_skirt(
@@ -414,11 +426,16 @@ def _paint_front(painter: _Painter, outfit: Outfit, phase: float | None, back: b
     )
     if not back and outfit.front == "open":
         painter.area(
-            [(-0.02, hip_y - 0.03), (0.02, hip_y - 0.03), (0.034, shoulder_y + 0.02), (-0.034, shoulder_y + 0.02)],
+            [
+                (-0.02, hip_y - 0.03),
+                (0.02, hip_y - 0.03),
+                (0.034, shoulder_y + 0.02),
+                (-0.034, shoulder_y + 0.02),
+            ],
             Part.ACCENT,
         )
     elif not back and outfit.front == "logo":
-        painter.disc(0.0, hip_y + 0.215, 0.045, 0.038, Part.ACCENT)
+        painter.disc(0.0, hip_y + 0.2, 0.045, 0.038, Part.ACCENT)
     _paint_skirt(painter, outfit, (0.0, hip_y), 0.09 * b, 0.125 * b, sitting)
     painter.limb((0, shoulder_y + 0.01), (0, head_y - 0.04), 0.034, 0.03, Part.SKIN)
     if outfit.front == "scarf":
@@ -441,6 +458,9 @@ def _paint_front(painter: _Painter, outfit: Outfit, phase: float | None, back: b
         painter.disc(0, head_y - 0.05, 0.03, 0.02, Part.SKIN if style == "short" else Part.HAIR)
         if style == "bun":
             painter.disc(0, head_y + 0.05, 0.03, 0.028, Part.HAIR)
+    if not back:
+        for side in (-1, 1):
+            painter.disc(side * 0.018, head_y - 0.003, 0.008, 0.007, Part.EYE)
     if outfit.hat != "none":
         painter.disc(0, head_y + 0.032, 0.06, 0.044, Part.HAT)
         if outfit.hat == "cap" and not back:
@@ -463,7 +483,7 @@ def _paint_front(painter: _Painter, outfit: Outfit, phase: float | None, back: b
 
 
 def _colours(outfit: Outfit) -> np.ndarray:
-    """(16, 3) float32 BGR of each part."""
+    """(len(Part), 3) uint8 BGR."""
 
     def dim(colour: Colour, factor: float) -> tuple[float, ...]:
         return tuple(factor * channel for channel in colour)
@@ -488,9 +508,10 @@ def _colours(outfit: Outfit) -> np.ndarray:
         (Part.STRAP, dim(outfit.bag_colour, 0.7)),
         (Part.HAT, outfit.hat_colour),
         (Part.ACCENT, outfit.accent),
+        (Part.EYE, dim(outfit.skin, 0.4)),
     ):
         table[part] = colour
-    return table
+    return table.round().astype(np.uint8)
 
 
 def _second_colour(outfit: Outfit, shape: tuple[int, int], scale: float) -> np.ndarray | None:
@@ -522,18 +543,19 @@ def draw_person(outfit: Outfit, facing: Facing, pose: Pose, step: int, body_pixe
     else:
         _paint_front(painter, outfit, phase, facing == "back", pose == "sit")
     parts = painter.parts
-    picture = _colours(outfit)[parts]
+    picture = _colours(outfit).take(parts, axis=0)
     second = _second_colour(outfit, parts.shape, painter.scale)
     if second is not None:
         cloth = (parts == Part.SHIRT) | (parts == Part.SLEEVE) | (parts == Part.SLEEVE_FAR)
         picture[second & cloth] = outfit.second
     size = (parts.shape[1] // 2, parts.shape[0] // 2)
-    alpha = cv2.resize((parts > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    outline = (parts > 0).astype(np.uint8) * np.uint8(255)
+    alpha = cv2.resize(outline, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     # Colour of empty pixels is 0, so the reduced picture comes out multiplied by its alpha.
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    picture *= _shading(alpha, body_pixels)[..., None]
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     if facing == "left":
-        alpha, picture = alpha[:, ::-1], picture[:, ::-1]
+        alpha, small = np.ascontiguousarray(alpha[:, ::-1]), small[:, ::-1]
+    picture = small * _shading(alpha, body_pixels)[..., None]
     anchor = (size[0] / 2, _TOP * body_pixels)
     return make_sprite(picture, alpha, anchor, body_pixels / outfit.height)
 

@@ -42,7 +42,9 @@ class _Sheet:
         axes = (max(1, round(rx * unit)), max(1, round(ry * unit)))
         cv2.ellipse(self.picture, self.at(x, y), axes, 0, 0, 360, (*colour, 1.0), -1, cv2.LINE_8, _SHIFT)
 
-    def line(self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour) -> None:
+    def line(
+        self, start: tuple[float, float], end: tuple[float, float], width: float, colour: Colour
+    ) -> None:
         thickness = max(1, round(width * self.scale))
         cv2.line(self.picture, self.at(*start), self.at(*end), (*colour, 1.0), thickness, cv2.LINE_8, _SHIFT)
 
@@ -63,7 +65,9 @@ class _Sheet:
         return make_sprite(small[..., :3], small[..., 3], (size[0] / 2, float(size[1])), pixels_per_metre)
 
 
-def _foliage(sheet: _Sheet, rng: np.random.Generator, blobs: list[tuple[float, float, float]], green: Colour) -> None:
+def _foliage(
+    sheet: _Sheet, rng: np.random.Generator, blobs: list[tuple[float, float, float]], green: Colour
+) -> None:
     """Leaves as many small discs, bright above and dark below, filling big discs (x, y, radius)."""
     spots = []
     for x, y, radius in blobs:
@@ -125,7 +129,16 @@ def _kiosk(sheet: _Sheet, rng: np.random.Generator) -> None:
 def _van(sheet: _Sheet, rng: np.random.Generator) -> None:
     body = _paint(rng, pale=True)
     sheet.area(
-        [(-2.5, 0.35), (2.45, 0.35), (2.5, 1.05), (2.1, 1.25), (1.65, 2.05), (1.4, 2.2), (-2.4, 2.2), (-2.5, 2.05)],
+        [
+            (-2.5, 0.35),
+            (2.45, 0.35),
+            (2.5, 1.05),
+            (2.1, 1.25),
+            (1.65, 2.05),
+            (1.4, 2.2),
+            (-2.4, 2.2),
+            (-2.5, 2.05),
+        ],
         body,
     )
     sheet.area([(1.05, 1.25), (1.95, 1.25), (1.6, 1.95), (1.05, 1.95)], (74, 66, 58))

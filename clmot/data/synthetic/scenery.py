@@ -227,9 +227,10 @@ def _paint_trees(picture: np.ndarray, ppm: float, foot: float, rng: np.random.Ge
         )
         x += radius * rng.uniform(0.9, 1.7)
     hedge = max(0, int(foot - 1.4 * ppm))
-    picture[hedge:base] = np.asarray((58, 96, 70), np.float32) + _noise(
-        (base - hedge, width), max(2, int(0.3 * ppm)), rng
-    )[..., None] * 8
+    picture[hedge:base] = (
+        np.asarray((58, 96, 70), np.float32)
+        + _noise((base - hedge, width), max(2, int(0.3 * ppm)), rng)[..., None] * 8
+    )
 
 
 def _paint_house(

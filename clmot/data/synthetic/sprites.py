@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ class Sprite:
     """A cut-out with transparency in falling resolutions."""
 
     levels: tuple[np.ndarray, ...]
-    """(H, W, 4) float32 BGR (0..255, multiplied by alpha) and alpha (0..1), each half the size of the one before."""
+    """(H, W, 4) uint8 BGR, multiplied by alpha, and alpha (255 = opaque), each half the size of the one before."""
     anchor: tuple[float, float]
     """The pixel of the finest level that stands on the ground point."""
     pixels_per_metre: float
@@ -24,11 +24,21 @@ class Sprite:
     box: tuple[float, float, float, float]
     """Left, top, right, bottom of the opaque part in metres from the anchor, y downwards."""
 
+    def mirrored(self) -> Sprite:
+        """The same, looking the other way."""
+        left, top, right, bottom = self.box
+        return replace(
+            self,
+            levels=tuple(np.ascontiguousarray(level[:, ::-1]) for level in self.levels),
+            anchor=(self.levels[0].shape[1] - self.anchor[0], self.anchor[1]),
+            box=(-right, top, -left, bottom),
+        )
+
 
 def make_sprite(
     colour: np.ndarray, alpha: np.ndarray, anchor: tuple[float, float], pixels_per_metre: float
 ) -> Sprite:
-    """A sprite from (H, W, 3) colour already multiplied by (H, W) alpha.
+    """A sprite from (H, W, 3) colour (0..255) already multiplied by (H, W) alpha (0..1).
 
     Transparent borders are cut off, so that pasting touches no more pixels than it must.
     """
@@ -39,7 +49,7 @@ def make_sprite(
     border = 2  # keeps the soft edge
     x0, y0 = max(0, left - border), max(0, top - border)
     x1, y1 = min(alpha.shape[1], right + border), min(alpha.shape[0], bottom + border)
-    level = np.dstack([colour[y0:y1, x0:x1], alpha[y0:y1, x0:x1]]).astype(np.float32)
+    level = np.dstack([colour[y0:y1, x0:x1], 255 * alpha[y0:y1, x0:x1]]).clip(0, 255).round().astype(np.uint8)
     levels = [level]
     while min(level.shape[:2]) >= 8 and len(levels) < 4:
         level = np.pad(level, ((0, level.shape[0] % 2), (0, level.shape[1] % 2), (0, 0)))
@@ -59,7 +69,7 @@ class Patch:
     """A sprite at its size and place in a frame; parts may lie outside of the image."""
 
     picture: np.ndarray
-    """(h, w, 4) float32 as in `Sprite.levels`."""
+    """(h, w, 4) uint8 as in `Sprite.levels`."""
     left: int
     top: int
     """Image pixel of the picture's first pixel."""

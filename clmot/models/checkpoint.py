@@ -1,0 +1,225 @@
+"""Weights on disk: ours (safetensors with the network's config in json), and other people's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from clmot.errors import InputError
+from clmot.files import staged_file, write_json
+from clmot.models.backbone import UnusedProjection
+from clmot.models.network import ModelConfig, OneShotTracker
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every tensor when weights were loaded; names sorted."""
+
+    taken: tuple[str, ...]
+    """In the weights and in the model, with one shape."""
+    skipped: tuple[str, ...]
+    """In the weights, but not in the model, or of another shape there."""
+    missing: tuple[str, ...]
+    """In the model, but not taken: these keep the values they had."""
+
+    def __str__(self) -> str:
+        parts = (f"{len(names)} {kind}{_some(names)}" for kind, names in self._kinds())
+        return ", ".join([f"{len(self.taken)} tensors taken", *parts])
+
+    def _kinds(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return ("skipped", self.skipped), ("missing", self.missing)
+
+
+def save_model(directory: str | os.PathLike[str], model: OneShotTracker, config: ModelConfig) -> None:
+    """Write model.safetensors and config.json into `directory`, each whole or not at all.
+
+    Equal weights give equal bytes, whatever device and memory format they are in.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with staged_file(Path(directory) / WEIGHTS_FILE) as aside:
+        save_file(tensors, aside)
+    write_json(Path(directory) / CONFIG_FILE, dataclasses.asdict(config))
+
+
+def load_model(directory: str | os.PathLike[str]) -> OneShotTracker:
+    """Build the network that `directory` describes and fill it with its weights; on the CPU, in eval mode.
+
+    Raises:
+        InputError: a file is missing or damaged, or the two do not fit together.
+    """
+    directory = Path(directory)
+    model = OneShotTracker(read_config(directory / CONFIG_FILE))
+    path = directory / WEIGHTS_FILE
+    state = read_weights(path)
+    own = model.state_dict()
+    wrong = sorted(name for name in own.keys() | state.keys() if not _fits(name, state, own))
+    if wrong:
+        raise InputError(
+            f"{path}: does not hold the network of {CONFIG_FILE} beside it ({len(wrong)} tensors are missing, "
+            f"too many or of another shape:{_some(wrong)}); train again, or restore both files."
+        )
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def read_config(path: str | os.PathLike[str]) -> ModelConfig:
+    """The network's config from a config.json.
+
+    Raises:
+        InputError: no such file, no json, or keys or values that no network of ours has.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a trained model has {CONFIG_FILE} and {WEIGHTS_FILE}.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as json ({error}).") from error
+    hints = typing.get_type_hints(ModelConfig)
+    if not isinstance(values, dict) or values.keys() != hints.keys():
+        found = values.keys() if isinstance(values, dict) else set()
+        raise InputError(
+            f"{path}: should hold exactly the keys {', '.join(hints)}; "
+            f"missing:{_some(sorted(hints.keys() - found))}, unknown:{_some(sorted(found - hints.keys()))}."
+        )
+    for name, hint in hints.items():
+        if not _is_a(values[name], hint):
+            raise InputError(f"{path}: '{name}' cannot be {json.dumps(values[name])}.")
+    if len(values["neck_channels"]) not in (0, 4):
+        raise InputError(f"{path}: 'neck_channels' should be empty or four numbers.")
+    return ModelConfig(**{**values, "neck_channels": tuple(values["neck_channels"])})
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors file, or from a .pth that holds nothing but data.
+
+    A training checkpoint's `state_dict` (or `model`) is unwrapped, and the `module.` that parallel training
+    puts before every name is taken away.
+
+    Raises:
+        InputError: the file is missing or damaged, holds code, or holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected weights (.safetensors or .pth).")
+    content: Any
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it would run {named[1].rstrip('.,')}" if named else "no pickle of tensors"
+        raise InputError(
+            f"{path}: refused, because it holds more than tensors ({what}); ask its author for the bare "
+            f"state dict or a .safetensors file."
+        ) from error
+    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged, or no weight file ({reason}); fetch it again.") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    tensors = content.items() if isinstance(content, Mapping) else ()
+    state = {str(name): value for name, value in tensors if isinstance(value, Tensor)}
+    if not state:
+        raise InputError(f"{path}: holds no named tensors; expected a state dict.")
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def load_weights(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    expected: Callable[[str], bool] | Sequence[str] = ("",),
+    source: str = "weights",
+) -> LoadReport:
+    """Copy into `model` what fits by name and shape, and say on stderr what was taken, skipped and missing.
+
+    Args:
+        model: gets the values; stays untouched when this fails.
+        state: tensors by name.
+        expected: which of the model's tensors must be found: a test of the name, or beginnings of names. Every
+            one, unless told. Batch norm's counters and the projections that no DLA-34 uses are never insisted
+            on, since weight files exist without them.
+        source: what to call the weights in messages, best their path.
+
+    Raises:
+        InputError: an expected tensor is absent or has another shape; names them.
+    """
+    own = model.state_dict()
+    taken = tuple(sorted(name for name in own if _fits(name, state, own)))
+    report = LoadReport(
+        taken=taken,
+        skipped=tuple(sorted(state.keys() - set(taken))),
+        missing=tuple(sorted(own.keys() - set(taken))),
+    )
+    is_expected = expected if callable(expected) else _begins_with(tuple(expected))
+    optional = _optional_names(model)
+    lacking = [name for name in report.missing if is_expected(name) and name not in optional]
+    if lacking:
+        described = [
+            f"{name} (is {list(state[name].shape)}, should be {list(own[name].shape)})" if name in state else name
+            for name in lacking
+        ]
+        raise InputError(
+            f"{source}: {len(lacking)} expected tensors are absent or of another shape:{_some(described)}; "
+            f"use weights of this architecture, or set the model's params to theirs."
+        )
+    model.load_state_dict({name: state[name] for name in taken}, strict=False)
+    print(f"{source}: {report}", file=sys.stderr)
+    return report
+
+
+def _fits(name: str, state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return name in state and name in own and state[name].shape == own[name].shape
+
+
+def _begins_with(prefixes: tuple[str, ...]) -> Callable[[str], bool]:
+    return lambda name: name.startswith(prefixes)
+
+
+def _optional_names(model: nn.Module) -> set[str]:
+    names = {name for name in model.state_dict() if name.endswith("num_batches_tracked")}
+    for prefix, module in model.named_modules():
+        if isinstance(module, UnusedProjection):
+            names.update(f"{prefix}.{name}" for name in module.state_dict())
+    return names
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """' a, b, c and 3 more', or ' none'; begins with a space."""
+    if not names:
+        return " none"
+    shown = ", ".join(names[:most])
+    return f" {shown} and {len(names) - most} more" if len(names) > most else f" {shown}"
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    """Whether a value read from json is a possible value of a ModelConfig field of type `hint`."""
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, list) and all(_is_a(item, int) and item > 0 for item in value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, hint)

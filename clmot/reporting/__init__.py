@@ -1,0 +1,1 @@
+"""What people look at: runs in MLflow, frames with their tracks drawn in."""

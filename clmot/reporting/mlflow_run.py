@@ -1,0 +1,285 @@
+"""One execution of the pipeline as one MLflow run.
+
+A stage joins the run that an earlier stage of the same execution opened, or opens it. Executions are told
+apart by params, experiment name and project folder, so two queued experiments, or two people on one server,
+do not meet in one run. MLflow only watches: whatever goes wrong with it costs one warning and some seconds,
+never the pipeline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import getpass
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clmot.files import dvc_root
+from clmot.params import PARAMS_FILE, Params
+
+Log = Callable[[int, Mapping[str, float]], None]
+
+EXPERIMENT = "clmot"
+EXECUTION_TAG = "clmot.execution"
+PROJECT_TAG = "clmot.project"
+WORKSPACE_TAG = "clmot.workspace"
+DVC_TAGS = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+
+QUIET = {
+    # MLflow's own patience is minutes. Ours is seconds, unless the user says otherwise.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@contextlib.contextmanager
+def training_run(params: Params, stage: str) -> Iterator[Log]:
+    """Join this execution's run (or open it) and yield `log(epoch, values)`, which reports a finished epoch.
+
+    Values appear as metrics `<stage>/<name>` at step `epoch`. The run stays open for the stages that follow.
+    When the block raises, the run is marked failed (killed on Ctrl-C); the next execution of the same params
+    reopens and continues it if training resumes behind the last reported epoch, and opens another otherwise.
+    """
+    watcher = _Watcher(params)
+    watcher.attempt(watcher.join)
+
+    def log(epoch: int, values: Mapping[str, float]) -> None:
+        watcher.attempt(lambda: watcher.log_epoch(stage, epoch, values))
+
+    try:
+        yield log
+    except KeyboardInterrupt:
+        watcher.attempt(lambda: watcher.end("KILLED"))
+        raise
+    except BaseException:
+        watcher.attempt(lambda: watcher.end("FAILED"))
+        raise
+
+
+def log_evaluation(
+    params: Params,
+    summary: Mapping[str, Mapping[str, float]],
+    sequences: pd.DataFrame,
+    table_path: str | os.PathLike[str],
+    pictures: Mapping[str, str | os.PathLike[str]],
+    histories: Mapping[str, str | os.PathLike[str]],
+) -> None:
+    """Complete this execution's run and end it as finished.
+
+    Args:
+        params: of this execution.
+        summary: `{benchmark: {metric: value}}`, reported as metrics `<benchmark>/<metric>`.
+        sequences: the same for every sequence, kept as a CSV artifact.
+        table_path: the table of results, kept as an artifact.
+        pictures: an annotated frame by benchmark, kept as artifacts.
+        histories: a training's history.csv by stage. Epochs that were not reported live, because the stage
+            came from DVC's cache, are reported from here.
+    """
+    watcher = _Watcher(params)
+    watcher.attempt(watcher.join)
+    watcher.attempt(lambda: watcher.complete(summary, sequences, table_path, pictures, histories))
+
+
+class _Watcher:
+    """This execution's run in the tracking store; after the first failure it does nothing any more."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.values = {name: _as_text(value) for name, value in params.flat().items()}
+        self.name = os.environ.get("DVC_EXP_NAME", "")
+        self.project = f"{platform.node()}:{dvc_root()}"
+        self.workspace = str(Path.cwd())
+        identity = json.dumps([self.project, self.name, self.values], sort_keys=True)
+        self.key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self.off = False
+        self.first_epoch = True
+        self.experiment = ""
+        self.run = ""
+        self.client: Any = None
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Call `action`. Anything that goes wrong is said once, and ends the watching."""
+        if self.off:
+            return
+        try:
+            action()
+        except ModuleNotFoundError as error:
+            self.off = True
+            if (error.name or "").split(".")[0] != "mlflow":
+                raise
+            print("note: mlflow is not installed here, this run is not recorded in it", file=sys.stderr)
+        except Exception as error:  # a store can fail in any way; none of them is worth losing a training
+            self.off = True
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = textwrap.shorten(reason, 200, placeholder=" ...")
+            print(f"warning: MLflow does not record this stage ({reason})", file=sys.stderr)
+
+    def join(self) -> None:
+        """Find the unfinished run of this execution and reopen it, or create it."""
+        self._connect()
+        found = self.client.search_runs(
+            [self.experiment],
+            f"tags.`{EXECUTION_TAG}` = '{self.key}' and attributes.status != 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        if found:
+            self.run = found[0].info.run_id
+            if found[0].info.status != "RUNNING":
+                self.client.update_run(self.run, status="RUNNING")
+        else:
+            self._create()
+
+    def log_epoch(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Report one epoch; if the unfinished run holds it already, this attempt gets its own run."""
+        if self.first_epoch and any(step >= epoch for step in self._steps(f"{stage}/loss")):
+            self.end("FAILED")
+            self._create()
+        self.first_epoch = False
+        self._log_metrics({(f"{stage}/{name}", epoch): value for name, value in values.items()})
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(self.run, status)
+
+    def complete(
+        self,
+        summary: Mapping[str, Mapping[str, float]],
+        sequences: pd.DataFrame,
+        table_path: str | os.PathLike[str],
+        pictures: Mapping[str, str | os.PathLike[str]],
+        histories: Mapping[str, str | os.PathLike[str]],
+    ) -> None:
+        """Everything a finished run shows; see `log_evaluation`."""
+        metrics: dict[tuple[str, int], float] = {}
+        for stage, history in histories.items():
+            for name, rows in _read_history(history).items():
+                known = self._steps(f"{stage}/{name}")
+                metrics |= {(f"{stage}/{name}", step): v for step, v in rows.items() if step not in known}
+        for benchmark, scores in summary.items():
+            metrics |= {(f"{benchmark}/{name}", 0): value for name, value in scores.items()}
+        self._log_metrics(metrics)
+        self.client.log_artifact(self.run, str(table_path))
+        self.client.log_text(self.run, sequences.to_csv(index=False, lineterminator="\n"), "sequences.csv")
+        if Path(PARAMS_FILE).is_file():
+            self.client.log_artifact(self.run, PARAMS_FILE)
+        for picture in pictures.values():
+            self.client.log_artifact(self.run, str(picture), "frames")
+        self.end("FINISHED")
+
+    def _connect(self) -> None:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        # Importing mlflow takes seconds, so only the stages that report pay for it.
+        from mlflow.tracking import MlflowClient
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+        location = None
+        if not uri:
+            uri = f"sqlite:///{dvc_root() / 'mlflow.db'}"
+            location = (dvc_root() / "mlartifacts").as_uri()
+        self.client = MlflowClient(tracking_uri=uri)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            # Another worker of DVC's queue may create it at the same moment.
+            with contextlib.suppress(Exception):
+                self.client.create_experiment(name, artifact_location=location)
+            experiment = self.client.get_experiment_by_name(name)
+        self.experiment = experiment.experiment_id
+
+    def _create(self) -> None:
+        from mlflow.entities import Param
+
+        self._bury_the_dead()
+        tags = {
+            EXECUTION_TAG: self.key,
+            PROJECT_TAG: self.project,
+            WORKSPACE_TAG: self.workspace,
+            "mlflow.source.name": "dvc.yaml",
+            "mlflow.user": _user(),
+            **{f"mlflow.source.git.{name}": value for name, value in _git_state().items()},
+            **{name: os.environ[name] for name in DVC_TAGS if name in os.environ},
+        }
+        name = self.name or f"repro-{self.key[:8]}"
+        self.run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
+        # No request may carry more than 100 params.
+        params = [Param(key, value) for key, value in self.values.items()]
+        for start in range(0, len(params), 100):
+            self.client.log_batch(self.run, params=params[start : start + 100])
+
+    def _bury_the_dead(self) -> None:
+        """Mark runs as killed whose process is gone: one workspace runs one execution at a time."""
+        running = self.client.search_runs(
+            [self.experiment], f"tags.`{PROJECT_TAG}` = '{self.project}' and attributes.status = 'RUNNING'"
+        )
+        for run in running:
+            workspace = run.data.tags.get(WORKSPACE_TAG, "")
+            if workspace == self.workspace or not Path(workspace).exists():
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _steps(self, metric: str) -> set[int]:
+        return {point.step for point in self.client.get_metric_history(self.run, metric)}
+
+    def _log_metrics(self, values: Mapping[tuple[str, int], float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, float(value), now, step) for (name, step), value in values.items()]
+        for start in range(0, len(metrics), 1000):  # no request may carry more
+            self.client.log_batch(self.run, metrics=metrics[start : start + 1000])
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read_history(path: str | os.PathLike[str]) -> dict[str, dict[int, float]]:
+    """`{column: {epoch: value}}` of a history.csv."""
+    columns: dict[str, dict[int, float]] = {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            epoch = int(float(row.pop("epoch")))
+            for name, value in row.items():
+                columns.setdefault(name, {})[epoch] = float(value)
+    return columns
+
+
+def _git_state() -> dict[str, str]:
+    """Commit and branch of the working tree, and whether files differ from the commit; empty outside Git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "branch": git("rev-parse", "--abbrev-ref", "HEAD"),
+            "dirty": "true" if git("status", "--porcelain", "--untracked-files=no") else "false",
+        }
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "unknown"

@@ -1,0 +1,1 @@
+"""Tracking by detection: motion, costs, assignment, the life of tracks, and the pipeline that feeds them."""

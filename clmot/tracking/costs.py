@@ -1,0 +1,197 @@
+"""What it costs to say that a track and a detection are the same person.
+
+Every distance is elementwise over leading axes, so that the same few lines serve all pairs (`a[:, None]`
+against `b[None]`) and a list of candidate pairs (`a[rows]` against `b[cols]`). In a crowd almost all pairs
+are far apart: `gated_pairs` and `overlapping_pairs` find the few that are not by sorting, without looking at
+the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from clmot.tracking.kalman import squared_mahalanobis
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+# Bounds that decide which pairs are looked at closely are widened by this, so that rounding loses none.
+_SLACK = 1 + 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Candidate pairs; every pair that is not listed costs infinitely much."""
+
+    rows: Indices
+    """(P,) index of the track."""
+    cols: Indices
+    """(P,) index of the detection."""
+    costs: Floats
+    """(P,)"""
+
+    @classmethod
+    def none(cls) -> Pairs:
+        """No candidates."""
+        nothing = np.zeros(0, np.int64)
+        return cls(nothing, nothing, np.zeros(0))
+
+    def below(self, limit: float) -> Pairs:
+        """The pairs that cost less than `limit`."""
+        keep = self.costs < limit
+        if keep.all():
+            return self
+        return Pairs(self.rows[keep], self.cols[keep], self.costs[keep])
+
+    def dense(self, shape: tuple[int, int]) -> Floats:
+        """The cost matrix, inf where there is no candidate."""
+        matrix = np.full(shape, np.inf)
+        matrix[self.rows, self.cols] = self.costs
+        return matrix
+
+
+def aligned_iou_distance(a: Floats, b: Floats, offset: float = 0.0) -> Floats:
+    """1 - IoU of corners (..., 4) with corners (..., 4); the leading axes broadcast.
+
+    Boxes are continuous regions. The original counts pixels inclusively, which adds 1 to every width and
+    height and overlap: `offset=1` does that. Boxes without area have distance 1 from everything, themselves
+    included.
+    """
+    side = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    side = np.maximum(side + offset, 0)
+    overlap = side[..., 0] * side[..., 1]
+    union = _area(a, offset) + _area(b, offset) - overlap
+    return 1 - np.divide(overlap, union, out=np.zeros_like(overlap), where=overlap > 0)
+
+
+def iou_distance(a: Floats, b: Floats, offset: float = 0.0) -> Floats:
+    """1 - IoU of all corners (M, 4) with all corners (N, 4) -> (M, N); see `aligned_iou_distance`."""
+    return aligned_iou_distance(a[:, None], b[None], offset)
+
+
+def cosine_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
+    """max(0, 1 - cosine) of all unit vectors (M, D) with all unit vectors (N, D) -> (M, N).
+
+    A zero vector ("no embedding") has distance 1 from everything.
+    """
+    return np.maximum(0.0, 1 - (a @ b.T).astype(np.float64))
+
+
+def aligned_cosine_distance(
+    a: NDArray[np.floating], b: NDArray[np.floating], rows: Indices, cols: Indices
+) -> Floats:
+    """`cosine_distance(a, b)[rows, cols]`, computed where it is asked for when that is little."""
+    # A gathered product reads 2*D numbers from memory for D multiplications, a matrix product reuses what it
+    # read: measured, a pair of the first costs as much as some thirty of the second.
+    if len(rows) * 30 > len(a) * len(b):
+        return cosine_distance(a, b)[rows, cols]
+    return np.maximum(0.0, 1 - np.einsum("pd,pd->p", a[rows], b[cols]).astype(np.float64))
+
+
+def normalised(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rows (N, D) of finite numbers scaled to length 1, as a copy; rows of zeros stay zero."""
+    vectors = np.asarray(vectors)
+    squared = np.einsum("nd,nd->n", vectors, vectors)
+    # float32 holds squares of lengths in this range with full precision; other rows are scaled apart.
+    ordinary = (squared > 1e-24) & (squared < 1e24)
+    scale = 1 / np.sqrt(np.where(ordinary, squared, 1))
+    rows = np.multiply(vectors, scale[:, None].astype(vectors.dtype), dtype=np.float32, casting="same_kind")
+    for row in np.nonzero(~ordinary)[0]:
+        largest = float(np.abs(vectors[row]).max(initial=0))
+        wide = vectors[row].astype(np.float64) / (largest or 1)
+        rows[row] = wide / (np.linalg.norm(wide) or 1)
+    return rows
+
+
+def smoothed(
+    features: NDArray[np.float32], embeddings: NDArray[np.float32], momentum: float
+) -> NDArray[np.float32]:
+    """Exponential moving average of unit vectors (N, D), renormalised.
+
+    Where there is no embedding (zeros), or where it cancels the feature out, the feature stays; where there is
+    no feature yet, the embedding becomes it.
+    """
+    mixed = features * np.float32(momentum)
+    mixed += embeddings * np.float32(1 - momentum)
+    squared = np.einsum("nd,nd->n", mixed, mixed)
+    gone = squared < 1e-12
+    mixed *= (1 / np.sqrt(np.where(gone, 1, squared)))[:, None]
+    if gone.any():
+        mixed[gone] = features[gone]
+    return mixed
+
+
+def gate_threshold(probability: float) -> float:
+    """Squared Mahalanobis distance within which a true box (4 coordinates) lies with `probability`."""
+    return float(chi2.ppf(probability, df=4))
+
+
+def gated_pairs(mean: Floats, variance: Floats, measured: Floats, threshold: float) -> Pairs:
+    """The pairs whose squared Mahalanobis distance is at most `threshold`, with that distance as cost.
+
+    Args:
+        mean: (M, 4) and
+        variance: (M, 4) of the projected tracks (`kalman.project`).
+        measured: (N, 4) x, y, aspect, height of the detections.
+    """
+    if not len(mean) or not len(measured):
+        return Pairs.none()
+    reach = np.sqrt(threshold * variance[:, 0]) * _SLACK
+    rows, cols = _within(mean[:, 0] - reach, mean[:, 0] + reach, measured[:, 0])
+    # One coordinate at a time leaves little for the last ones.
+    near = (measured[cols, 1] - mean[rows, 1]) ** 2 <= threshold * variance[rows, 1] * _SLACK
+    rows, cols = rows[near], cols[near]
+    distance = squared_mahalanobis(mean[rows], variance[rows], measured[cols])
+    inside = distance <= threshold
+    return Pairs(rows[inside], cols[inside], distance[inside])
+
+
+def overlapping_pairs(a: Floats, b: Floats, limit: float) -> Pairs:
+    """Pairs of corners (M, 4) and (N, 4) whose IoU distance is below `limit`, with that distance as cost."""
+    if not len(a) or not len(b):
+        return Pairs.none()
+    if limit >= 1:
+        rows, cols = _crossing(a[:, 0], a[:, 2], b[:, 0], b[:, 2])
+    else:
+        # IoU >= t needs overlap/union >= t along x alone, and then the left sides are no further apart than
+        # union - overlap <= (1/t - 1) * overlap <= (1/t - 1) * width.
+        reach = limit / (1 - limit) * np.maximum(a[:, 2] - a[:, 0], 0) * _SLACK
+        rows, cols = _within(a[:, 0] - reach, a[:, 0] + reach, b[:, 0])
+    near = (a[rows, 1] < b[cols, 3]) & (b[cols, 1] < a[rows, 3])
+    rows, cols = rows[near], cols[near]
+    return Pairs(rows, cols, aligned_iou_distance(a[rows], b[cols])).below(limit)
+
+
+def fuse(cosine: Floats, squared_distance: Floats, weight: float) -> Floats:
+    """weight * cosine distance + (1 - weight) * squared Mahalanobis distance (FairMOT; JDE's lambda).
+
+    Pairs outside the gate must have been left out (or set to inf) before.
+    """
+    return weight * cosine + (1 - weight) * squared_distance
+
+
+def _area(boxes: Floats, offset: float) -> Floats:
+    width = np.maximum(boxes[..., 2] - boxes[..., 0] + offset, 0)
+    return width * np.maximum(boxes[..., 3] - boxes[..., 1] + offset, 0)
+
+
+def _within(low: Floats, high: Floats, values: Floats) -> tuple[Indices, Indices]:
+    """All (row, col) with low[row] <= values[col] <= high[row], in order of rows and then of values."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    start = np.searchsorted(ordered, low, side="left")
+    count = np.searchsorted(ordered, high, side="right") - start
+    rows = np.repeat(np.arange(len(low)), count)
+    first = np.cumsum(count) - count  # where each row's run begins among all pairs
+    cols = order[np.arange(len(rows)) - first[rows] + start[rows]]
+    return rows, cols
+
+
+def _crossing(low_a: Floats, high_a: Floats, low_b: Floats, high_b: Floats) -> tuple[Indices, Indices]:
+    """All (row, col) whose intervals may overlap."""
+    widest = np.max(high_b - low_b, initial=0)
+    return _within(low_a - widest, high_a, low_b)

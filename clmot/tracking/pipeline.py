@@ -1,0 +1,174 @@
+"""From the frames of a video to tracks: read, detect, associate.
+
+Where detections come from is a function of the frame (`DetectionSource`); the network is one such source.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clmot.data.frames import read_image
+from clmot.data.letterbox import letterbox
+from clmot.models.decode import decode, gather_cells
+from clmot.params import TrackParams
+from clmot.progress import progress
+from clmot.tracking.tracker import Tracker
+
+Image = NDArray[np.uint8]
+
+STRIDE = 4
+"""Pixels of the network's input per cell of its output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one frame."""
+
+    boxes: NDArray[np.float64]
+    """(N, 4) x1 y1 x2 y2 in image pixels"""
+    scores: NDArray[np.float64]
+    """(N,) in 0..1"""
+    embeddings: NDArray[np.float32] | None
+    """(N, D), not normalised; None: the source gives none"""
+
+
+DetectionSource = Callable[[int, Image], Detections]
+"""(number of the frame from 1, image (H, W, 3) BGR) -> its detections."""
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceTracks:
+    """The tracks of a sequence, a row for each box, ordered by frame and identity; and what they cost."""
+
+    frame: NDArray[np.int64]
+    """(R,) from 1"""
+    identity: NDArray[np.int64]
+    """(R,) from 1"""
+    boxes: NDArray[np.float64]
+    """(R, 4) x1 y1 x2 y2 in image pixels"""
+    scores: NDArray[np.float64]
+    """(R,)"""
+    frames: int
+    """Number of frames that were tracked, those without tracks included."""
+    network_seconds: float
+    """From decoded images to detections; reading files is not in it."""
+    association_seconds: float
+    """From detections to tracks."""
+
+    def busiest_frame(self) -> int:
+        """The first of the frames with the most tracks; 1 when there are none."""
+        counts = np.bincount(self.frame, minlength=2)
+        return max(1, int(counts.argmax()))
+
+    def in_frame(self, frame: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Boxes (n, 4) and identities (n,) of one frame."""
+        rows = self.frame == frame
+        return self.boxes[rows], self.identity[rows]
+
+
+class NetworkDetections:
+    """The one-shot network as a source of detections with embeddings."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        input_size: tuple[int, int],
+        max_objects: int,
+        device: torch.device,
+        *,
+        embeddings: bool = True,
+    ) -> None:
+        """Put the model on the device, ready to detect.
+
+        Args:
+            model: images (1, 3, H, W), `heads` -> maps by name, as `OneShotTracker`. It stays on `device`.
+            input_size: width and height of the network's input.
+            max_objects: peaks of the heatmap that are read.
+            embeddings: whether to read the `id` head, where the model has one.
+        """
+        self.model = model.to(device).eval()
+        self.input_size = input_size
+        self.max_objects = max_objects
+        self.device = device
+        self.heads = None if embeddings else ("hm", "wh", "reg")
+
+    @torch.inference_mode()
+    def __call__(self, frame: int, image: Image) -> Detections:
+        """The detections of one image, best first; `frame` is not needed."""
+        canvas, fit = letterbox(image, self.input_size)
+        rgb = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))  # (3, H, W)
+        pixels = torch.from_numpy(rgb).to(self.device)[None].float() / 255
+        maps = self.model(pixels, heads=self.heads)
+        peaks = decode(maps["hm"], maps["wh"], maps.get("reg"), self.max_objects)
+        boxes = np.asarray(fit.to_image(peaks.boxes[0].double().cpu().numpy() * STRIDE), np.float64)
+        embeddings = None
+        if "id" in maps:
+            embeddings = gather_cells(maps["id"], peaks.cells)[0].float().cpu().numpy()  # (K, D)
+        return Detections(boxes, peaks.scores[0].double().cpu().numpy(), embeddings)
+
+
+def track_frames(
+    source: DetectionSource,
+    frames: Sequence[Path],
+    params: TrackParams,
+    frame_rate: float,
+    description: str = "track",
+) -> SequenceTracks:
+    """Track through images in order; frames count from 1.
+
+    Args:
+        source: gives the detections of each frame.
+        frames: the images.
+        params: association.
+        frame_rate: frames per second.
+        description: stands before the progress bar.
+
+    Raises:
+        InputError: an image is missing or unreadable.
+    """
+    tracker = Tracker(params, frame_rate)
+    numbers, identities, boxes, scores = [], [], [], []
+    network_seconds = association_seconds = 0.0
+    for number, path in enumerate(progress(frames, description, total=len(frames), unit="frame"), start=1):
+        image = read_image(path)
+        begin = time.perf_counter()
+        found = source(number, image)
+        detected = time.perf_counter()
+        tracks = tracker.update(found.boxes, found.scores, found.embeddings)
+        network_seconds += detected - begin
+        association_seconds += time.perf_counter() - detected
+        numbers.append(np.full(len(tracks), number))
+        identities.append(tracks.identities)
+        boxes.append(tracks.boxes)
+        scores.append(tracks.scores)
+    return SequenceTracks(
+        frame=np.concatenate([np.zeros(0, np.int64), *numbers]),
+        identity=np.concatenate([np.zeros(0, np.int64), *identities]),
+        boxes=np.concatenate([np.zeros((0, 4)), *boxes]),
+        scores=np.concatenate([np.zeros(0), *scores]),
+        frames=len(frames),
+        network_seconds=network_seconds,
+        association_seconds=association_seconds,
+    )
+
+
+def track_sequence(
+    model: nn.Module,
+    frames: Sequence[Path],
+    input_size: tuple[int, int],
+    params: TrackParams,
+    frame_rate: float,
+    device: torch.device,
+    description: str = "track",
+) -> SequenceTracks:
+    """Track what the network sees. Arguments and errors as `NetworkDetections` and `track_frames`."""
+    source = NetworkDetections(model, input_size, params.max_objects, device, embeddings=params.use_embedding)
+    return track_frames(source, frames, params, frame_rate, description)

@@ -1,0 +1,33 @@
+"""Throw the identities of a benchmark away; keep the boxes of the training frames."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from clmot.data.strip import format_report, strip_benchmark
+from clmot.errors import InputError, run_as_script
+from clmot.params import BENCHMARKS, load_params
+
+
+def main() -> None:
+    """data/gt/B -> data/boxes/B."""
+    if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
+        raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
+    benchmark = sys.argv[1]
+    params = load_params()
+    report = strip_benchmark(
+        Path("data/gt") / benchmark,
+        Path("data/boxes") / benchmark,
+        benchmark,
+        params.data.split,
+        params.data.validation_sequences,
+        params.strip.classes,
+        params.strip.min_visibility,
+        benchmarks=params.data.benchmarks,
+    )
+    print(format_report(benchmark, report))
+
+
+if __name__ == "__main__":
+    run_as_script(main)

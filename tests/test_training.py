@@ -1,0 +1,235 @@
+"""The training loop: resuming, determinism, schedules, and what it says when things go wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clmot import training
+from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order, read_image
+from clmot.errors import InputError
+from clmot.losses.criterion import DetectorCriterion, TrackerCriterion
+from clmot.params import load_params
+from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
+
+PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
+INPUT_SIZE = (96, 64)
+
+
+class TinyTracker(nn.Module):
+    """A network with the one-shot tracker's outputs and a thousandth of its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU())
+        self.heads = nn.ModuleDict({n: nn.Conv2d(8, c, 1) for n, c in (("hm", 1), ("wh", 2), ("reg", 2), ("id", 8))})
+
+    def forward(self, images, heads=None):
+        features = self.body(images)
+        return {name: self.heads[name](features) for name in (heads or self.heads)}
+
+
+@pytest.fixture
+def frames(tmp_path):
+    """Ten frames of two films; one frame without people, one with a single person."""
+    random = np.random.default_rng(0)
+    found = []
+    for film, count in (("MOT15/a", 6), ("MOT17/b", 4)):
+        for number in range(1, count + 1):
+            path = tmp_path / f"{film.replace('/', '-')}-{number}.png"
+            cv2.imwrite(str(path), random.integers(0, 256, (70, 90, 3), np.uint8))
+            people = {1: 0, 2: 1}.get(number, 5)
+            low = random.uniform(0, 50, (people, 2))
+            boxes = np.concatenate([low, low + random.uniform(8, 20, (people, 2))], 1).astype(np.float32)
+            found.append(TrainingFrame(path, film, number, boxes.reshape(-1, 4)))
+    return found
+
+
+def settings(**changes):
+    return dataclasses.replace(PARAMS.train, **{"epochs": 3, "batch_size": 3, **changes})
+
+
+def train(frames, folder, log=None, **changes):
+    torch.manual_seed(0)
+    model = TinyTracker()
+    criterion = TrackerCriterion(PARAMS.views, PARAMS.loss)
+    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
+    history = fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
+    return {k: v.clone() for k, v in model.state_dict().items()}, history
+
+
+def same(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_training_learns_and_tells_its_history(frames, tmp_path):
+    seen = []
+    _, history = train(frames, tmp_path / "c", log=lambda epoch, row: seen.append((epoch, row)), epochs=8)
+    assert [row["epoch"] for row in history] == list(range(1, 9))
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert [epoch for epoch, _ in seen] == list(range(1, 9))
+    assert {"loss", "heatmap", "box_size", "offset", "embedding", "learning_rate"} <= set(seen[0][1])
+    write_history(tmp_path / "history.csv", history)
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].startswith("epoch,loss,")
+    assert len(lines) == 9
+
+
+def test_same_in_same_out(frames, tmp_path):
+    first, again = train(frames, tmp_path / "1"), train(frames, tmp_path / "2")
+    assert same(first[0], again[0])
+    assert first[1] == again[1]
+
+
+def test_python_and_numpy_randomness_changes_nothing(frames, tmp_path):
+    """The original never seeded them, so no two of its runs agreed."""
+    import random
+
+    first, _ = train(frames, tmp_path / "1")
+    random.seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    again, _ = train(frames, tmp_path / "2")
+    assert same(first, again)
+
+
+@pytest.mark.parametrize("cut_after", [1, 2, 3, 5, 8])
+def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch, cut_after):
+    """Cut off after any number of steps, in the middle of an epoch too; the original's resume crashed."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1)  # after every step
+    whole, whole_history = train(frames, tmp_path / "whole")
+
+    class PowerCutError(Exception):
+        pass
+
+    steps = 0
+    real = training._check_finite
+
+    def dying(*args):
+        nonlocal steps
+        steps += 1
+        if steps > cut_after:
+            raise PowerCutError
+        real(*args)
+
+    monkeypatch.setattr(training, "_check_finite", dying)
+    with pytest.raises(PowerCutError):
+        train(frames, tmp_path / "cut")
+    monkeypatch.setattr(training, "_check_finite", real)
+    resumed, history = train(frames, tmp_path / "cut")
+    assert same(whole, resumed)
+    assert history == whole_history
+
+
+def test_a_damaged_checkpoint_is_named(frames, tmp_path):
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match=r"checkpoint\.pt cannot be resumed from, it is damaged: delete"):
+        train(frames, folder)
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
+    with pytest.raises(InputError, match=r"train stopped in epoch \d, step \d: the loss is not finite .*learning_rate"):
+        train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
+
+
+def test_a_missing_frame_is_named(frames, tmp_path):
+    frames[3].image.unlink()
+    with pytest.raises(InputError, match=f"{frames[3].image.name} is missing"):
+        train(frames, tmp_path / "c")
+    frames[3].image.write_text("no image")
+    with pytest.raises(InputError, match="not a readable image"):
+        read_image(frames[3].image)
+
+
+def test_frames_without_people_alone_train(frames, tmp_path):
+    empty = [f for f in frames if len(f.boxes) == 0]
+    weights, _ = train(empty, tmp_path / "c")
+    assert all(torch.isfinite(v).all() for v in weights.values())
+
+
+def test_detector_criterion_never_asks_for_the_embedding(frames):
+    asked = []
+
+    class Spy(TinyTracker):
+        def forward(self, images, heads=None):
+            asked.append(heads)
+            return super().forward(images, heads)
+
+    dataset = FrameDataset(frames, INPUT_SIZE)
+    batch = collate([dataset[i] for i in range(3)])
+    losses = DetectorCriterion(PARAMS.views, PARAMS.loss.detection)(Spy(), batch, torch.Generator())
+    assert asked == [("hm", "wh", "reg")]
+    assert set(DetectorCriterion.names) <= set(losses)
+
+
+def test_without_an_embedding_loss_no_uncertainty_moves(frames):
+    params = dataclasses.replace(PARAMS.loss, embedding="none")
+    criterion = TrackerCriterion(PARAMS.views, params)
+    dataset = FrameDataset(frames, INPUT_SIZE)
+    losses = criterion(TinyTracker(), collate([dataset[i] for i in range(3)]), torch.Generator())
+    assert losses["embedding"] == 0
+    assert losses["loss"] == losses["detection"]
+    losses["loss"].backward()
+    assert criterion.weighting.embedding.grad is None
+
+
+def test_image_size_is_obeyed(frames):
+    """The original's size options had no effect."""
+    for size in ((96, 64), (160, 96)):
+        item = FrameDataset(frames, size)[4]
+        assert item["image"].shape == (3, size[1], size[0])
+        assert item["boxes"][:, 2].max() <= size[0]
+
+
+def test_epoch_order_takes_every_frame_once_and_differs_between_epochs(frames):
+    first = epoch_order(frames, 0, 1, 3, derived_generator(0, "order", 0))
+    second = epoch_order(frames, 1, 1, 3, derived_generator(0, "order", 1))
+    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
+    assert first != second
+    assert [len(batch) for batch in first] == [3, 3, 4]  # no batch of one
+
+
+def test_epoch_order_strides_within_films(frames):
+    taken = [set(sum(epoch_order(frames, epoch, 2, 3, derived_generator(0, epoch)), [])) for epoch in range(2)]
+    assert taken[0] | taken[1] == set(range(10))
+    assert not taken[0] & taken[1]
+
+
+def test_learning_rate_schedules():
+    cosine = settings(schedule="cosine", learning_rate=1.0)
+    rates = [learning_rate(step, 100, 0, cosine) for step in range(100)]
+    assert rates[4] == 1.0
+    assert rates[0] < rates[2] < rates[4]
+    assert all(a >= b for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert rates[-1] < 0.01
+    steps = settings(schedule="step", milestones=(20, 27), learning_rate=1e-4)
+    np.testing.assert_allclose(
+        [learning_rate(0, 1, epoch, steps) for epoch in (0, 19, 20, 26, 27, 29)],
+        [1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6],
+    )
+
+
+def test_checkpoint_key_knows_what_decides(frames, tmp_path):
+    key = checkpoint_key(0, {"a": 1}, frames=frames)
+    assert key == checkpoint_key(0, {"a": 1}, frames=frames)
+    assert key != checkpoint_key(1, {"a": 1}, frames=frames)
+    assert key != checkpoint_key(0, {"a": 2}, frames=frames)
+    moved = [*frames[:-1], dataclasses.replace(frames[-1], boxes=frames[-1].boxes + 1)]
+    assert key != checkpoint_key(0, {"a": 1}, frames=moved)
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(InputError, match=r"hardware\.device.*got 'abacus'"):
+        training.pick_device("abacus")
+
+
+def test_derived_generators_differ_by_name():
+    draws = {float(torch.rand(1, generator=derived_generator(0, *names))) for names in (("a", 1), ("a", 2), ("b", 1))}
+    assert len(draws) == 3
