@@ -5,9 +5,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-# Stages are run as `python -m ...`; the locked environment comes first wherever a recipe starts a program.
-export PATH := $(CURDIR)/$(BIN):$(PATH)
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup repro test test-fast lint format lock mlflow clean
@@ -47,7 +44,7 @@ clean: ## remove the environment and the tools' caches; data, models, runs and D
 # --- the environment ---------------------------------------------------------------------------------------
 
 # Finds uv on the PATH or gets it into .tools, with or without Python's venv module (Debian packs it separately).
-# Sets the shell variable $uv. Every way out is one sentence.
+# Sets the shell variable uv; where that fails, the last line says what to do.
 define GET_UV
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
     echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1 || true), but Python 3.10 or newer is needed:" \
@@ -57,19 +54,25 @@ for have in .tools/bin/uv .tools/uv/bin/uv; do \
     if [ -z "$$uv" ] && [ -x $$have ]; then uv=$$have; fi; \
 done; \
 if [ -z "$$uv" ]; then \
-    echo "Getting uv, the package installer, into .tools"; \
-    if $(PYTHON) -m venv .tools >.tools.log 2>&1 && .tools/bin/python -m pip install --quiet uv >>.tools.log 2>&1; then \
+    echo "Getting uv, the package installer, into .tools"; log=$$(mktemp); \
+    if { $(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet uv; } >"$$log" 2>&1; then \
         uv=.tools/bin/uv; \
-    elif rm -rf .tools && $(PYTHON) -m pip install --quiet --target .tools/uv uv >>.tools.log 2>&1; then \
+    elif rm -rf .tools && $(PYTHON) -m pip install --quiet --target .tools/uv uv >>"$$log" 2>&1; then \
         uv=.tools/uv/bin/uv; \
     else \
-        rm -rf .tools; tail -n 3 .tools.log >&2; rm -f .tools.log; \
+        rm -rf .tools; tail -n 3 "$$log" >&2; rm -f "$$log"; \
         echo "error: uv cannot be installed with $(PYTHON): check the network, or install Python's venv module" \
              "(Debian: apt install python3-venv) or uv itself, then run make again." >&2; exit 2; \
     fi; \
-    rm -f .tools.log; \
+    rm -f "$$log"; \
 fi
 endef
+
+# DVC starts `python` for a stage and `dvc` for a worker of its queue, by these names. This line, which the environment's
+# Python runs at every start, lets them be found beside the program that asks, so that `.venv/bin/dvc ...` works in a
+# shell where the environment is not activated.
+FIND_SIBLINGS := import os, sys; b = os.path.join(sys.prefix, "bin"); p = os.environ.get("PATH", os.defpath); \
+    os.environ["PATH"] = p if p.split(os.pathsep)[0] == b else b + os.pathsep + p
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(GET_UV); set -e; \
@@ -77,6 +80,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	echo "Installing the locked environment into .venv"; \
 	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	echo '$(FIND_SIBLINGS)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/siblings.pth"; \
 	touch $@
 
 lock: ## choose new versions for requirements.lock, within pyproject.toml's limits

@@ -60,7 +60,7 @@ def test_iou_distance_with_the_originals_extra_pixel_reference(reference):
 
 
 def test_iou_distance_departs_from_the_reference_by_no_extra_pixel(reference):
-    """A departure: boxes are continuous here; the original adds 1 to every side, which inflates small overlaps.
+    """A departure: boxes are continuous here; the original adds 1 to every side, which inflates overlaps.
 
     Boxes that touch have IoU 0 (0.004 there), half-covering squares exactly a third.
     """
@@ -277,6 +277,8 @@ def test_normalising_copies_and_keeps_zeros():
     unit = costs.normalised(given)
     np.testing.assert_array_equal(given, before)
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [1, 0], [0.5**0.5, 0.5**0.5]], rtol=1e-6)
+    for kind in (np.float16, np.int64):
+        np.testing.assert_allclose(costs.normalised(np.array([[300, 400]], kind)), [[0.6, 0.8]], rtol=1e-3)
 
 
 def test_a_zero_vector_is_far_from_everything():
@@ -287,8 +289,9 @@ def test_a_zero_vector_is_far_from_everything():
 def test_smoothing_without_embedding_or_feature():
     axis = np.eye(2, dtype=np.float32)
     nothing = np.zeros_like(axis)
-    np.testing.assert_array_equal(costs.smoothed(axis, nothing, 0.0), axis)
-    np.testing.assert_array_equal(costs.smoothed(nothing, axis, 0.9), axis)
+    np.testing.assert_allclose(costs.smoothed(axis, nothing, 0.0), axis, **FLOAT32)
+    np.testing.assert_allclose(costs.smoothed(axis, nothing, 0.9), axis, **FLOAT32)
+    np.testing.assert_allclose(costs.smoothed(nothing, axis, 0.9), axis, **FLOAT32)
     np.testing.assert_array_equal(costs.smoothed(nothing, nothing, 0.9), nothing)
     np.testing.assert_array_equal(costs.smoothed(axis, -axis, 0.5), axis)  # they cancel out
 

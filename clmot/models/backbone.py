@@ -33,8 +33,8 @@ class Pyramid:
 class UnusedProjection(nn.Sequential):
     """Tensors that the original's DLA-34 carries and never uses.
 
-    Its trees of two levels own a 1x1 projection whose result is thrown away. Every published weight file holds
-    them, so they keep their place in the state dict; here they cost neither time nor gradients.
+    Its trees of two levels own a 1x1 projection whose result is thrown away. Published trackers' weights
+    hold them, so they keep their place in the state dict; here they cost neither time nor gradients.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -68,16 +68,16 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
     except (RuntimeError, AttributeError, AssertionError, TypeError) as error:
         # timm tells that a model has no pyramid in as many ways as it has model families.
         raise InputError(f"model.backbone: '{name}' gives no feature pyramid ({error}).") from error
+    if not set(STRIDES) <= set(reductions):
+        raise InputError(
+            f"model.backbone: '{name}' has features at strides {', '.join(map(str, reductions))}; "
+            f"a model with strides 4, 8, 16 and 32 is needed."
+        )
     settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
     if settings is not None and settings.fixed_input_size:
         raise InputError(
             f"model.backbone: '{name}' only takes images of {settings.input_size[-1]}x"
             f"{settings.input_size[-2]}; choose a convolutional model."
-        )
-    if not set(STRIDES) <= set(reductions):
-        raise InputError(
-            f"model.backbone: '{name}' has features at strides {', '.join(map(str, reductions))}; "
-            f"a model with strides 4, 8, 16 and 32 is needed."
         )
     # Of several features at one stride the last is the deepest.
     indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
@@ -86,5 +86,3 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
             module.get_submodule(level).project = UnusedProjection(width, 2 * width)
     channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
     return module, Pyramid(tuple(indices), tuple(channels[i] for i in indices), channels_last)
-
-

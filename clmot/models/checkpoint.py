@@ -9,6 +9,7 @@ import pickle
 import re
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,8 @@ def load_model(directory: str | os.PathLike[str]) -> OneShotTracker:
     wrong = sorted(name for name in own.keys() | state.keys() if not _fits(name, state, own))
     if wrong:
         raise InputError(
-            f"{path}: does not hold the network of {CONFIG_FILE} beside it ({len(wrong)} tensors are missing, "
-            f"too many or of another shape:{_some(wrong)}); train again, or restore both files."
+            f"{path}: does not hold the network of {CONFIG_FILE} beside it ({len(wrong)} tensors are "
+            f"missing, too many or of another shape:{_some(wrong)}); train again, or restore both files."
         )
     model.load_state_dict(state)
     return model.eval()
@@ -89,7 +90,7 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a trained model has {CONFIG_FILE} and {WEIGHTS_FILE}.") from None
+        raise InputError(f"{path}: no such file; a model is a {CONFIG_FILE} and a {WEIGHTS_FILE}.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as json ({error}).") from error
     hints = typing.get_type_hints(ModelConfig)
@@ -124,7 +125,9 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about pickle dialects; what matters is refused below
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         what = f"it would run {named[1].rstrip('.,')}" if named else "no pickle of tensors"
@@ -158,9 +161,9 @@ def load_weights(
     Args:
         model: gets the values; stays untouched when this fails.
         state: tensors by name.
-        expected: which of the model's tensors must be found: a test of the name, or beginnings of names. Every
-            one, unless told. Batch norm's counters and the projections that no DLA-34 uses are never insisted
-            on, since weight files exist without them.
+        expected: which of the model's tensors must be found: a test of the name, or beginnings of names.
+            All, unless told. Batch norm's counters and the projections that no DLA-34 uses are never
+            insisted on, since weight files exist without them.
         source: what to call the weights in messages, best their path.
 
     Raises:
@@ -178,7 +181,9 @@ def load_weights(
     lacking = [name for name in report.missing if is_expected(name) and name not in optional]
     if lacking:
         described = [
-            f"{name} (is {list(state[name].shape)}, should be {list(own[name].shape)})" if name in state else name
+            f"{name} ({list(state[name].shape)} instead of {list(own[name].shape)})"
+            if name in state
+            else name
             for name in lacking
         ]
         raise InputError(

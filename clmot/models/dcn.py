@@ -30,19 +30,30 @@ def deform_conv2d(
         weight: (O, C, k, k), k odd; outside the map is zero.
         bias: (O,).
         implementation: `torchvision`: its compiled operator; `grid_sample`: the same maths from ordinary
-            operators, which trains several times faster on a CPU (benchmarks/dcn.py measures both) and exports
-            to ONNX; `auto`: grid_sample on a CPU, torchvision elsewhere, where its fused kernel needs the
-            least memory.
+            operators, which trains several times faster on a CPU (benchmarks/dcn.py measures both) and
+            exports to ONNX; `auto`: grid_sample on a CPU, torchvision elsewhere, where its fused kernel
+            needs the least memory.
 
     Returns:
         (B, O, H, W).
     """
     if implementation == "auto":
         implementation = "grid_sample" if features.device.type == "cpu" else "torchvision"
+    # Interpolation needs the fractions of coordinates: float32 at least, whatever the convolutions run in.
+    exact = torch.promote_types(offset.dtype, torch.float32)
     if implementation == "torchvision":
-        padding = weight.shape[-1] // 2
-        return torchvision.ops.deform_conv2d(features, offset, weight, bias, padding=padding, mask=mask)
-    return _deform_conv2d_by_sampling(features, offset, mask, weight, bias)
+        output = torchvision.ops.deform_conv2d(
+            features.to(exact),
+            offset.to(exact),
+            weight.to(exact),
+            bias.to(exact),
+            padding=weight.shape[-1] // 2,
+            mask=mask.to(exact),
+        )
+    else:
+        steering = offset.to(exact), mask.to(exact)
+        output = _deform_conv2d_by_sampling(features, *steering, weight, bias.to(exact))
+    return output.to(features.dtype)
 
 
 def _deform_conv2d_by_sampling(
@@ -54,15 +65,12 @@ def _deform_conv2d_by_sampling(
     sampled (the neck's projections have O < C), and nothing of size k*k*C*H*W is ever held. One tap after the
     other stays in cache, which on a CPU beats one large call over all taps.
     """
-    batch, _, height, width = features.shape
+    height, width = features.shape[-2:]
     side = weight.shape[-1]
-    # Interpolation weights need the fraction of a coordinate: float32 at least, whatever the features are.
-    exact = torch.promote_types(offset.dtype, torch.float32)
-    # Sampling reads whole planes; convert once here instead of nine times below.
-    features, offset = features.contiguous(), offset.to(exact).contiguous()
-    rows = torch.arange(height, device=features.device, dtype=exact)
-    columns = torch.arange(width, device=features.device, dtype=exact)
-    output = bias.to(exact).view(1, -1, 1, 1)
+    features = features.contiguous()  # sampling reads whole planes: not channels_last
+    rows = torch.arange(height, device=offset.device, dtype=offset.dtype)
+    columns = torch.arange(width, device=offset.device, dtype=offset.dtype)
+    output = bias.view(1, -1, 1, 1)
     for tap in range(side * side):
         dy, dx = tap // side - side // 2, tap % side - side // 2
         # grid_sample's coordinates: without align_corners, the centre of cell i of n is at (2*i + 1) / n - 1.
@@ -70,10 +78,10 @@ def _deform_conv2d_by_sampling(
         x = (2 * (columns + dx) + 1) / width - 1 + offset[:, 2 * tap + 1] * (2 / width)  # (B, H, W)
         product = F.conv2d(features, weight[:, :, tap // side, tap % side, None, None])  # (B, O, H, W)
         sampled = F.grid_sample(
-            product.to(exact), torch.stack((x, y), dim=-1), padding_mode="zeros", align_corners=False
+            product.to(offset.dtype), torch.stack((x, y), dim=-1), padding_mode="zeros", align_corners=False
         )
-        output = torch.addcmul(output, sampled, mask[:, tap : tap + 1].to(exact))
-    return output.to(features.dtype)
+        output = torch.addcmul(output, sampled, mask[:, tap : tap + 1])  # (B, O, H, W)
+    return output
 
 
 class DeformConv2d(nn.Module):
@@ -90,8 +98,8 @@ class DeformConv2d(nn.Module):
         bound = 1 / math.sqrt(in_channels * 9)
         nn.init.uniform_(self.weight, -bound, bound)
         self.conv_offset_mask = nn.Conv2d(in_channels, 27, kernel_size=3, padding=1)
-        nn.init.zeros_(self.conv_offset_mask.weight)
-        nn.init.zeros_(self.conv_offset_mask.bias)
+        for parameter in self.conv_offset_mask.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""

@@ -62,7 +62,7 @@ class Upsample(nn.ConvTranspose2d):
 
 
 class IDAUp(nn.Module):
-    """Iterative aggregation: each coarser map is projected, upsampled, and merged into its finer neighbour."""
+    """Iterative aggregation: each coarser map is projected, raised, and merged into its finer neighbour."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class IDAUp(nn.Module):
         operator: Operator,
         implementation: Implementation,
     ) -> None:
-        """`in_channels` and `factors` (upsampling to the finest map) go from fine to coarse; factors[0] is 1."""
+        """`in_channels` and `factors` (of upsampling to the finest map), fine to coarse; factors[0] is 1."""
         super().__init__()
         self.steps = range(1, len(in_channels))
         for i in self.steps:
@@ -81,7 +81,7 @@ class IDAUp(nn.Module):
             self.add_module(f"node_{i}", Node(out_channels, out_channels, operator, implementation))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Maps from fine to coarse -> as many maps, all at the finest stride; the last has seen all of them."""
+        """Maps, fine to coarse -> as many maps, all at the finest stride; the last has seen them all."""
         merged = [features[0]]
         for i in self.steps:
             raised = self.get_submodule(f"up_{i}")(self.get_submodule(f"proj_{i}")(features[i]))

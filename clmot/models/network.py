@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from clmot.models.backbone import create_backbone
@@ -36,7 +35,7 @@ class ModelConfig:
     embedding_dim: int
     """Length of the embedding; 0: there is no `id` head (a detector)."""
     box_channels: Literal[2, 4] = 2
-    """Of the `wh` head: 2 = width and height; 4 = distances to left, top, right, bottom (FairMOT since 2020)."""
+    """Of the `wh` head: 2 = width, height; 4 = distances to left, top, right, bottom (newer FairMOT)."""
 
     @classmethod
     def from_params(cls, params: ModelParams, *, embedding: bool = True) -> ModelConfig:
@@ -108,20 +107,14 @@ class OneShotTracker(nn.Module):
 
     def read(self, features: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of `heads` (None: all) for `features`, whose batch may be a part of what was computed."""
-        return {
-            name: self.get_submodule(name)(features) for name in (heads if heads is not None else self.config.outputs)
-        }
+        names = self.config.outputs if heads is None else heads
+        return {name: self.get_submodule(name)(features) for name in names}
 
 
 def _head(name: str, in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
     """3x3 convolution, ReLU, 1x1 convolution; biases begin at zero but for the heatmap's prior."""
-    head = nn.Sequential(
-        nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(hidden, out_channels, kernel_size=1),
-    )
-    for layer in (head[0], head[2]):
-        nn.init.zeros_(layer.bias)
-    if name == "hm":
-        nn.init.constant_(head[2].bias, HEATMAP_PRIOR_LOGIT)
-    return head
+    first = nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1)
+    last = nn.Conv2d(hidden, out_channels, kernel_size=1)
+    for layer, bias in ((first, 0.0), (last, HEATMAP_PRIOR_LOGIT if name == "hm" else 0.0)):
+        nn.init.constant_(layer.get_parameter("bias"), bias)
+    return nn.Sequential(first, nn.ReLU(inplace=True), last)

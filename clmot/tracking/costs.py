@@ -95,6 +95,8 @@ def aligned_cosine_distance(
 def normalised(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     """Rows (N, D) of finite numbers scaled to length 1, as a copy; rows of zeros stay zero."""
     vectors = np.asarray(vectors)
+    if vectors.dtype not in (np.float32, np.float64):
+        vectors = vectors.astype(np.float32)
     squared = np.einsum("nd,nd->n", vectors, vectors)
     # float32 holds squares of lengths in this range with full precision; other rows are scaled apart.
     ordinary = (squared > 1e-24) & (squared < 1e24)
@@ -112,8 +114,8 @@ def smoothed(
 ) -> NDArray[np.float32]:
     """Exponential moving average of unit vectors (N, D), renormalised.
 
-    Where there is no embedding (zeros), or where it cancels the feature out, the feature stays; where there is
-    no feature yet, the embedding becomes it.
+    Where there is no embedding (zeros), or where it cancels the feature out, the feature stays; where there
+    is no feature yet, the embedding becomes it.
     """
     mixed = features * np.float32(momentum)
     mixed += embeddings * np.float32(1 - momentum)

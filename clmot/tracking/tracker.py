@@ -267,8 +267,10 @@ class Tracker:
                 raise ValueError(f"embeddings had {dimension} numbers so far, now {vectors.shape[1]}")
             given["embeddings"] = vectors
         for name, values in given.items():
-            # A sum is finite only when all its terms are (or, rarely, overflows: then the terms are looked at).
-            if not np.isfinite(values.sum()) and not np.isfinite(values).all():
+            # A finite sum has finite terms; when it is not (it may have overflowed), the terms are looked at.
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = values.sum()
+            if not np.isfinite(total) and not np.isfinite(values).all():
                 row = int(np.nonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0][0])
                 raise ValueError(f"{name} hold nan or inf, first in row {row} of frame {self.frame + 1}")
         use = (score >= self.params.confidence) & (corners[:, 2:] > corners[:, :2]).all(axis=1)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from clmot.data.synthetic.film import PEDESTRIAN, Film
 from clmot.data.synthetic.render import Annotation, Key
-from clmot.data.synthetic.scenes import DETECTORS, SCENES, Scene
+from clmot.data.synthetic.scenes import DETECTORS, SCENES, SHORTEST, Scene
 from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.progress import progress
@@ -27,8 +28,9 @@ def write_archive(path: str | os.PathLike[str], benchmark: str, seed: int, frame
     """Draw a benchmark and write it to `path`, whole or not at all.
 
     MOT15 has train/ and test/ at the archive's root, MOT17 and MOT20 have them below a folder of their name.
-    MOT17 stores every sequence three times (-DPM, -FRCNN, -SDP), images included, as the official archive does;
-    the copies differ in their public detections only. The bytes follow from benchmark, seed and frames alone.
+    MOT17 stores every sequence three times (-DPM, -FRCNN, -SDP), images included, as the official archive
+    does; the copies differ in their public detections only. The bytes follow from benchmark, seed and frames
+    alone.
 
     Args:
         path: the zip to write.
@@ -41,18 +43,36 @@ def write_archive(path: str | os.PathLike[str], benchmark: str, seed: int, frame
     """
     if benchmark not in SCENES:
         raise InputError(f"no synthetic benchmark is called {benchmark!r}; there are {', '.join(SCENES)}.")
-    if frames < 8:
-        raise InputError(f"a synthetic sequence needs at least 8 frames, got {frames}.")
+    if frames < SHORTEST:
+        raise InputError(f"a synthetic sequence needs at least {SHORTEST} frames, got {frames}.")
     scenes = SCENES[benchmark]
     total = sum(scene.length(frames) for scene in scenes)
-    with staged_file(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        _one_opencv_thread(),
+        staged_file(path) as aside,
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive,
+    ):
         bar = progress(range(total), f"drawing {benchmark}", unit="frame", total=total)
         for scene in scenes:
             _write_sequence(archive, benchmark, scene, seed, frames, bar)
         next(bar, None)  # lets the bar finish
 
 
-def _write_sequence(archive, benchmark: str, scene: Scene, seed: int, frames: int, bar) -> None:  # type: ignore[no-untyped-def]
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Pictures this small gain nothing from several threads, and on a busy machine wait long for them."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _write_sequence(
+    archive: zipfile.ZipFile, benchmark: str, scene: Scene, seed: int, frames: int, bar: Iterator[int]
+) -> None:
+    """Shoot one scene into the archive, in as many copies as the benchmark has detectors."""
     root = "" if benchmark == "MOT15" else f"{benchmark}/"
     length = scene.length(frames)
     names = [f"{scene.name}-{detector}" for detector in DETECTORS[benchmark]] or [scene.name]
@@ -60,8 +80,7 @@ def _write_sequence(archive, benchmark: str, scene: Scene, seed: int, frames: in
     rows: list[list[Annotation]] = []
     film = Film(scene, seed)
     for number, frame in enumerate(film.frames(length), start=1):
-        done, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        assert done
+        _, data = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         for folder in folders:
             _add(archive, f"{folder}/img1/{number:06d}.jpg", data.tobytes())
         rows.append([one for one in frame.annotations if _is_annotated(one, scene)])
@@ -104,8 +123,8 @@ def _ground_truth(rows: list[list[Annotation]], scene: Scene, benchmark: str) ->
     """gt.txt: 10 columns without class for MOT15, else 9; sorted by identity, then frame."""
     identities: dict[Key, int] = {}
     lines: list[tuple[int, int, str]] = []
-    for frame, annotations in enumerate(rows, start=1):
-        for one in annotations:
+    for frame, shown in enumerate(rows, start=1):
+        for one in shown:
             if benchmark == "MOT15" and one.category != PEDESTRIAN:
                 continue
             identity = identities.setdefault(one.key, len(identities) + 1)
@@ -127,9 +146,9 @@ def _ground_truth(rows: list[list[Annotation]], scene: Scene, benchmark: str) ->
 def _detections(rows: list[list[Annotation]], scene: Scene, rng: np.random.Generator) -> str:
     """det.txt as a public detector would write it: misses, inaccurate boxes, false alarms, scores."""
     lines = []
-    for frame, annotations in enumerate(rows, start=1):
+    for frame, shown in enumerate(rows, start=1):
         found = []
-        for one in annotations:
+        for one in shown:
             left, top, width, height = one.box
             if one.category == PEDESTRIAN:
                 chance = min(0.95, 1.2 * one.visibility) * min(1.0, height / 35)

@@ -1,8 +1,8 @@
 """A camera over flat ground, and how it moves.
 
-The camera looks straight ahead (no pitch; a shifted sensor frames the scene, as with an architect's lens), so
-upright people stay upright and the ground at depth Z is one image row. Ground coordinates are metres: X to the
-right, Z away from the camera.
+The camera looks straight ahead (no pitch; a shifted sensor frames the scene, as with an architect's lens),
+so upright people stay upright and the ground at depth Z is one image row. Ground coordinates are metres: X to
+the right, Z away from the camera.
 """
 
 from __future__ import annotations

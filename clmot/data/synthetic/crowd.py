@@ -1,7 +1,7 @@
 """People who walk about: where they want to go, how they get there, and which way they look.
 
-Everyone moves continuously on the ground plane. People walk between waypoints, pause, meet, step behind things
-and come back out of them, leave the picture on either side and return. They go round obstacles and round each
+Everyone moves continuously on the ground plane. People walk between waypoints, pause, meet, step behind
+things and come back out, leave the picture on either side and return. They go round obstacles and round each
 other.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+
 import numpy as np
 
 from clmot.data.synthetic.camera import CameraPath, View
@@ -112,7 +113,7 @@ class Crowd:
         path: CameraPath,
         rng: np.random.Generator,
     ) -> None:
-        """`count` people, of whom `look_alikes` wear one of a few uniforms and `groups` pairs or trios walk together."""
+        """`count` people: `look_alikes` share a few uniforms, `groups` pairs or trios walk together."""
         self.habits = habits
         self.obstacles = obstacles
         self.path = path
@@ -139,7 +140,7 @@ class Crowd:
         return _Person(identity, outfit, speed, position, stride=float(self.rng.random()))
 
     def _form_groups(self, groups: int) -> None:
-        """Pairs and trios out of people of neighbouring numbers, look-alikes first apart, then together."""
+        """Make pairs and trios of the last people: look-alikes, who come first, mostly walk on their own."""
         number = len(self.people) - 1
         for _ in range(groups):
             size = 3 if self.rng.random() < 0.3 else 2
@@ -191,7 +192,7 @@ class Crowd:
             z = 1 / self.rng.uniform(1 / habits.far, 1 / habits.near)
             column = self.rng.uniform(0.03, 0.97) * lens.width
             spot = np.array([view.lateral(column, z), z])
-            far_off = start is not None and not 0.3 < np.hypot(*(spot - start)) / habits.roam < 1.3
+            far_off = start is not None and not 0.3 < math.hypot(*(spot - start)) / habits.roam < 1.3
             if not far_off and not any(_inside(spot, obstacle, CLEARANCE) for obstacle in self.obstacles):
                 return spot
         return spot
@@ -281,7 +282,7 @@ class Crowd:
                 0,
                 min(
                     free,
-                    key=lambda corner: float(np.hypot(*(corner - start)) + np.hypot(*(target - corner))),
+                    key=lambda corner: math.hypot(*(corner - start)) + math.hypot(*(target - corner)),
                 ),
             )
         person.way = way
@@ -329,7 +330,7 @@ class Crowd:
                 person.way = []
                 person.rest = float(self.rng.uniform(*self.habits.away))
                 return
-        if np.hypot(*(person.way[0] - person.position)) < ARRIVED and not (
+        if math.hypot(*(person.way[0] - person.position)) < ARRIVED and not (
             person.exit_side and len(person.way) == 1
         ):
             person.way.pop(0)
@@ -340,7 +341,7 @@ class Crowd:
                     person.rest = float(self.rng.uniform(0.8, 4.0))
 
     def _returning(self, person: _Person) -> _Person:
-        """Who comes after somebody was out of sight for long enough: the same person, or a stranger instead."""
+        """Who comes after somebody was out of sight long enough: the same person, or a stranger."""
         followed = any(other.leader is person for other in self.people)
         if followed or self.rng.random() >= self.habits.newcomers:
             return person

@@ -29,6 +29,7 @@ _BOTTOM = 0.03
 """The canvas around a figure, in body heights."""
 
 Colour = tuple[int, int, int]  # BGR
+Point = tuple[float, float]
 
 
 class Part(IntEnum):
@@ -231,7 +232,7 @@ class _Painter:
         self.disc(*end, r1, r1, part)
 
 
-def _side_legs(phase: float | None) -> tuple[float, list[tuple[tuple[float, float], ...]]]:
+def _side_legs(phase: float | None) -> tuple[float, list[tuple[Point, Point, Point]]]:
     """Hip height and, for the far and the near leg, knee, ankle and toe, of a person walking to the right."""
     thigh, shin = 0.245, 0.215
     legs = []

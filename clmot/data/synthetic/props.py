@@ -1,4 +1,4 @@
-"""Things that stand or drive in a street, drawn from the side, and what they are in the ground truth's terms."""
+"""Things that stand or drive in a street, drawn from the side, and their class in the ground truth."""
 
 from __future__ import annotations
 
@@ -246,6 +246,23 @@ def _stall(sheet: _Sheet, rng: np.random.Generator) -> None:
         sheet.area([(x + 0.0, 1.9), (x + 0.4, 1.9), (0.85 * (x + 0.4), 2.45), (0.85 * x, 2.45)], stripe)
 
 
+def _handcart(sheet: _Sheet, rng: np.random.Generator) -> None:
+    """A pushcart with an awning, on two wheels."""
+    wood = (74, 112, 150)
+    for x in (-0.85, 0.79):
+        sheet.box(x, 0.8, x + 0.06, 1.9, _darker(wood, 0.7))
+    sheet.box(-0.95, 0.45, 0.95, 0.9, wood)
+    sheet.line((0.9, 0.75), (1.45, 0.95), 0.07, _darker(wood, 0.7))
+    for number in range(8):
+        sheet.disc(-0.8 + 0.23 * number, 0.95, 0.1, 0.09, _paint(rng))
+    cloth = _paint(rng)
+    for number in range(6):
+        x = -1.08 + 0.36 * number
+        stripe = (226, 230, 232) if number % 2 else cloth
+        sheet.area([(x, 1.8), (x + 0.36, 1.8), (0.85 * (x + 0.36), 2.2), (0.85 * x, 2.2)], stripe)
+    _wheels(sheet, (-0.55, 0.55), 0.33)
+
+
 def _statue(sheet: _Sheet, rng: np.random.Generator) -> None:
     """A monument on a stepped base."""
     stone, dark = (150, 160, 164), (96, 106, 92)
@@ -325,7 +342,7 @@ KINDS: dict[str, PropKind] = {
     "bench": PropKind(2.0, 0.9, (0.95, 0.3), 10, False, _bench),
     "planter": PropKind(1.4, 1.4, (0.6, 0.5), 10, False, _planter),
     "stall": PropKind(3.4, 2.5, (1.5, 0.6), 9, True, _stall),
-    "handcart": PropKind(3.4, 2.5, (1.5, 0.6), 6, True, _stall),
+    "handcart": PropKind(3.0, 2.3, (1.0, 0.5), 6, True, _handcart),
     "statue": PropKind(2.8, 4.0, (1.3, 1.2), 11, True, _statue),
     "pavilion": PropKind(6.4, 3.1, (3.1, 1.5), None, True, _pavilion),
     "billboard": PropKind(1.6, 2.6, (0.75, 0.2), None, True, _billboard),

@@ -50,7 +50,7 @@ class Thing:
     opacity: float = 1.0
     """Below 1 for reflections."""
     pane: tuple[float, float, float, float, float] | None = None
-    """Only seen within: left, bottom, right, top in metres from the ground point and depth of an upright pane."""
+    """Only seen within an upright pane: left X, bottom, right X, top and depth in metres."""
     order: float | None = None
     """Depth at which it is drawn, where that is not `z` (a reflection lies in its pane)."""
     casts_shadow: bool = True

@@ -71,7 +71,7 @@ def _warp(layer: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.nd
 def paint_backdrop(
     lens: Lens, setting: Setting, reach: tuple[float, float, float], rng: np.random.Generator
 ) -> Backdrop:
-    """The set for a camera that moves by at most `reach` = (metres sideways, pixels of pan, pixels of tilt)."""
+    """The set for a camera that moves by at most `reach`: metres sideways, pixels of pan, pixels of tilt."""
     metres, pan, tilt = reach
     wall_drop = lens.focal * lens.elevation / setting.wall
     margin = 4.0  # pixels beyond the farthest that is seen, for the warp's interpolation
@@ -207,7 +207,7 @@ def _paint_front(
 
 def _paint_trees(picture: np.ndarray, ppm: float, foot: float, rng: np.random.Generator) -> None:
     """A line of distant trees."""
-    height, width = picture.shape[:2]
+    width = picture.shape[1]
     if width < 4:
         return
     base = int(foot)

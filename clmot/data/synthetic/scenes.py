@@ -31,7 +31,7 @@ class Traffic:
     """Something that drives through again and again."""
 
     kind: str
-    """"car", "van" or "cyclist"."""
+    """`car`, `van` or `cyclist`."""
     z: float
     """Metres from the camera."""
     speed: float
@@ -48,7 +48,7 @@ class Scene:
 
     name: str
     subset: str
-    """"train" or "test"."""
+    """`train` or `test`."""
     frame_rate: int
     lens: Lens
     motion: Motion
@@ -82,8 +82,8 @@ SANDSTONE = (160, 184, 200)
 
 def _mot15() -> tuple[Scene, ...]:
     plaza = Lens(448, 256, focal=470, elevation=4.6, horizon=10)
-    stroll = Lens(384, 288, focal=330, elevation=1.9, horizon=112)
-    campus = Lens(448, 256, focal=400, elevation=2.2, horizon=66)
+    stroll = Lens(384, 288, focal=330, elevation=2.6, horizon=88)
+    campus = Lens(448, 256, focal=400, elevation=3.1, horizon=42)
     market = Lens(384, 288, focal=340, elevation=2.4, horizon=80)
     return (
         Scene(
@@ -116,8 +116,8 @@ def _mot15() -> tuple[Scene, ...]:
                 track=3.0, track_period=22, pan=34, pan_period=6.5, zoom=0.22, zoom_period=9, shake=2.2
             ),
             setting=Setting("street", 24, (15.5, 21.5), 3.0, OVERCAST, 0.0, CONCRETE),
-            habits=Habits(4.6, 13.8, 0.35, 0.2, 0.2, (1.0, 1.8), (0.4, 1.5), 0.25),
-            people=22,
+            habits=Habits(4.7, 13.8, 0.35, 0.15, 0.2, (1.0, 1.8), (0.4, 1.5), 0.25),
+            people=20,
             look_alikes=5,
             groups=2,
             props=(
@@ -139,15 +139,15 @@ def _mot15() -> tuple[Scene, ...]:
             lens=campus,
             motion=Motion(),
             setting=Setting("park", 30, None, None, DAYLIGHT, 0.8, STONE),
-            habits=Habits(5.0, 17, 0.5, 0.2, 0.2, (1.0, 1.8), (0.4, 2.0), 0.25),
-            people=17,
+            habits=Habits(6.0, 17, 0.5, 0.15, 0.2, (1.0, 1.8), (0.4, 2.0), 0.25),
+            people=15,
             look_alikes=4,
             groups=2,
             props=(
-                Placed("tree", -2.1, 6.4),
+                Placed("tree", -2.3, 7.4),
                 Placed("tree", 4.4, 10.5),
-                Placed("hedge", 0.6, 9.2),
-                Placed("lamp", 2.0, 7.0),
+                Placed("hedge", 0.8, 10.2),
+                Placed("lamp", 2.0, 7.8),
                 Placed("column", -4.6, 11.0),
                 Placed("bench", 5.4, 14.0),
             ),

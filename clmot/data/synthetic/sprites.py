@@ -16,7 +16,7 @@ class Sprite:
     """A cut-out with transparency in falling resolutions."""
 
     levels: tuple[np.ndarray, ...]
-    """(H, W, 4) uint8 BGR, multiplied by alpha, and alpha (255 = opaque), each half the size of the one before."""
+    """(H, W, 4) uint8: BGR multiplied by alpha, and alpha (255 = opaque); each half the size of the last."""
     anchor: tuple[float, float]
     """The pixel of the finest level that stands on the ground point."""
     pixels_per_metre: float
@@ -76,7 +76,7 @@ class Patch:
 
 
 def place(sprite: Sprite, column: float, row: float, pixels_per_metre: float) -> Patch:
-    """`sprite` with its anchor at (column, row) of the image, at the given scale, to a fraction of a pixel."""
+    """`sprite` at the given scale with its anchor at (column, row) of the image, to a fraction of a pixel."""
     scale = pixels_per_metre / sprite.pixels_per_metre
     number = 0
     while number + 1 < len(sprite.levels) and scale <= 0.5:

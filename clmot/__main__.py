@@ -1,0 +1,5 @@
+"""`python -m clmot` is `clmot`."""
+
+from clmot.cli import main
+
+main()

@@ -1,0 +1,44 @@
+"""What all tests share: real frames where they exist, and one thread per test process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Test processes run side by side: their operators must not fight for the cores. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test talks to anybody: not to a tracking server the developer has set up, not to MLflow's makers.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("CLMOT_SHARED") or REPOSITORY.parent / "shared")
+
+
+def has_shared_data() -> bool:
+    """Whether there are real frames on this machine."""
+    return (SHARED / "data").is_dir()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real frames and reference arrays; only for tests marked `shared_data`."""
+    return SHARED
+
+
+def pytest_report_header() -> str:
+    if has_shared_data():
+        return f"real frames: {SHARED}"
+    return f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if has_shared_data():
+        return
+    left_out = [item for item in items if item.get_closest_marker("shared_data")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("shared_data")]

@@ -1,0 +1,147 @@
+"""`clmot`: putting profiles in place without losing anybody's changes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clmot
+from clmot.cli import run
+from clmot.errors import InputError
+from clmot.params import load_params
+
+ROOT = Path(__file__).parents[1]
+PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the profiles and params.yaml as they are shipped, and the current one."""
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    shutil.copy(ROOT / "profiles" / "mini.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_profiles_there_are() -> None:
+    assert PROFILES == ["mini", "mot17-half", "paper"]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_is_valid(name: str) -> None:
+    load_params(ROOT / "profiles" / f"{name}.yaml")
+
+
+def test_mini_is_the_default() -> None:
+    """After tuning params.yaml: `cp params.yaml profiles/mini.yaml`."""
+    assert (ROOT / "profiles" / "mini.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
+def test_paper_is_the_original() -> None:
+    paper = load_params(ROOT / "profiles" / "paper.yaml")
+    assert (paper.model.backbone, paper.model.neck, paper.model.embedding_dim) == ("dla34", "dcn", 512)
+    assert paper.model.input_size == (1088, 608)
+    assert (paper.loss.temperature, paper.loss.weighting) == (0.5, "frozen")
+    assert (paper.train.epochs, paper.train.milestones, paper.train.learning_rate) == (30, (20, 27), 1e-4)
+    assert (paper.track.confidence, paper.track.match_threshold) == (0.6, 0.7)
+
+
+def test_use_puts_a_profile_in_place(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["use", "paper"])
+    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "paper.yaml").read_bytes()
+    said = capsys.readouterr().out
+    assert "params.yaml is now profile 'paper'" in said
+    assert "model.backbone: lcnet_050 -> dla34" in said
+    assert "views.flip" not in said
+    run(["use", "mini"])
+    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "mini.yaml").read_bytes()
+
+
+def test_use_where_there_are_no_params(project: Path) -> None:
+    (project / "params.yaml").unlink()
+    run(["use", "mini"])
+    load_params(project / "params.yaml")
+
+
+def test_use_keeps_what_somebody_changed(project: Path) -> None:
+    change(project / "params.yaml", "temperature: 0.2", "temperature: 0.3")
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(InputError, match=r"differs from profile 'mini' in loss\.temperature.*--force"):
+        run(["use", "paper"])
+    assert (project / "params.yaml").read_bytes() == before
+    run(["use", "paper", "--force"])
+    assert load_params(project / "params.yaml").model.backbone == "dla34"
+
+
+def test_use_ignores_how_a_file_is_laid_out(project: Path) -> None:
+    """DVC rewrites params.yaml for an experiment; the same values in other spacing are nobody's work."""
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text("\n".join(line.split("  #")[0] for line in text.splitlines()) + "\n")
+    run(["use", "mini"])
+    assert (project / "params.yaml").read_text() == text
+
+
+def test_use_with_broken_params(project: Path) -> None:
+    change(project / "params.yaml", "temperature:", "temprature:")
+    with pytest.raises(InputError, match=r"temprature.*--force"):
+        run(["use", "mini"])
+    run(["use", "mini", "--force"])
+    load_params(project / "params.yaml")
+
+
+def test_a_broken_profile_replaces_nothing(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    change(project / "profiles" / "paper.yaml", "temperature:", "temprature:")
+    with pytest.raises(InputError, match=r"paper\.yaml:\d+: unknown key 'loss\.temprature'"):
+        run(["use", "paper"])
+    assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("mnii", "did you mean 'mini'"), ("xyz", "mini, mot17-half, paper")]
+)
+def test_no_such_profile(project: Path, name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run(["use", name])
+
+
+def test_outside_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="run clmot from the project's folder"):
+        run(["use", "mini"])
+
+
+def test_params_names_the_differences(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["params"])
+    assert capsys.readouterr().out == "params.yaml is valid; it is profile 'mini'.\n"
+    change(project / "params.yaml", "temperature: 0.2", "temperature: 0.3")
+    run(["params"])
+    assert "loss.temperature: 0.2 -> 0.3" in capsys.readouterr().out
+
+
+def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clmot", *arguments], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_mistake_is_one_sentence_and_exit_code_2(project: Path) -> None:
+    done = command("use", "mnii", folder=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_version_and_usage(project: Path) -> None:
+    assert command("--version", folder=project).stdout == f"clmot {clmot.__version__}\n"
+    assert command(folder=project).returncode == 2

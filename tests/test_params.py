@@ -1,0 +1,167 @@
+"""params.yaml: read into types, and every mistake told in one sentence that names key, line and way out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clmot.errors import InputError
+from clmot.params import load_params, parse_params
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+LINES = TEXT.splitlines()
+
+
+def line_of(key: str) -> int:
+    """The number of the (first) line that sets `key`."""
+    return next(n for n, line in enumerate(LINES, 1) if line.strip().startswith(f"{key}:"))
+
+
+def with_line(key: str, new: str) -> str:
+    """The file with the first line that sets `key` replaced."""
+    lines = list(LINES)
+    old = lines[line_of(key) - 1]
+    lines[line_of(key) - 1] = old[: len(old) - len(old.lstrip())] + new
+    return "\n".join(lines) + "\n"
+
+
+def message(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        parse_params(text)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_the_file_says_what_the_types_hold() -> None:
+    assert parse_params(TEXT).as_dict() == yaml.safe_load(TEXT)
+
+
+def test_flat_names_are_dotted() -> None:
+    flat = parse_params(TEXT).flat()
+    assert flat["loss.temperature"] == yaml.safe_load(TEXT)["loss"]["temperature"]
+    assert flat["data.synthetic.frames"] == yaml.safe_load(TEXT)["data"]["synthetic"]["frames"]
+    assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_values_cannot_be_changed() -> None:
+    params = parse_params(TEXT)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.loss.temperature = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("spelling", ["1e-4", "0.0001", "1.0e-4"])
+def test_numbers_as_people_write_them(spelling: str) -> None:
+    assert (
+        parse_params(with_line("learning_rate", f"learning_rate: {spelling}")).pretrain.learning_rate == 1e-4
+    )
+
+
+def test_a_whole_number_serves_as_a_number() -> None:
+    value = parse_params(with_line("temperature", "temperature: 1")).loss.temperature
+    assert value == 1.0
+    assert isinstance(value, float)
+
+
+@pytest.mark.parametrize(
+    ("key", "new", "words"),
+    [
+        (
+            "temperature",
+            "temprature: 0.5",
+            ["unknown key 'loss.temprature'", "did you mean 'loss.temperature'"],
+        ),
+        ("confidence", "temperature: 0.5", ["unknown key 'track.temperature'", "'loss.temperature'"]),
+        ("temperature", "temperature: hot", ["'loss.temperature'", "a number", "'hot'"]),
+        ("temperature", "temperature: 0", ["'loss.temperature'", "above 0"]),
+        ("temperature", "temperature: -1", ["'loss.temperature'", "above 0"]),
+        ("temperature", "temperature: .nan", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature: .inf", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature: true", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature:", ["'loss.temperature'", "nothing"]),
+        ("temperature", "temperature: [1, 2]", ["'loss.temperature'", "a list"]),
+        ("temperature", "temperature: {a: 1}", ["'loss.temperature'", "a section"]),
+        ("epochs", "epochs: 1.5", ["'pretrain.epochs'", "a whole number"]),
+        ("epochs", "epochs: 0", ["'pretrain.epochs'", "at least 1"]),
+        ("epochs", "epochs: true", ["'pretrain.epochs'", "a whole number"]),
+        ("use_embedding", "use_embedding: 1", ["'track.use_embedding'", "true or false"]),
+        ("use_embedding", "use_embedding: 'false'", ["'track.use_embedding'", "true or false"]),
+        ("neck", "neck: dnc", ["'model.neck'", "dcn, conv", "did you mean 'dcn'"]),
+        ("split", "split: halves", ["'data.split'", "did you mean 'half'"]),
+        ("source", "source: 5", ["'data.source'", "text"]),
+        ("benchmarks", "benchmarks: [MOT18]", ["'data.benchmarks'", "MOT15, MOT17, MOT20", "did you mean"]),
+        ("benchmarks", "benchmarks: []", ["'data.benchmarks'", "empty"]),
+        ("benchmarks", "benchmarks: MOT17", ["'data.benchmarks'", "a list"]),
+        ("benchmarks", "benchmarks: [MOT17, MOT17]", ["'data.benchmarks'", "twice"]),
+        ("input_size", "input_size: [450, 256]", ["'model.input_size'", "multiples of 32"]),
+        ("input_size", "input_size: [448]", ["'model.input_size'", "2 values", "got 1"]),
+        ("neck_channels", "neck_channels: [8, 8]", ["'model.neck_channels'", "four numbers"]),
+        ("scale", "scale: [1.2, 0.5]", ["'views.scale'", "lowest, highest"]),
+        ("split", "split: sequence", ["'data.validation_sequences'", "'data.split: sequence'"]),
+        ("validation_sequences", "validation_sequences: [MOT17-02]", ["'data.validation_sequences'"]),
+        ("seed", "seed: -1", ["'seed'", "at least 0"]),
+        ("classes", "classes: [14]", ["'strip.classes'", "at most 13"]),
+    ],
+)
+def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
+    sentence = message(with_line(key, new))
+    assert all(word in sentence for word in words), sentence
+    assert sentence.startswith("params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "new"), [("temperature", "temprature: 0.5"), ("neck", "neck: dnc"), ("epochs", "epochs: many")]
+)
+def test_the_line_is_named(key: str, new: str) -> None:
+    assert message(with_line(key, new)).startswith(f"params.yaml:{line_of(key)}: ")
+
+
+def test_a_missing_key() -> None:
+    assert "'loss.temperature' is missing" in message(with_line("temperature", ""))
+
+
+def test_a_missing_section() -> None:
+    start = line_of("evaluate")
+    assert "'evaluate' is missing" in message("\n".join(LINES[: start - 1]) + "\n")
+
+
+def test_a_key_set_twice() -> None:
+    assert "'loss.temperature' is set twice" in message(
+        with_line("temperature", "temperature: 0.5\n  temperature: 0.1")
+    )
+
+
+def test_a_section_that_is_a_value() -> None:
+    assert "'evaluate' should be a section" in message(
+        "\n".join(LINES[: line_of("evaluate") - 1]) + "\nevaluate: 3\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["a: [", "\tseed: 0", "a: b: c"])
+def test_not_yaml(text: str) -> None:
+    assert "not valid YAML" in message(text)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
+def test_empty(text: str) -> None:
+    assert "is empty" in message(text)
+
+
+def test_a_list_instead_of_sections() -> None:
+    assert "should be a section" in message("- 1\n- 2\n")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00seed")
+    with pytest.raises(InputError, match="text file"):
+        load_params(path)
