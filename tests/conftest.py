@@ -32,7 +32,9 @@ def shared() -> Path:
 def pytest_report_header() -> str:
     if has_shared_data():
         return f"real frames: {SHARED}"
-    return f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
+    return (
+        f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -176,7 +176,9 @@ def test_gathered_and_normalised_embeddings_reference():
 
 
 def test_detection_losses_of_an_empty_frame_are_finite():
-    outputs = {name: torch.randn(1, c, 4, 4, requires_grad=True) for name, c in (("hm", 1), ("wh", 2), ("reg", 2))}
+    outputs = {
+        name: torch.randn(1, c, 4, 4, requires_grad=True) for name, c in (("hm", 1), ("wh", 2), ("reg", 2))
+    }
     nothing = Targets(
         torch.zeros(1, 1, 4, 4),
         torch.zeros(1, 0, 2),

@@ -6,19 +6,27 @@ A dependency too few gives stale results, one too many retrains for nothing.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
+import importlib.util
+import sys
+import types
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from tiny_archive import sequence_files, write_zip
 
-from clmot.params import Params, load_params
+from clmot.params import load_params
+from clmot.reporting import mlflow_run
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, dict[str, typing.Any]] = PIPELINE["stages"]
+FLAT = load_params(ROOT / "params.yaml").flat()
+CONDITIONAL = {name for name in FLAT if name.startswith("track.")}
+"""The tracker takes its section whole, and looks at a threshold when the case for it arises."""
 WATCHER = "clmot/reporting/mlflow_run.py"
 """Watches a run and can change no out, so a change to it must not run anything again."""
 
@@ -39,7 +47,9 @@ def imported_files(file: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}:{node.lineno} imports relatively; this project names modules in full"
+            assert node.level == 0, (
+                f"{file}:{node.lineno} imports relatively; this project names modules in full"
+            )
             assert node.module is not None
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}  # `from room import module`
@@ -70,15 +80,130 @@ def expanded(deps: list[str]) -> set[str]:
     return files
 
 
-class Params_:
-    """Which dotted params a piece of code names after `params.`, found without running it."""
+def leaves(keys: typing.Iterable[str]) -> set[str]:
+    """Params as a stage lists them, each section as the values in it."""
+    found: set[str] = set()
+    for key in keys:
+        below = {name for name in FLAT if name == key or name.startswith(f"{key}.")}
+        assert below, f"dvc.yaml lists '{key}', which params.yaml does not have"
+        found |= below
+    return found
 
 
-def sections(kind: type[typing.Any] = Params) -> dict[str, type[typing.Any]]:
-    """The fields of a params section that are sections themselves."""
-    hints = typing.get_type_hints(kind)
-    return {
-        field.name: hints[field.name]
-        for field in dataclasses.fields(kind)
-        if dataclasses.is_dataclass(hints[field.name])
+def recorded(section: typing.Any, prefix: str, seen: set[str]) -> typing.Any:
+    """A copy of a params section that adds the dotted name of every value read from it to `seen`."""
+    names = {field.name for field in dataclasses.fields(section)}
+
+    class Recorded(type(section)):  # type: ignore[misc]
+        def __getattribute__(self, name: str) -> typing.Any:
+            value = super().__getattribute__(name)
+            if name not in names:
+                return value
+            if dataclasses.is_dataclass(value):
+                return recorded(value, f"{prefix}{name}.", seen)
+            seen.add(f"{prefix}{name}")
+            return value
+
+    copy = object.__new__(Recorded)
+    for name in names:
+        object.__setattr__(copy, name, getattr(section, name))
+    return copy
+
+
+def load_stage(name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(f"recorded_{name}", ROOT / "stages" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_modules_it_imports(stage: str) -> None:
+    assert expanded(STAGES[stage]["deps"]) == closure(f"stages/{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_runs_the_script_of_its_name(stage: str) -> None:
+    """`-m` puts the current folder first: in an experiment's copy of the project, the copy's code runs."""
+    argument = " ${item.benchmark}" if "matrix" in STAGES[stage] else ""
+    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}{argument}"
+
+
+def test_a_rooms_init_does_nothing() -> None:
+    """No stage depends on these files, so they may hold docstrings and names from elsewhere only.
+
+    The package's own holds its version and how threads wait, which changes no result.
+    """
+    for path in sorted((ROOT / "clmot").glob("*/**/__init__.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            harmless = isinstance(node, ast.Expr | ast.ImportFrom)
+            assert harmless or ast.unparse(node).startswith("__all__ = "), path
+
+
+def test_a_folder_among_the_deps_is_used_whole() -> None:
+    """A check of this file's own expansion: a folder stands for more than one module."""
+    for stage, spec in STAGES.items():
+        for dep in spec["deps"]:
+            if dep.startswith("clmot") and not dep.endswith(".py"):
+                assert expanded([dep]) <= closure(f"stages/{stage}.py"), f"{stage}: {dep}"
+
+
+def test_training_cannot_see_identities() -> None:
+    for stage in ("pretrain", "train"):
+        data = [dep for dep in STAGES[stage]["deps"] if dep.split("/")[0] not in ("clmot", "stages")]
+        assert set(data) <= {"data/frames", "data/boxes", "models/detector"}
+
+
+def test_data_deps_are_outs_of_other_stages() -> None:
+    outs = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for o in s["outs"]}
+    for stage, spec in STAGES.items():
+        for dep in spec["deps"]:
+            if dep.split("/")[0] not in ("clmot", "stages"):
+                assert any(out == dep or out.startswith(f"{dep}/") for out in outs), f"{stage}: {dep}"
+
+
+def test_metrics_and_plots_are_outs() -> None:
+    plotted = ["metrics/sequences.csv", "models/detector/history.csv", "models/tracker/history.csv"]
+    text = (ROOT / "dvc.yaml").read_text()
+    assert PIPELINE["metrics"] == ["metrics/summary.json"]
+    assert all(f"{file}:" in text for file in plotted)
+
+
+def test_small_results_belong_to_git() -> None:
+    kept = {
+        name for out in STAGES["evaluate"]["outs"] for name, how in out.items() if how == {"cache": False}
     }
+    assert kept == {f"metrics/{name}" for name in ("summary.json", "sequences.csv", "table.md", "speed.json")}
+
+
+def test_a_stage_lists_exactly_the_params_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run all stages at the smallest size, and record what they take from params.yaml."""
+    text = yaml.safe_load((ROOT / "params.yaml").read_text())
+    text["data"] |= {"source": str(tmp_path), "benchmarks": ["MOT17"], "split": "half"}
+    text["model"] |= {"input_size": [64, 64], "neck_channels": [8, 8, 8, 8], "head_channels": 8}
+    for training in ("pretrain", "train"):
+        text[training] |= {"epochs": 1, "batch_size": 2, "schedule": "cosine"}
+    text["loss"]["embedding"] = "nt_xent"
+    text["track"]["use_embedding"] = True
+    text["hardware"] |= {"device": "cpu", "workers": 0, "threads": 0}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(text))
+    write_zip(tmp_path / "MOT17.zip", sequence_files("MOT17/train/MOT17-02-SDP", 8))
+    params = load_params(tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr(mlflow_run, "training_run", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(mlflow_run, "log_evaluation", lambda *_: None)
+
+    listed, read = {}, {}
+    for stage, spec in STAGES.items():
+        seen: set[str] = set()
+        module = load_stage(stage)
+        monkeypatch.setattr(module, "load_params", lambda seen=seen: recorded(params, "", seen))
+        monkeypatch.setattr(sys, "argv", [stage, *(["MOT17"] if "matrix" in spec else [])])
+        module.main()
+        listed[stage], read[stage] = leaves(spec["params"]), seen
+    for stage in STAGES:
+        assert read[stage] - listed[stage] == set(), f"{stage} reads params that dvc.yaml does not list"
+        assert listed[stage] - read[stage] <= CONDITIONAL, f"dvc.yaml lists params that {stage} does not read"

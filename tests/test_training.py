@@ -28,7 +28,9 @@ class TinyTracker(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU())
-        self.heads = nn.ModuleDict({n: nn.Conv2d(8, c, 1) for n, c in (("hm", 1), ("wh", 2), ("reg", 2), ("id", 8))})
+        self.heads = nn.ModuleDict(
+            {n: nn.Conv2d(8, c, 1) for n, c in (("hm", 1), ("wh", 2), ("reg", 2), ("id", 8))}
+        )
 
     def forward(self, images, heads=None):
         features = self.body(images)
@@ -60,7 +62,9 @@ def train(frames, folder, log=None, **changes):
     model = TinyTracker()
     criterion = TrackerCriterion(PARAMS.views, PARAMS.loss)
     hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
-    history = fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
+    history = fit(
+        model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log
+    )
     return {k: v.clone() for k, v in model.state_dict().items()}, history
 
 
@@ -135,7 +139,9 @@ def test_a_damaged_checkpoint_is_named(frames, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
-    with pytest.raises(InputError, match=r"train stopped in epoch \d, step \d: the loss is not finite .*learning_rate"):
+    with pytest.raises(
+        InputError, match=r"train stopped in epoch \d, step \d: the loss is not finite .*learning_rate"
+    ):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
 
 
@@ -197,7 +203,9 @@ def test_epoch_order_takes_every_frame_once_and_differs_between_epochs(frames):
 
 
 def test_epoch_order_strides_within_films(frames):
-    taken = [set(sum(epoch_order(frames, epoch, 2, 3, derived_generator(0, epoch)), [])) for epoch in range(2)]
+    taken = [
+        set(sum(epoch_order(frames, epoch, 2, 3, derived_generator(0, epoch)), [])) for epoch in range(2)
+    ]
     assert taken[0] | taken[1] == set(range(10))
     assert not taken[0] & taken[1]
 
@@ -231,5 +239,8 @@ def test_unknown_device_is_refused():
 
 
 def test_derived_generators_differ_by_name():
-    draws = {float(torch.rand(1, generator=derived_generator(0, *names))) for names in (("a", 1), ("a", 2), ("b", 1))}
+    draws = {
+        float(torch.rand(1, generator=derived_generator(0, *names)))
+        for names in (("a", 1), ("a", 2), ("b", 1))
+    }
     assert len(draws) == 3

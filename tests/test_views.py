@@ -85,7 +85,9 @@ def test_gaussian_drawing_reference():
     np.testing.assert_allclose(result[0], reference["draw_result"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("index", sorted({k.split("/")[0] for k in np.load(REFERENCE / "targets_noaug_576x320.npz")}))
+@pytest.mark.parametrize(
+    "index", sorted({k.split("/")[0] for k in np.load(REFERENCE / "targets_noaug_576x320.npz")})
+)
 def test_targets_reference(index):
     reference = np.load(REFERENCE / "targets_noaug_576x320.npz")
     # Rows of the label file: class, id, centre x, centre y, width, height as fractions of a 960x540 image.
@@ -116,9 +118,7 @@ def test_warped_boxes_reference(case):
     # The rotation alone, from the two entries that shear and shift leave their mark on last; the original knows it.
     angle = rotation_of(matrix)
     params = dataclasses.replace(VIEWS, min_box_side=4, min_box_area_ratio=0.1, max_box_aspect=10)
-    boxes, usable = warp_boxes(
-        given[None, :, 2:6], matrix[None, None], angle[None, None], (576, 320), params
-    )
+    boxes, usable = warp_boxes(given[None, :, 2:6], matrix[None, None], angle[None, None], (576, 320), params)
     expected = reference[f"{case}/out_targets"]
     assert [int(i) for i in given[usable[0, 0], 1]] == [int(i) for i in expected[:, 1]]
     np.testing.assert_allclose(boxes[0, 0][usable[0, 0]], expected[:, 2:6], rtol=1e-5, atol=2e-3)
@@ -160,7 +160,9 @@ def test_still_view_is_the_letterboxed_frame():
 
 def test_second_view_mirrors_pixels_and_boxes_alike():
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    views = make_views(batch_of(image, np.array([[10, 12, 40, 60]])), STILL, 2, torch.Generator().manual_seed(0))
+    views = make_views(
+        batch_of(image, np.array([[10, 12, 40, 60]])), STILL, 2, torch.Generator().manual_seed(0)
+    )
     np.testing.assert_allclose(views.images[1], views.images[0].flip(-1), atol=1e-5)
     np.testing.assert_allclose(views.boxes[1, 0], [[96 - 40, 12, 96 - 10, 60]], atol=1e-4)
 
@@ -209,7 +211,9 @@ def test_jitter_is_hsv_scaling():
 def test_jitter_leaves_the_bars_grey():
     image = np.full((64, 96, 3), 128, np.uint8)
     image[:, 20:76] = 200
-    batch = dataclasses.replace(batch_of(image, np.zeros((0, 4))), content=torch.tensor([[20.0, 0.0, 76.0, 64.0]]))
+    batch = dataclasses.replace(
+        batch_of(image, np.zeros((0, 4))), content=torch.tensor([[20.0, 0.0, 76.0, 64.0]])
+    )
     params = dataclasses.replace(STILL, value=0.5)
     views = make_views(batch, params, 1, torch.Generator().manual_seed(1))
     np.testing.assert_allclose(views.images[0, 0, :, :, :19], 0.5, atol=1e-5)
@@ -237,7 +241,9 @@ def test_views_depend_on_the_generator_alone():
 
 def test_mirroring_twice_is_nothing():
     flips = torch.tensor([True, False])
-    torch.testing.assert_close(mirror_matrix(flips, 96) @ mirror_matrix(flips, 96), torch.eye(3).expand(2, 3, 3))
+    torch.testing.assert_close(
+        mirror_matrix(flips, 96) @ mirror_matrix(flips, 96), torch.eye(3).expand(2, 3, 3)
+    )
 
 
 def test_a_frame_without_people_has_views_and_targets():
