@@ -12,9 +12,9 @@ import difflib
 import math
 import os
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 
@@ -24,35 +24,29 @@ PARAMS_FILE = "params.yaml"
 BENCHMARKS = ("MOT15", "MOT17", "MOT20")
 
 
-def bounded(
-    low: float | None = None,
-    high: float | None = None,
-    *,
-    above: float | None = None,
-    below: float | None = None,
-    choices: tuple[Any, ...] | None = None,
-    non_empty: bool = False,
-) -> Any:
-    """A dataclass field whose number (or every number or string of its tuple) must lie within the limits.
+@dataclass(frozen=True)
+class Bounds:
+    """What a value (or every item of a list) may be; `None` leaves that side open."""
 
-    `low` and `high` are inclusive, `above` and `below` exclusive; `choices` lists the strings a tuple may hold.
-    """
-    limits = {
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "choices": choices,
-        "non_empty": non_empty,
-    }
-    return field(metadata={key: value for key, value in limits.items() if value not in (None, False)})
+    low: float | None = None
+    """Lowest value."""
+    high: float | None = None
+    """Highest value."""
+    above: float | None = None
+    """The value must be greater than this."""
+    below: float | None = None
+    """The value must be less than this."""
+    choices: tuple[str, ...] = ()
+    """The words that may be used; empty: any."""
+    non_empty: bool = False
+    """Whether a list needs an item."""
 
 
 @dataclass(frozen=True)
 class SyntheticParams:
     """How much the synthetic source draws."""
 
-    frames: int = bounded(8, 2000)
+    frames: Annotated[int, Bounds(8, 2000)]
     """Frames in each sequence."""
 
 
@@ -62,7 +56,7 @@ class DataParams:
 
     source: str
     """`synthetic`, or a folder or http(s)/file URL that holds MOT15.zip, MOT17.zip, MOT20.zip."""
-    benchmarks: tuple[str, ...] = bounded(choices=BENCHMARKS, non_empty=True)
+    benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]
     """The benchmarks that take part."""
     split: Literal["half", "sequence", "full"]
     """`half`: first half of every film trains, the rest is tracked; `sequence`: whole films are held out;
@@ -76,9 +70,9 @@ class DataParams:
 class StripParams:
     """Which ground-truth rows become training boxes."""
 
-    classes: tuple[int, ...] = bounded(1, 13, non_empty=True)
+    classes: Annotated[tuple[int, ...], Bounds(1, 13, non_empty=True)]
     """MOTChallenge class numbers that are kept."""
-    min_visibility: float = bounded(0, 1)
+    min_visibility: Annotated[float, Bounds(0, 1)]
     """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
 
 
@@ -94,11 +88,11 @@ class ModelParams:
     """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
     neck_channels: tuple[int, ...]
     """Channels of the neck at strides 4, 8, 16, 32; empty: those of the backbone, as in the original."""
-    head_channels: int = bounded(1)
+    head_channels: Annotated[int, Bounds(1)]
     """Hidden channels of each head."""
-    embedding_dim: int = bounded(1)
+    embedding_dim: Annotated[int, Bounds(1)]
     """Length of the re-ID embedding."""
-    input_size: tuple[int, int] = bounded(32)
+    input_size: Annotated[tuple[int, int], Bounds(32)]
     """Width and height of the network's input in pixels, multiples of 32."""
 
 
@@ -106,25 +100,25 @@ class ModelParams:
 class ViewParams:
     """Random changes that make one view of a frame."""
 
-    flip: float = bounded(0, 1)
+    flip: Annotated[float, Bounds(0, 1)]
     """Probability that the base image is mirrored; the second view always mirrors the first."""
-    saturation: float = bounded(0, below=1)
+    saturation: Annotated[float, Bounds(0, below=1)]
     """Saturation is scaled by 1 +- this."""
-    value: float = bounded(0, below=1)
+    value: Annotated[float, Bounds(0, below=1)]
     """Brightness (V of HSV) is scaled by 1 +- this."""
-    rotate: float = bounded(0, 180)
+    rotate: Annotated[float, Bounds(0, 180)]
     """Degrees, +-."""
-    translate: float = bounded(0, 1)
+    translate: Annotated[float, Bounds(0, 1)]
     """Fraction of width and height, +-."""
-    scale: tuple[float, float] = bounded(above=0)
+    scale: Annotated[tuple[float, float], Bounds(above=0)]
     """Lowest and highest zoom factor."""
-    shear: float = bounded(0, below=90)
+    shear: Annotated[float, Bounds(0, below=90)]
     """Degrees, +-."""
-    min_box_side: float = bounded(0)
+    min_box_side: Annotated[float, Bounds(0)]
     """Pixels; boxes that come out smaller are dropped from the view."""
-    min_box_area_ratio: float = bounded(0, 1)
+    min_box_area_ratio: Annotated[float, Bounds(0, 1)]
     """Boxes that keep less than this share of their area in the view are dropped."""
-    max_box_aspect: float = bounded(1)
+    max_box_aspect: Annotated[float, Bounds(1)]
     """Boxes whose longer side exceeds the shorter by this factor are dropped."""
 
 
@@ -136,9 +130,9 @@ class HardwareParams:
     """`auto` (CUDA where present, then CPU), `cpu`, `cuda` or `cuda:N`."""
     precision: Literal["float32", "bfloat16"]
     """Arithmetic of the network during training; losses are always float32."""
-    threads: int = bounded(0)
+    threads: Annotated[int, Bounds(0)]
     """CPU threads of one operator; 0 = all cores."""
-    workers: int = bounded(0)
+    workers: Annotated[int, Bounds(0)]
     """Processes that decode images for training; 0 = in the training process."""
 
 
@@ -146,21 +140,21 @@ class HardwareParams:
 class TrainingParams:
     """One run of the training loop (there are two: the detector's and the embedding's)."""
 
-    epochs: int = bounded(1)
+    epochs: Annotated[int, Bounds(1)]
     """Passes over the training frames."""
-    batch_size: int = bounded(1)
+    batch_size: Annotated[int, Bounds(1)]
     """Frames in a batch; with two views the network sees twice as many images."""
-    frame_stride: int = bounded(1)
+    frame_stride: Annotated[int, Bounds(1)]
     """Each pass uses every n-th frame of a film, starting one frame later in the next pass."""
-    learning_rate: float = bounded(above=0)
+    learning_rate: Annotated[float, Bounds(above=0)]
     """Adam's step size at its highest."""
     schedule: Literal["cosine", "step"]
     """`cosine`: warm-up over the first 5 % of the steps, then a half cosine to 0; `step`: x0.1 at `milestones`."""
-    milestones: tuple[int, ...] = bounded(1)
+    milestones: Annotated[tuple[int, ...], Bounds(1)]
     """Epochs after which `step` multiplies the learning rate by 0.1."""
-    weight_decay: float = bounded(0)
+    weight_decay: Annotated[float, Bounds(0)]
     """Decoupled weight decay on convolution weights (AdamW); 0 = the original's plain Adam."""
-    max_gradient_norm: float = bounded(0)
+    max_gradient_norm: Annotated[float, Bounds(0)]
     """Gradients are scaled down to this L2 norm; 0 = never."""
 
 
@@ -168,15 +162,15 @@ class TrainingParams:
 class DetectionLossParams:
     """The losses of heatmap, box size and centre offset."""
 
-    focal_alpha: float = bounded(0)
+    focal_alpha: Annotated[float, Bounds(0)]
     """CenterNet focal loss: exponent on (1-p) at centres and on p elsewhere."""
-    focal_beta: float = bounded(0)
+    focal_beta: Annotated[float, Bounds(0)]
     """CenterNet focal loss: exponent on (1-target), which forgives cells near a centre."""
-    min_overlap: float = bounded(above=0, below=1)
+    min_overlap: Annotated[float, Bounds(above=0, below=1)]
     """IoU that a box shifted by the Gaussian's radius still has with the truth."""
-    box_size_weight: float = bounded(0)
+    box_size_weight: Annotated[float, Bounds(0)]
     """Weight of the L1 loss on box width and height (in heatmap cells)."""
-    offset_weight: float = bounded(0)
+    offset_weight: Annotated[float, Bounds(0)]
     """Weight of the L1 loss on the centre offset (in heatmap cells)."""
 
 
@@ -187,13 +181,13 @@ class LossParams:
     detection: DetectionLossParams
     embedding: Literal["nt_xent", "none"]
     """`nt_xent`: within-frame contrast of two views; `none`: detector only."""
-    temperature: float = bounded(above=0)
+    temperature: Annotated[float, Bounds(above=0)]
     """Divides the cosine similarities in NT-Xent: smaller separates the hardest negatives harder."""
     weighting: Literal["learnt", "frozen"]
     """Whether the uncertainties that weigh detection against embedding are trained."""
-    initial_detection_uncertainty: float = bounded()
+    initial_detection_uncertainty: float
     """s_det in 0.5*(exp(-s_det)*detection + exp(-s_id)*embedding + s_det + s_id)."""
-    initial_embedding_uncertainty: float = bounded()
+    initial_embedding_uncertainty: float
     """s_id of the same sum."""
 
 
@@ -201,33 +195,33 @@ class LossParams:
 class TrackParams:
     """Detection thresholds and association."""
 
-    max_objects: int = bounded(1)
+    max_objects: Annotated[int, Bounds(1)]
     """Highest peaks of a heatmap that are considered in a frame (K)."""
-    confidence: float = bounded(0, 1)
+    confidence: Annotated[float, Bounds(0, 1)]
     """Detections scored below this are not used."""
-    new_track_confidence: float = bounded(0, 1)
+    new_track_confidence: Annotated[float, Bounds(0, 1)]
     """An unmatched detection starts a track only from this score on."""
     use_embedding: bool
     """false: association by motion and overlap alone."""
-    embedding_momentum: float = bounded(0, below=1)
+    embedding_momentum: Annotated[float, Bounds(0, below=1)]
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
-    motion_weight: float = bounded(0, 1)
+    motion_weight: Annotated[float, Bounds(0, 1)]
     """lambda: cost = lambda*cosine distance + (1-lambda)*Mahalanobis distance."""
-    gating_probability: float = bounded(above=0, below=1)
+    gating_probability: Annotated[float, Bounds(above=0, below=1)]
     """Detections outside this quantile of the predicted position (chi-squared, 4 d.o.f.) cannot match."""
-    match_threshold: float = bounded(0)
+    match_threshold: Annotated[float, Bounds(0)]
     """Highest fused embedding cost that still matches."""
-    iou_threshold: float = bounded(0, 1)
+    iou_threshold: Annotated[float, Bounds(0, 1)]
     """Highest IoU distance (1 - IoU) that still matches in the second step."""
-    unconfirmed_threshold: float = bounded(0, 1)
+    unconfirmed_threshold: Annotated[float, Bounds(0, 1)]
     """Highest IoU distance that still matches a track seen only once."""
-    duplicate_threshold: float = bounded(0, 1)
+    duplicate_threshold: Annotated[float, Bounds(0, 1)]
     """Of a tracked and a lost track closer than this IoU distance, the younger is removed."""
-    lost_seconds: float = bounded(0)
+    lost_seconds: Annotated[float, Bounds(0)]
     """How long a lost track waits to be found again."""
-    min_box_area: float = bounded(0)
+    min_box_area: Annotated[float, Bounds(0)]
     """Square pixels of the image; smaller boxes are not reported."""
-    max_aspect: float = bounded(above=0)
+    max_aspect: Annotated[float, Bounds(above=0)]
     """Boxes wider than this times their height are not reported (people stand)."""
 
 
@@ -235,7 +229,7 @@ class TrackParams:
 class EvaluateParams:
     """Scoring."""
 
-    iou_threshold: float = bounded(above=0, below=1)
+    iou_threshold: Annotated[float, Bounds(above=0, below=1)]
     """IoU from which a tracker box and a true box can be the same (HOTA takes its own series of them)."""
 
 
@@ -243,7 +237,7 @@ class EvaluateParams:
 class Params:
     """The whole of params.yaml, a section per idea."""
 
-    seed: int = bounded(0, 2**32 - 1)
+    seed: Annotated[int, Bounds(0, 2**32 - 1)]
     """Every random choice flows from it."""
     hardware: HardwareParams
     data: DataParams
@@ -304,14 +298,14 @@ def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
     if not isinstance(node, yaml.MappingNode):
         what = f"'{prefix}'" if prefix else "the file"
         raise InputError(f"{_where(name, node)}: {what} should be a section of `key: value` lines.")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = [f.name for f in dataclasses.fields(kind)]
     given: dict[str, yaml.Node] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value)
         dotted = f"{prefix}.{key}" if prefix else key
         if key not in fields:
-            raise InputError(f"{_where(name, key_node)}: unknown key '{dotted}'{_nearest(key, prefix)}.")
+            raise InputError(f"{_where(name, key_node)}: unknown key '{dotted}'{_nearest(key, prefix)}")
         if key in given:
             raise InputError(f"{_where(name, key_node)}: '{dotted}' is set twice; keep one of the lines.")
         given[key] = value_node
@@ -327,11 +321,20 @@ def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
         if dataclasses.is_dataclass(hints[key]):
             values[key] = _section(typing.cast("type[Any]", hints[key]), value_node, dotted, name)
         else:
-            values[key] = _value(hints[key], value_node, dotted, name, fields[key].metadata)
+            hint, bounds = _bounds(hints[key])
+            values[key] = _value(hint, value_node, dotted, name, bounds)
     return kind(**values)
 
 
-def _value(hint: Any, node: yaml.Node, dotted: str, name: str, limits: typing.Mapping[str, Any]) -> Any:
+def _bounds(hint: Any) -> tuple[Any, Bounds]:
+    """`Annotated[int, Bounds(...)]` -> its parts."""
+    if typing.get_origin(hint) is Annotated:
+        kind, bounds = typing.get_args(hint)
+        return kind, bounds
+    return hint, Bounds()
+
+
+def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -> Any:
     """Convert one leaf and check it against its limits."""
     where = _where(name, node)
     origin = typing.get_origin(hint)
@@ -344,11 +347,11 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, limits: typing.Ma
             raise InputError(
                 f"{where}: '{dotted}' should have {len(arguments)} values, got {len(node.value)}."
             )
-        if limits.get("non_empty") and not node.value:
+        if bounds.non_empty and not node.value:
             raise InputError(f"{where}: '{dotted}' is empty; name at least one.")
         kinds = arguments if fixed else (arguments[0],) * len(node.value)
         return tuple(
-            _value(kind, item, dotted, name, limits) for kind, item in zip(kinds, node.value, strict=True)
+            _value(kind, item, dotted, name, bounds) for kind, item in zip(kinds, node.value, strict=True)
         )
     if not isinstance(node, yaml.ScalarNode):
         raise InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
@@ -357,17 +360,17 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, limits: typing.Ma
         if node.value not in choices:
             raise InputError(
                 f"{where}: '{dotted}' should be one of {', '.join(choices)}, got {_shown(node)}"
-                f"{_did_you_mean(str(node.value), choices)}."
+                f"{_did_you_mean(str(node.value), choices)}"
             )
         return node.value
     value = _scalar(hint, node, dotted, where)
-    if "choices" in limits and value not in limits["choices"]:
+    if bounds.choices and value not in bounds.choices:
         raise InputError(
-            f"{where}: '{dotted}' may hold {', '.join(map(str, limits['choices']))}, not {value!r}"
-            f"{_did_you_mean(str(value), limits['choices'])}."
+            f"{where}: '{dotted}' may hold {', '.join(bounds.choices)}, not {value!r}"
+            f"{_did_you_mean(str(value), bounds.choices)}"
         )
     if isinstance(value, int | float) and not isinstance(value, bool):
-        _check_limits(value, limits, dotted, where)
+        _check_bounds(value, bounds, dotted, where)
     return value
 
 
@@ -400,16 +403,16 @@ def _scalar(hint: Any, node: yaml.ScalarNode, dotted: str, where: str) -> Any:
     return float(value)
 
 
-def _check_limits(value: float, limits: typing.Mapping[str, Any], dotted: str, where: str) -> None:
+def _check_bounds(value: float, bounds: Bounds, dotted: str, where: str) -> None:
     rules = (
-        ("low", "at least", value >= limits.get("low", value)),
-        ("high", "at most", value <= limits.get("high", value)),
-        ("above", "above", "above" not in limits or value > limits["above"]),
-        ("below", "below", "below" not in limits or value < limits["below"]),
+        ("at least", bounds.low, bounds.low is None or value >= bounds.low),
+        ("at most", bounds.high, bounds.high is None or value <= bounds.high),
+        ("above", bounds.above, bounds.above is None or value > bounds.above),
+        ("below", bounds.below, bounds.below is None or value < bounds.below),
     )
-    for key, words, holds in rules:
+    for words, limit, holds in rules:
         if not holds:
-            raise InputError(f"{where}: '{dotted}' should be {words} {limits[key]:g}, got {value:g}.")
+            raise InputError(f"{where}: '{dotted}' should be {words} {limit:g}, got {value:g}.")
 
 
 def _check_relations(params: Params, name: str) -> None:
@@ -425,9 +428,13 @@ def _check_relations(params: Params, name: str) -> None:
             f"{list(params.model.neck_channels)}."
         )
     if params.views.scale[0] > params.views.scale[1]:
-        raise InputError(f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}.")
+        raise InputError(
+            f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}."
+        )
     if len(set(params.data.benchmarks)) != len(params.data.benchmarks):
-        raise InputError(f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}.")
+        raise InputError(
+            f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}."
+        )
     if (params.data.split == "sequence") != bool(params.data.validation_sequences):
         raise InputError(
             f"{name}: 'data.validation_sequences' goes with 'data.split: sequence' and only with it; "
@@ -471,13 +478,13 @@ def _nearest(key: str, prefix: str) -> str:
         return f"; did you mean '{neighbours[close[0]]}'?"
     elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key and n.count(".") != depth - 1]
     if elsewhere:
-        return f"; it belongs at '{elsewhere[0]}'"
-    return f"; known here are {', '.join(neighbours)}"
+        return f"; it belongs at '{elsewhere[0]}'."
+    return f"; known here are {', '.join(neighbours)}."
 
 
 def _did_you_mean(value: str, choices: typing.Iterable[Any]) -> str:
     close = difflib.get_close_matches(value, [str(c) for c in choices], n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f"; did you mean '{close[0]}'?" if close else "."
 
 
 def _plain(value: Any) -> Any:
@@ -492,5 +499,3 @@ def _leaves(prefix: str, value: Any) -> typing.Iterator[tuple[str, Any]]:
             yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
     else:
         yield prefix, value
-
-

@@ -20,84 +20,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.errors import InputError
 from clmot.files import content_hash, staged_file, write_text
+from clmot.hardware import set_up
+from clmot.losses.criterion import Criterion
 from clmot.params import HardwareParams, TrainingParams
 
 CHECKPOINT_SECONDS = 300
 """How much work a crash may cost. It decides nothing about the result, so it is no parameter."""
-
-
-class Criterion(Protocol):
-    """What the loop needs of a loss: named scalars for a batch, `loss` among them."""
-
-    names: Sequence[str]
-
-    def __call__(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]: ...
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
-
-    def to(self, device: torch.device) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Device and arithmetic of a run."""
-
-    device: torch.device
-    autocast: torch.dtype | None
-
-
-def set_up(hardware: HardwareParams) -> Setup:
-    """Choose the device, the number of threads and deterministic kernels.
-
-    Raises:
-        InputError: the device does not exist here, or is not known.
-    """
-    if hardware.threads:
-        torch.set_num_threads(hardware.threads)
-    device = pick_device(hardware.device)
-    if device.type == "cpu":
-        # CPU kernels all have deterministic forms; on CUDA a few that we use have none.
-        torch.use_deterministic_algorithms(True)
-    else:
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
-    return Setup(device, torch.bfloat16 if hardware.precision == "bfloat16" else None)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` (CUDA where present, else the CPU) or a device by name.
-
-    Raises:
-        InputError: the name is unknown, or there is no such device on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise InputError(f"params.yaml: 'hardware.device' should be auto, cpu, cuda or cuda:N, got '{name}'.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f"params.yaml: 'hardware.device' is '{name}', but this machine shows {torch.cuda.device_count()} CUDA "
-            "devices; set it to auto."
-        )
-    return device
 
 
 def derived_generator(seed: int, *names: str | int) -> torch.Generator:
@@ -173,7 +111,13 @@ def fit(
 
     dataset = FrameDataset(frames, input_size)
     orders = [
-        epoch_order(frames, epoch, params.frame_stride, params.batch_size, derived_generator(seed, stage, "order", epoch))
+        epoch_order(
+            frames,
+            epoch,
+            params.frame_stride,
+            params.batch_size,
+            derived_generator(seed, stage, "order", epoch),
+        )
         for epoch in range(params.epochs)
     ]
     total_steps = sum(len(order) for order in orders)

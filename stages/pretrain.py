@@ -34,7 +34,10 @@ def main() -> None:
         params.seed,
         dataclasses.asdict(config),
         params.model.input_size,
-        *map(dataclasses.asdict, (params.views, params.pretrain, params.loss.detection, params.hardware)),
+        dataclasses.asdict(params.views),
+        dataclasses.asdict(params.pretrain),
+        dataclasses.asdict(params.loss.detection),
+        dataclasses.asdict(params.hardware),
         frames=frames,
     )
     checkpoints = dvc_root() / ".checkpoints" / f"pretrain-{key}"

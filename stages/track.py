@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import torch
 
-from clmot.data.frames import read_image
+from clmot.data.images import read_image
 from clmot.errors import InputError, run_as_script
 from clmot.files import staged_directory, staged_file, write_json
+from clmot.hardware import set_up
 from clmot.models.checkpoint import load_model
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.sequence import SEQINFO_FILE, image_path, read_manifest, read_seqinfo
@@ -23,7 +24,6 @@ from clmot.motchallenge.splits import tracking_range
 from clmot.params import BENCHMARKS, Params, load_params
 from clmot.reporting.drawing import draw_tracks
 from clmot.tracking.pipeline import SequenceTracks, track_sequence
-from clmot.training import set_up
 
 FRAMES = Path("data/frames")
 MODEL = Path("models/tracker")

@@ -27,7 +27,10 @@ def main() -> None:
         dataclasses.asdict(config),
         params.model.input_size,
         detector,
-        *map(dataclasses.asdict, (params.views, params.train, params.loss, params.hardware)),
+        dataclasses.asdict(params.views),
+        dataclasses.asdict(params.train),
+        dataclasses.asdict(params.loss),
+        dataclasses.asdict(params.hardware),
         frames=frames,
     )
     checkpoints = dvc_root() / ".checkpoints" / f"train-{key}"

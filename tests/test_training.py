@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import chain, pairwise
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,10 @@ import torch
 from torch import nn
 
 from clmot import training
-from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order, read_image
+from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
+from clmot.data.images import read_image
 from clmot.errors import InputError
+from clmot.hardware import pick_device
 from clmot.losses.criterion import DetectorCriterion, TrackerCriterion
 from clmot.params import load_params
 from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
@@ -197,15 +200,13 @@ def test_image_size_is_obeyed(frames):
 def test_epoch_order_takes_every_frame_once_and_differs_between_epochs(frames):
     first = epoch_order(frames, 0, 1, 3, derived_generator(0, "order", 0))
     second = epoch_order(frames, 1, 1, 3, derived_generator(0, "order", 1))
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(10))
     assert first != second
     assert [len(batch) for batch in first] == [3, 3, 4]  # no batch of one
 
 
 def test_epoch_order_strides_within_films(frames):
-    taken = [
-        set(sum(epoch_order(frames, epoch, 2, 3, derived_generator(0, epoch)), [])) for epoch in range(2)
-    ]
+    taken = [set(chain(*epoch_order(frames, epoch, 2, 3, derived_generator(0, epoch)))) for epoch in range(2)]
     assert taken[0] | taken[1] == set(range(10))
     assert not taken[0] & taken[1]
 
@@ -215,7 +216,7 @@ def test_learning_rate_schedules():
     rates = [learning_rate(step, 100, 0, cosine) for step in range(100)]
     assert rates[4] == 1.0
     assert rates[0] < rates[2] < rates[4]
-    assert all(a >= b for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[4:]))
     assert rates[-1] < 0.01
     steps = settings(schedule="step", milestones=(20, 27), learning_rate=1e-4)
     np.testing.assert_allclose(
@@ -235,7 +236,7 @@ def test_checkpoint_key_knows_what_decides(frames, tmp_path):
 
 def test_unknown_device_is_refused():
     with pytest.raises(InputError, match=r"hardware\.device.*got 'abacus'"):
-        training.pick_device("abacus")
+        pick_device("abacus")
 
 
 def test_derived_generators_differ_by_name():

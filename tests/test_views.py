@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clmot.data.frames import Batch
-from clmot.data.letterbox import letterbox
+from clmot.data.images import letterbox
 from clmot.data.targets import draw_gaussians, gaussian_radius, make_targets
 from clmot.data.views import (
     jitter_saturation_value,

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clmot.data.letterbox import letterbox
+from clmot.data.images import letterbox, read_image
 from clmot.data.strip import read_strip_report, read_training_boxes
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import image_path, read_seqinfo
@@ -79,7 +78,9 @@ def find_training_frames(
             info = read_seqinfo(directory / "seqinfo.ini")
             table = read_training_boxes(Path(boxes_dir) / benchmark / f"{sequence}.txt")
             corners = table.corners().astype(np.float32)
-            starts = np.searchsorted(table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2))
+            starts = np.searchsorted(
+                table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2)
+            )
             for offset, number in enumerate(range(ranges[sequence].first, ranges[sequence].last + 1)):
                 image = image_path(directory, info, number)
                 boxes = corners[starts[offset] : starts[offset + 1]]
@@ -90,19 +91,6 @@ def find_training_frames(
             "check `data.split`, and the report of the strip stage."
         )
     return found
-
-
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """An image as (H, W, 3) uint8 BGR.
-
-    Raises:
-        InputError: the file is absent or is not an image.
-    """
-    image = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
-    if image is None:
-        state = "is not a readable image" if Path(path).exists() else "is missing"
-        raise InputError(f"{path} {state}: delete the folder of its benchmark and run `dvc repro` again.")
-    return np.asarray(image, np.uint8)
 
 
 class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
@@ -159,7 +147,7 @@ def epoch_order(
     in time show almost the same, so a stride buys variety per second of training. A last batch of a single
     frame is merged into the one before (batch statistics of one frame are noise).
     """
-    first = {}
+    first: dict[str, int] = {}
     for frame in frames:
         first.setdefault(frame.film, frame.number)
     chosen = [i for i, f in enumerate(frames) if (f.number - first[f.film] - epoch) % stride == 0]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-STRIDE = 4
-"""Input pixels per heatmap cell, fixed by the network's neck."""
+from clmot.data.images import STRIDE
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,7 @@ class Targets:
     """(I, N) bool."""
 
 
-def make_targets(
-    boxes: Tensor, present: Tensor, input_size: tuple[int, int], min_overlap: float
-) -> Targets:
+def make_targets(boxes: Tensor, present: Tensor, input_size: tuple[int, int], min_overlap: float) -> Targets:
     """Targets of CenterNet (Objects as Points, 2019, section 3) for a batch of images.
 
     Args:

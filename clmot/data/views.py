@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clmot.data.frames import Batch
-from clmot.data.letterbox import PADDING_GREY
+from clmot.data.images import PADDING_GREY
 from clmot.params import ViewParams
 
 
@@ -195,5 +195,3 @@ def _inside(content: Tensor, height: int, width: int) -> Tensor:
     columns = (x >= content[:, None, 0]) & (x <= content[:, None, 2])  # (B, W)
     rows = (y >= content[:, None, 1]) & (y <= content[:, None, 3])  # (B, H)
     return (rows[:, :, None] & columns[:, None, :])[:, None]
-
-

@@ -17,11 +17,21 @@ from clmot.params import DetectionLossParams, LossParams, ViewParams
 DETECTION_HEADS = ("hm", "wh", "reg")
 
 
-class DetectorCriterion(nn.Module):
+class Criterion(nn.Module):
+    """What a training minimises: frames in, named losses out. Owns no layer of the network."""
+
+    names: tuple[str, ...]
+    """The losses of a step that go into the history, `loss` first."""
+
+    def forward(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to minimise. Random views are drawn from `generator` alone."""
+        raise TypeError(f"{type(self).__name__} does not say what it minimises")
+
+
+class DetectorCriterion(Criterion):
     """Detection losses on one view of every frame."""
 
     names = ("loss", "heatmap", "box_size", "offset")
-    """The losses of a step that go into the history."""
 
     def __init__(self, views: ViewParams, loss: DetectionLossParams) -> None:
         """`views` say how frames are changed, `loss` how errors are weighed."""
@@ -40,7 +50,7 @@ class DetectorCriterion(nn.Module):
         return {"loss": losses["detection"], **losses}
 
 
-class TrackerCriterion(nn.Module):
+class TrackerCriterion(Criterion):
     """Detection losses on, and the contrast between, two views of every frame."""
 
     names = (
@@ -52,7 +62,6 @@ class TrackerCriterion(nn.Module):
         "detection_uncertainty",
         "embedding_uncertainty",
     )
-    """The losses of a step that go into the history."""
 
     def __init__(self, views: ViewParams, loss: LossParams) -> None:
         """`views` say how frames are changed, `loss` how errors are weighed."""

@@ -48,7 +48,7 @@ def draw_tracks(
     # Far beyond the image there is nothing to see, and OpenCV's coordinates are 16 bits wide in places.
     corners = np.rint(np.clip(boxes, [-width, -height] * 2, [2 * width, 2 * height] * 2)).astype(int)
     for (x1, y1, x2, y2), identity in zip(corners.tolist(), identities.tolist(), strict=True):
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), identity_colour(identity), line, cv2.LINE_AA)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), identity_colour(identity), line)
     for (x1, y1, _, _), identity in zip(corners.tolist(), identities.tolist(), strict=True):
         _draw_label(canvas, str(identity), x1, y1, identity_colour(identity))
     return canvas

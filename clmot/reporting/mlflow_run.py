@@ -269,11 +269,14 @@ def _git_state() -> dict[str, str]:
         ).stdout.strip()
 
     try:
-        return {
+        state = {
             "commit": git("rev-parse", "HEAD"),
             "branch": git("rev-parse", "--abbrev-ref", "HEAD"),
             "dirty": "true" if git("status", "--porcelain", "--untracked-files=no") else "false",
         }
+        if state["branch"] == "HEAD":  # on no branch: DVC runs experiments so
+            del state["branch"]
+        return state
     except (OSError, subprocess.SubprocessError):
         return {}
 

@@ -15,17 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clmot.data.frames import read_image
-from clmot.data.letterbox import letterbox
+from clmot.data.images import STRIDE, letterbox, read_image
 from clmot.models.decode import decode, gather_cells
 from clmot.params import TrackParams
 from clmot.progress import progress
 from clmot.tracking.tracker import Tracker
 
 Image = NDArray[np.uint8]
-
-STRIDE = 4
-"""Pixels of the network's input per cell of its output."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,35 @@
-"""Fitting an image into the network's input without changing its proportions."""
+"""From a file to the network's input: reading an image, and fitting it in without changing its proportions."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clmot.errors import InputError
+
+STRIDE = 4
+"""Input pixels per cell of the network's output, fixed by its neck."""
+
 PADDING_GREY = 127.5
 """Value of the bars beside a letterboxed image (8-bit scale): mid-grey, neutral to a network fed with 0..1."""
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """An image as (H, W, 3) uint8 BGR.
+
+    Raises:
+        InputError: the file is absent or is not an image.
+    """
+    image = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
+    if image is None:
+        state = "is not a readable image" if Path(path).exists() else "is missing"
+        raise InputError(f"{path} {state}: delete the folder of its benchmark and run `dvc repro` again.")
+    return np.asarray(image, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,9 @@ class Letterbox:
         return (boxes - np.array([self.pad_x, self.pad_y] * 2, boxes.dtype)) / self.scale
 
 
-def fit_letterbox(image_size: tuple[int, int], input_size: tuple[int, int]) -> tuple[Letterbox, tuple[int, int]]:
+def fit_letterbox(
+    image_size: tuple[int, int], input_size: tuple[int, int]
+) -> tuple[Letterbox, tuple[int, int]]:
     """The letterbox of an image (width, height) in an input (width, height), and the resized image's size."""
     (width, height), (target_width, target_height) = image_size, input_size
     scale = min(target_width / width, target_height / height)
@@ -40,9 +62,7 @@ def fit_letterbox(image_size: tuple[int, int], input_size: tuple[int, int]) -> t
     return Letterbox(scale, (target_width - resized[0]) // 2, (target_height - resized[1]) // 2), resized
 
 
-def letterbox(
-    image: NDArray[np.uint8], input_size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], Letterbox]:
+def letterbox(image: NDArray[np.uint8], input_size: tuple[int, int]) -> tuple[NDArray[np.uint8], Letterbox]:
     """Resize an image (H, W, 3) into a canvas (input height, input width, 3) with grey bars.
 
     Returns the canvas (uint8, same channel order) and the transform of coordinates.
