@@ -62,8 +62,8 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
         jittered = jitter_saturation_value(pixels, gains[0, view], gains[1, view])
         # The bars are no picture: they stay grey. Resampling the difference from grey makes the default
         # border of grid_sample (zero) mean grey as well.
-        jittered = (jittered - grey).masked_fill(outside, 0)
-        warped.append(warp(jittered, matrices[view]) + grey)
+        jittered = jittered.sub_(grey).masked_fill_(outside, 0)
+        warped.append(warp(jittered, matrices[view]).add_(grey))
     boxes, present = warp_boxes(batch.boxes, matrices, angles, (width, height), params)
     return Views(torch.stack(warped), boxes, present & batch.valid)
 
@@ -126,7 +126,8 @@ def jitter_saturation_value(images: Tensor, saturation: Tensor, value: Tensor) -
     limit = brightest / (brightest - darkest).clamp_min(1e-6)
     factor = torch.minimum(saturation.view(-1, 1, 1, 1), limit)
     gain = torch.minimum(value.view(-1, 1, 1, 1), 1 / brightest.clamp_min(1e-6))
-    return (brightest - (brightest - images) * factor) * gain
+    # (V - (V - c) * factor) * gain, in place: images are the largest thing a training step touches on the CPU.
+    return (brightest - images).mul_(-factor * gain).add_(brightest * gain)
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:

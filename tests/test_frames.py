@@ -1,0 +1,70 @@
+"""Finding the frames that train: all of the training range, and none beyond it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from clmot.data.frames import FrameDataset, collate, find_training_frames
+from clmot.errors import InputError
+from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Film `a` of 6 frames, of which 1 to 4 train; frame 2 shows nobody; film `b` is held out."""
+    for film in ("a", "b"):
+        folder = tmp_path / "frames" / "MOT17" / film
+        folder.mkdir(parents=True)
+        write_seqinfo(folder / "seqinfo.ini", SequenceInfo(film, "img1", 30.0, 6, 40, 30, ".jpg"))
+    boxes = tmp_path / "boxes" / "MOT17"
+    boxes.mkdir(parents=True)
+    rows = ["1,-1,1,1,10,20,1,1,1", "1,-1,11,6,10,20,1,1,0.5", "3,-1,2,3,10,20,1,1,1", "4,-1,5,5,4,4,1,1,1"]
+    (boxes / "a.txt").write_text("\n".join(rows) + "\n")
+    sequences = {
+        "a": {"frames": [1, 4], "kept": 4, "dropped": {}},
+        "b": {"frames": None, "kept": 0, "dropped": {}},
+    }
+    (boxes / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
+    return tmp_path
+
+
+def test_every_frame_of_the_training_range_is_found(data):
+    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    assert [(f.film, f.number, len(f.boxes)) for f in frames] == [
+        ("MOT17/a", 1, 2),
+        ("MOT17/a", 2, 0),
+        ("MOT17/a", 3, 1),
+        ("MOT17/a", 4, 1),
+    ]
+    assert [f.image.name for f in frames] == [f"{n:06d}.jpg" for n in range(1, 5)]
+    # The file counts pixels from 1; inside, the first pixel begins at 0.
+    np.testing.assert_array_equal(frames[0].boxes, [[0, 0, 10, 20], [10, 5, 20, 25]])
+
+
+def test_nothing_to_train_on_is_a_sentence(data):
+    report = data / "boxes" / "MOT17" / "strip.json"
+    held_out = {"a": {"frames": None, "kept": 0, "dropped": {}}}
+    report.write_text(json.dumps({"benchmark": "MOT17", "sequences": held_out}))
+    with pytest.raises(InputError, match=r"holds no training frame of MOT17: check `data\.split`"):
+        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+
+
+def test_a_batch_pads_boxes_and_knows_which_are_real(data):
+    import cv2
+
+    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames[0].image.parent.mkdir()
+    for frame in frames:
+        cv2.imwrite(str(frame.image), np.full((30, 40, 3), (0, 0, 255), np.uint8))
+    dataset = FrameDataset(frames, (96, 64))
+    batch = collate([dataset[i] for i in range(4)])
+    assert batch.images.shape == (4, 3, 64, 96)
+    assert batch.valid.tolist() == [[True, True], [False, False], [True, False], [True, False]]
+    assert batch.boxes[~batch.valid].abs().sum() == 0
+    red, green, blue = batch.images[0, :, 32, 48].tolist()
+    assert red > 250
+    assert green < 5
+    assert blue < 5
