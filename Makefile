@@ -47,7 +47,7 @@ clean: ## remove the environment and the tools' caches; data, models, runs and D
 # Sets the shell variable uv; where that fails, the last line says what to do.
 define GET_UV
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-    echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1 || true), but Python 3.10 or newer is needed:" \
+    echo "error: $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing), but Python 3.10 or newer is needed:" \
          "install one and name it, as in 'make PYTHON=python3.12 repro'." >&2; exit 2; }; \
 uv=$$(command -v uv || true); \
 for have in .tools/bin/uv .tools/uv/bin/uv; do \

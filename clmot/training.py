@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -29,9 +30,11 @@ from tqdm import tqdm
 
 from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.errors import InputError
-from clmot.files import content_hash, staged_file, write_text
+from clmot.files import content_hash, dvc_root, staged_directory, staged_file, write_text
 from clmot.hardware import set_up
 from clmot.losses.criterion import Criterion
+from clmot.models.checkpoint import save_model
+from clmot.models.network import OneShotTracker
 from clmot.params import HardwareParams, TrainingParams
 
 CHECKPOINT_SECONDS = 300
@@ -195,6 +198,46 @@ def fit(
     model.to("cpu")
     model.eval()
     return state.history
+
+
+def fit_and_save(
+    model: OneShotTracker,
+    criterion: Criterion,
+    frames: Sequence[TrainingFrame],
+    input_size: tuple[int, int],
+    params: TrainingParams,
+    hardware: HardwareParams,
+    seed: int,
+    stage: str,
+    decided_by: Sequence[Any],
+    out: str | os.PathLike[str],
+    log: Callable[[int, dict[str, float]], None] | None = None,
+) -> None:
+    """Train, or go on training where an earlier attempt stopped, and write the whole result or nothing.
+
+    Checkpoints are kept under `$DVC_ROOT/.checkpoints`, outside of `out` (which DVC empties before a stage), and
+    are removed once the result is safe.
+
+    Args:
+        decided_by: what else decides the result (params as plain values, folders of weights as Path): with other
+            values an interrupted training is another training.
+        out: folder that gets model.safetensors, config.json and history.csv.
+
+    The others, and the errors, are those of `fit`.
+    """
+    plain = [
+        dataclasses.asdict(model.config),
+        input_size,
+        dataclasses.asdict(params),
+        dataclasses.asdict(hardware),
+    ]
+    key = checkpoint_key(seed, *plain, *decided_by, frames=frames)
+    checkpoints = dvc_root() / ".checkpoints" / f"{stage}-{key}"
+    history = fit(model, criterion, frames, input_size, params, hardware, seed, stage, checkpoints, log)
+    with staged_directory(out) as aside:
+        save_model(aside, model, model.config)
+        write_history(aside / "history.csv", history)
+    remove_checkpoints(checkpoints)
 
 
 def make_optimizer(
