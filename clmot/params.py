@@ -168,6 +168,8 @@ class DetectionLossParams:
     """CenterNet focal loss: exponent on (1-target), which forgives cells near a centre."""
     min_overlap: Annotated[float, Bounds(above=0, below=1)]
     """IoU that a box shifted by the Gaussian's radius still has with the truth."""
+    average: Literal["objects", "frames"]
+    """What counts the same: every object, as in the original (crowded frames then dominate), or every frame."""
     box_size_weight: Annotated[float, Bounds(0)]
     """Weight of the L1 loss on box width and height (in heatmap cells)."""
     offset_weight: Annotated[float, Bounds(0)]

@@ -29,12 +29,21 @@ def shared() -> Path:
     return SHARED
 
 
-def pytest_report_header() -> str:
+def _about_shared_data() -> str:
     if has_shared_data():
         return f"real frames: {SHARED}"
     return (
         f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
     )
+
+
+def pytest_report_header() -> str:
+    return _about_shared_data()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Under -q there is no header, and what was left out must be said all the same."""
+    terminalreporter.write_line(_about_shared_data())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

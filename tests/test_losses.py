@@ -204,3 +204,22 @@ def test_learnt_weights_learn_and_frozen_ones_do_not():
         np.testing.assert_allclose(total.detach(), expected, rtol=1e-5)
         total.backward()
         assert (module.detection.grad is not None) == learns
+
+
+def test_averaging_over_frames_lets_no_crowd_dominate():
+    """Every image's loss is its own, however many people the others show."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1, 12, 20, generator=generator)
+    target = torch.rand(3, 1, 12, 20, generator=generator) * 0.9
+    target[0].view(-1)[:40] = 1  # a crowd
+    target[1].view(-1)[:2] = 1
+    target[2].view(-1)[:1] = 1
+    alone = [focal_loss(logits[i : i + 1], target[i : i + 1], 2, 4) for i in range(3)]
+    torch.testing.assert_close(focal_loss(logits, target, 2, 4, "frames"), torch.stack(alone).mean())
+
+    predicted, truth = torch.randn(3, 5, 2, generator=generator), torch.zeros(3, 5, 2)
+    mask = torch.tensor([[True] * 5, [True] + [False] * 4, [False] * 5])
+    per_frame = [masked_l1(predicted[i : i + 1], truth[:1], mask[i : i + 1]) for i in range(2)]
+    # The third image has nobody, so it has no say.
+    torch.testing.assert_close(masked_l1(predicted, truth, mask, "frames"), torch.stack(per_frame).mean())
+    assert masked_l1(predicted, truth, torch.zeros_like(mask), "frames") == 0

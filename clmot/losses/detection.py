@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from clmot.data.targets import Targets
 from clmot.models.decode import gather_cells
 from clmot.params import DetectionLossParams
 
+Average = Literal["objects", "frames"]
+"""What counts the same: every object (so that crowded frames dominate), or every frame."""
+
 PROBABILITY_FLOOR = 1e-4
 """Probabilities stay this far from 0 and 1, so that one hopeless cell cannot dominate a batch."""
 
 
-def focal_loss(logits: Tensor, target: Tensor, alpha: float, beta: float) -> Tensor:
+def focal_loss(
+    logits: Tensor, target: Tensor, alpha: float, beta: float, average: Average = "objects"
+) -> Tensor:
     """Penalty-reduced pixel-wise focal loss (equation 1), a scalar divided by the number of centres.
 
     Cells whose target is exactly 1 are positives; all others are negatives, forgiven by (1 - target)^beta. With
@@ -24,24 +30,33 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float, beta: float) -> Ten
         logits: (I, 1, h, w) before the sigmoid.
         target: (I, 1, h, w) in 0..1.
         alpha, beta: exponents.
+        average: divide by the centres of the whole batch (`objects`, as the original), or every image by its
+            own and then by the number of images (`frames`).
     """
     probability = torch.sigmoid(logits).clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     positive = target.eq(1).to(logits.dtype)
     at_centres = torch.log(probability) * (1 - probability) ** alpha * positive
     elsewhere = torch.log(1 - probability) * probability**alpha * (1 - target) ** beta * (1 - positive)
-    return -(at_centres.sum() + elsewhere.sum()) / positive.sum().clamp_min(1)
+    over = (0, 1, 2, 3) if average == "objects" else (1, 2, 3)
+    return -((at_centres + elsewhere).sum(over) / positive.sum(over).clamp_min(1)).mean()
 
 
-def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor, average: Average = "objects") -> Tensor:
     """Mean absolute error over the masked objects and their channels; 0 where there is none.
 
     Args:
         predicted, target: (I, N, C).
         mask: (I, N) bool.
+        average: over all objects (`objects`), or within each image that has objects and then over these images
+            (`frames`).
     """
     weight = mask.to(predicted.dtype)[..., None].expand_as(predicted)
+    error = (predicted * weight - target * weight).abs()
     # The small constant is the original's; it only matters when nothing is masked in.
-    return F.l1_loss(predicted * weight, target * weight, reduction="sum") / (weight.sum() + 1e-4)
+    if average == "objects":
+        return error.sum() / (weight.sum() + 1e-4)
+    per_image = error.sum((1, 2)) / (weight.sum((1, 2)) + 1e-4)  # (I,)
+    return per_image.sum() / mask.any(1).sum().clamp_min(1)
 
 
 def detection_losses(
@@ -55,10 +70,12 @@ def detection_losses(
     Returns:
         scalars `heatmap`, `box_size`, `offset`, and `detection`, their sum by the weights of `params`.
     """
-    heatmap = focal_loss(outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta)
+    heatmap = focal_loss(
+        outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta, params.average
+    )
     sizes = gather_cells(outputs["wh"].float(), targets.cells)  # (I, N, 2)
     offsets = gather_cells(outputs["reg"].float(), targets.cells)  # (I, N, 2)
-    box_size = masked_l1(sizes, targets.sizes, targets.present)
-    offset = masked_l1(offsets, targets.offsets, targets.present)
+    box_size = masked_l1(sizes, targets.sizes, targets.present, params.average)
+    offset = masked_l1(offsets, targets.offsets, targets.present, params.average)
     total = heatmap + params.box_size_weight * box_size + params.offset_weight * offset
     return {"heatmap": heatmap, "box_size": box_size, "offset": offset, "detection": total}
