@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clmot.data.frames import find_training_frames
 from clmot.errors import run_as_script
-from clmot.losses.criterion import TrackerCriterion
+from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.models.checkpoint import load_model, load_weights
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import load_params

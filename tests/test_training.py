@@ -17,7 +17,8 @@ from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.images import read_image
 from clmot.errors import InputError
 from clmot.hardware import pick_device
-from clmot.losses.criterion import DetectorCriterion, TrackerCriterion
+from clmot.losses.criterion import DetectorCriterion
+from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
 from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
 
