@@ -74,16 +74,23 @@ class StripParams:
     """MOTChallenge class numbers that are kept."""
     min_visibility: Annotated[float, Bounds(0, 1)]
     """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
+    keep_identities: bool
+    """true: the identity wall is opened for `loss.embedding: supervised`, a baseline; nothing else reads them."""
 
 
 @dataclass(frozen=True)
 class ModelParams:
     """The one-shot network."""
 
+    weights: str
+    """Where `pretrain` starts from: a .pth or .safetensors file; `weights/none`: random weights."""
     backbone: str
     """Name of any timm model that gives features at strides 4 to 32."""
-    neck: Literal["dcn", "conv"]
-    """Operator of the DLAUp/IDAUp nodes: deformable convolution v2, or plain 3x3 convolution."""
+    neck: Literal["dla", "deconv", "fpn", "concat"]
+    """From four strides to one map at stride 4: `dla` (DLAUp and IDAUp, the original), `deconv` (CenterNet's
+    ResNets), `fpn` (deconv with lateral connections), `concat` (HRNet)."""
+    operator: Literal["dcn", "conv"]
+    """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution."""
     dcn_implementation: Literal["auto", "torchvision", "grid_sample"]
     """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
     neck_channels: tuple[int, ...]
@@ -92,6 +99,8 @@ class ModelParams:
     """Hidden channels of each head."""
     embedding_dim: Annotated[int, Bounds(1)]
     """Length of the re-ID embedding."""
+    projection_dim: Annotated[int, Bounds(0)]
+    """Output length of an MLP through which the embedding goes inside the loss, and only there; 0: there is none."""
     input_size: Annotated[tuple[int, int], Bounds(32)]
     """Width and height of the network's input in pixels, multiples of 32."""
 
@@ -102,10 +111,22 @@ class ViewParams:
 
     flip: Annotated[float, Bounds(0, 1)]
     """Probability that the base image is mirrored; the second view always mirrors the first."""
+    colour: Literal["hsv", "simclr"]
+    """`hsv`: saturation and value are scaled (the original); `simclr`: brightness, contrast, saturation and hue are
+    (Chen et al., 2020)."""
     saturation: Annotated[float, Bounds(0, below=1)]
-    """Saturation is scaled by 1 +- this."""
+    """`hsv`: saturation is scaled by 1 +- this."""
     value: Annotated[float, Bounds(0, below=1)]
-    """Brightness (V of HSV) is scaled by 1 +- this."""
+    """`hsv`: brightness (V) is scaled by 1 +- this."""
+    colour_strength: Annotated[tuple[float, float, float, float], Bounds(0, 1)]
+    """`simclr`: brightness, contrast and saturation are scaled by 1 +- these, hue turns by +- the last of a turn (at most
+    0.5)."""
+    colour_probability: Annotated[float, Bounds(0, 1)]
+    """`simclr`: share of the views whose colours change at all."""
+    blur_probability: Annotated[float, Bounds(0, 1)]
+    """Share of the views that are blurred."""
+    blur_sigma: Annotated[tuple[float, float], Bounds(above=0)]
+    """Lowest and highest standard deviation of the Gaussian blur, pixels of the input."""
     rotate: Annotated[float, Bounds(0, 180)]
     """Degrees, +-."""
     translate: Annotated[float, Bounds(0, 1)]
@@ -159,6 +180,18 @@ class TrainingParams:
 
 
 @dataclass(frozen=True)
+class ContrastiveTrainingParams(TrainingParams):
+    """The training of the embedding, which looks at several views of a frame."""
+
+    views: Annotated[int, Bounds(2)]
+    """Views of every frame that are contrasted (`pretrain` sees one)."""
+    previous_frame: bool
+    """true: the frame before is `views` views more, in which objects are known again by their overlap."""
+    previous_min_iou: Annotated[float, Bounds(above=0, high=1)]
+    """IoU from which boxes of two neighbouring frames are one object; others are not carried over."""
+
+
+@dataclass(frozen=True)
 class DetectionLossParams:
     """The losses of heatmap, box size and centre offset."""
 
@@ -181,10 +214,21 @@ class LossParams:
     """What training minimises."""
 
     detection: DetectionLossParams
-    embedding: Literal["nt_xent", "none"]
-    """`nt_xent`: within-frame contrast of two views; `none`: detector only."""
+    embedding: Literal["nt_xent", "triplet_hard", "triplet_all", "supervised", "none"]
+    """`nt_xent`, `triplet_hard`, `triplet_all`: contrast between the views of a frame; `supervised`: cross entropy over
+    identities, a baseline that needs `strip.keep_identities`; `none`: detector only."""
     temperature: Annotated[float, Bounds(above=0)]
     """Divides the cosine similarities in NT-Xent: smaller separates the hardest negatives harder."""
+    margin: Annotated[float, Bounds(above=0)]
+    """Triplets: how much farther than the positive a negative should be (Euclidean distance of unit vectors)."""
+    negatives: Literal["frame", "batch"]
+    """Who is somebody else: the other objects of the same frame, or those of all frames of the batch as well (the same
+    person in two frames of a batch then counts as two)."""
+    average: Literal["pairs", "frames"]
+    """What counts the same in the contrast: every pair of the batch, as in the original (crowded frames then dominate),
+    or every frame."""
+    off_centre: bool
+    """true: every object is read a second time in each view, at a random place around its centre."""
     weighting: Literal["learnt", "frozen"]
     """Whether the uncertainties that weigh detection against embedding are trained."""
     initial_detection_uncertainty: float
@@ -197,6 +241,9 @@ class LossParams:
 class TrackParams:
     """Detection thresholds and association."""
 
+    detections: str
+    """Where boxes come from: `network`; `public` (the det.txt of the benchmark); `truth` (the boxes of the ground truth,
+    without identities); or a folder of <sequence>.txt. Embeddings are always the network's, read at those boxes."""
     max_objects: Annotated[int, Bounds(1)]
     """Highest peaks of a heatmap that are considered in a frame (K)."""
     confidence: Annotated[float, Bounds(0, 1)]
@@ -221,6 +268,18 @@ class TrackParams:
     """Of a tracked and a lost track closer than this IoU distance, the younger is removed."""
     lost_seconds: Annotated[float, Bounds(0)]
     """How long a lost track waits to be found again."""
+    second_pass: bool
+    """true: tracks left over are matched by overlap with detections below `confidence` (ByteTrack)."""
+    second_pass_confidence: Annotated[float, Bounds(0, 1)]
+    """Detections scored below this are not used in the second pass either."""
+    second_pass_threshold: Annotated[float, Bounds(0, 1)]
+    """Highest IoU distance that matches in the second pass."""
+    camera_motion: bool
+    """true: the camera's motion between frames is estimated from the images and taken out of the prediction."""
+    refind_seconds: Annotated[float, Bounds(0)]
+    """For how long after `lost_seconds` a track can still be found again by its embedding alone; 0: never."""
+    refind_threshold: Annotated[float, Bounds(0, 2)]
+    """Highest cosine distance at which that happens."""
     min_box_area: Annotated[float, Bounds(0)]
     """Square pixels of the image; smaller boxes are not reported."""
     max_aspect: Annotated[float, Bounds(above=0)]
@@ -247,7 +306,7 @@ class Params:
     model: ModelParams
     views: ViewParams
     pretrain: TrainingParams
-    train: TrainingParams
+    train: ContrastiveTrainingParams
     loss: LossParams
     track: TrackParams
     evaluate: EvaluateParams
@@ -436,6 +495,20 @@ def _check_relations(params: Params, name: str) -> None:
     if len(set(params.data.benchmarks)) != len(params.data.benchmarks):
         raise InputError(
             f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}."
+        )
+    if params.views.blur_sigma[0] > params.views.blur_sigma[1]:
+        raise InputError(
+            f"{name}: 'views.blur_sigma' should be [lowest, highest], got {list(params.views.blur_sigma)}."
+        )
+    if params.views.colour_strength[3] > 0.5:
+        raise InputError(
+            f"{name}: the last of 'views.colour_strength' is a part of a turn of hue and at most 0.5, got "
+            f"{params.views.colour_strength[3]:g}."
+        )
+    if params.loss.embedding == "supervised" and not params.strip.keep_identities:
+        raise InputError(
+            f"{name}: 'loss.embedding: supervised' learns from identities, which are stripped: set "
+            "'strip.keep_identities: true' as well (and do not call the result unsupervised)."
         )
     if (params.data.split == "sequence") != bool(params.data.validation_sequences):
         raise InputError(

@@ -112,7 +112,7 @@ def fit(
     weights = [p for p in criterion.parameters() if p.requires_grad]
     optimizer = make_optimizer(trainable, weights, params)
 
-    dataset = FrameDataset(frames, input_size)
+    dataset = FrameDataset(frames, input_size, criterion.previous_min_iou)
     orders = [
         epoch_order(
             frames,

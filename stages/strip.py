@@ -11,7 +11,7 @@ from clmot.params import BENCHMARKS, load_params
 
 
 def main() -> None:
-    """data/gt/B -> data/boxes/B."""
+    """data/gt/B -> data/boxes/B, data/identities/B (which says that there are none, but for the supervised baseline)."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
@@ -25,8 +25,16 @@ def main() -> None:
         params.strip.classes,
         params.strip.min_visibility,
         benchmarks=params.data.benchmarks,
+        identities_dir=Path("data/identities") / benchmark,
+        keep_identities=params.strip.keep_identities,
     )
     print(format_report(benchmark, report))
+    if params.strip.keep_identities:
+        print(
+            "SUPERVISED BASELINE: 'strip.keep_identities' is true, so the identity labels of the training frames are in "
+            f"data/identities/{benchmark}.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_mini_is_the_default() -> None:
 
 def test_paper_is_the_original() -> None:
     paper = load_params(ROOT / "profiles" / "paper.yaml")
-    assert (paper.model.backbone, paper.model.neck, paper.model.embedding_dim) == ("dla34", "dcn", 512)
+    assert (paper.model.backbone, paper.model.operator, paper.model.embedding_dim) == ("dla34", "dcn", 512)
     assert paper.model.input_size == (1088, 608)
     assert (paper.loss.temperature, paper.loss.weighting) == (0.5, "frozen")
     assert (paper.train.epochs, paper.train.milestones, paper.train.learning_rate) == (30, (20, 27), 1e-4)

@@ -26,8 +26,8 @@ from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import ModelParams
 
 REFERENCE = Path(__file__).parent / "reference"
-SMALL = ModelConfig("test_efficientnet", "conv", "auto", (8, 8, 12, 16), 8, 6)
-ORIGINAL = ModelConfig("dla34", "dcn", "auto", (), 256, 512)
+SMALL = ModelConfig("test_efficientnet", "dla", "conv", "auto", (8, 8, 12, 16), 8, 6)
+ORIGINAL = ModelConfig("dla34", "dla", "dcn", "auto", (), 256, 512)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_reference_outputs_of_dla34(original: OneShotTracker, mode: str, batch: 
     ],
 )
 def test_shapes(backbone: str, neck: str, neck_channels: tuple[int, ...]) -> None:
-    model = OneShotTracker(ModelConfig(backbone, neck, "auto", neck_channels, 8, 5))  # type: ignore[arg-type]
+    model = OneShotTracker(ModelConfig(backbone, "dla", neck, "auto", neck_channels, 8, 5))  # type: ignore[arg-type]
     outputs = model(torch.rand(2, 3, 64, 96))
     assert {name: tuple(value.shape) for name, value in outputs.items()} == {
         "hm": (2, 1, 16, 24),
@@ -129,7 +129,7 @@ def test_shapes(backbone: str, neck: str, neck_channels: tuple[int, ...]) -> Non
 
 def test_every_used_parameter_gets_a_finite_gradient() -> None:
     torch.manual_seed(0)
-    model = OneShotTracker(dataclasses.replace(SMALL, neck="dcn"))
+    model = OneShotTracker(dataclasses.replace(SMALL, operator="dcn"))
     torch.stack(
         [output.square().mean() for output in model(torch.rand(2, 3, 64, 64)).values()]
     ).sum().backward()
@@ -161,7 +161,9 @@ def test_only_the_heads_asked_for(small: OneShotTracker) -> None:
 
 
 def test_a_detector_has_no_embedding() -> None:
-    params = ModelParams("test_efficientnet", "conv", "auto", (8, 8, 12, 16), 8, 6, (64, 32))
+    params = ModelParams(
+        "weights/none", "test_efficientnet", "dla", "conv", "auto", (8, 8, 12, 16), 8, 6, 0, (64, 32)
+    )
     assert ModelConfig.from_params(params) == SMALL
     detector = OneShotTracker(ModelConfig.from_params(params, embedding=False))
     assert list(detector(torch.rand(2, 3, 32, 32))) == ["hm", "wh", "reg"]
@@ -253,7 +255,7 @@ def test_config_of_another_network_is_refused(saved: Path) -> None:
     ("change", "message"),
     [
         ({"backbone": "lcnet_1"}, "no model 'lcnet_1'"),
-        ({"neck": "fpn"}, "'neck' cannot be \"fpn\""),
+        ({"neck": "fpm"}, "'neck' cannot be \"fpm\""),
         ({"head_channels": "many"}, "'head_channels' cannot be \"many\""),
         ({"neck_channels": [8, 8]}, "empty or four"),
         ({"neck_chanels": []}, "unknown: neck_chanels"),

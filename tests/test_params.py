@@ -90,7 +90,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("epochs", "epochs: true", ["'pretrain.epochs'", "a whole number"]),
         ("use_embedding", "use_embedding: 1", ["'track.use_embedding'", "true or false"]),
         ("use_embedding", "use_embedding: 'false'", ["'track.use_embedding'", "true or false"]),
-        ("neck", "neck: dnc", ["'model.neck'", "dcn, conv", "did you mean 'dcn'"]),
+        ("operator", "operator: dnc", ["'model.operator'", "dcn, conv", "did you mean 'dcn'"]),
         ("split", "split: halves", ["'data.split'", "did you mean 'half'"]),
         ("source", "source: 5", ["'data.source'", "text"]),
         ("benchmarks", "benchmarks: [MOT18]", ["'data.benchmarks'", "MOT15, MOT17, MOT20", "did you mean"]),
@@ -114,7 +114,8 @@ def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "new"), [("temperature", "temprature: 0.5"), ("neck", "neck: dnc"), ("epochs", "epochs: many")]
+    ("key", "new"),
+    [("temperature", "temprature: 0.5"), ("operator", "operator: dnc"), ("epochs", "epochs: many")],
 )
 def test_the_line_is_named(key: str, new: str) -> None:
     assert message(with_line(key, new)).startswith(f"params.yaml:{line_of(key)}: ")

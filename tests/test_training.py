@@ -64,7 +64,7 @@ def settings(**changes):
 def train(frames, folder, log=None, **changes):
     torch.manual_seed(0)
     model = TinyTracker()
-    criterion = TrackerCriterion(PARAMS.views, PARAMS.loss)
+    criterion = TrackerCriterion(PARAMS.views, PARAMS.loss, PARAMS.train)
     hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
     history = fit(
         model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log
@@ -181,7 +181,7 @@ def test_detector_criterion_never_asks_for_the_embedding(frames):
 
 def test_without_an_embedding_loss_no_uncertainty_moves(frames):
     params = dataclasses.replace(PARAMS.loss, embedding="none")
-    criterion = TrackerCriterion(PARAMS.views, params)
+    criterion = TrackerCriterion(PARAMS.views, params, PARAMS.train)
     dataset = FrameDataset(frames, INPUT_SIZE)
     losses = criterion(TinyTracker(), collate([dataset[i] for i in range(3)]), torch.Generator())
     assert losses["embedding"] == 0

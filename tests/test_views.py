@@ -38,6 +38,7 @@ def batch_of(image: np.ndarray, boxes: np.ndarray) -> Batch:
         torch.tensor(boxes, dtype=torch.float32)[None],
         torch.ones(1, len(boxes), dtype=torch.bool),
         torch.tensor([[0.0, 0.0, width, height]]),
+        torch.full((1, len(boxes)), -1),
         (0,),
     )
 

@@ -1,20 +1,22 @@
-"""Training frames: images with boxes, nothing else. No identity can enter here: none is in `data/boxes`."""
+"""Training frames: images with boxes. No identity is in `data/boxes`; the supervised baseline, and it alone, adds them
+from `data/identities`, which is empty unless `strip.keep_identities` opened the wall."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from clmot.data.images import letterbox, read_image
-from clmot.data.strip import read_strip_report, read_training_boxes
+from clmot.data.strip import read_identities, read_strip_report, read_training_boxes
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import image_path, read_seqinfo
 
@@ -29,6 +31,8 @@ class TrainingFrame:
     number: int
     boxes: NDArray[np.float32]
     """(N, 4) corners in image pixels; N may be 0."""
+    identities: NDArray[np.int64] | None = None
+    """(N,) numbers from 0, unique over all films, for the supervised baseline; None: nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,31 @@ class Batch:
     """(B, N) bool."""
     content: Tensor
     """(B, 4) float32: where the image lies between the grey bars, corners in input pixels."""
+    identities: Tensor
+    """(B, N) int64; -1 where unknown, which is everywhere but for the supervised baseline."""
     indices: tuple[int, ...]
     """Positions of the frames in the dataset."""
+    previous: Batch | None = None
+    """The frames before these, row n being the object of row n here, `valid` only where it was found again; None: not
+    asked for. The first frame of a film stands before itself."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(
-            self.images.to(device, non_blocking=True),
-            self.boxes.to(device, non_blocking=True),
-            self.valid.to(device, non_blocking=True),
-            self.content.to(device, non_blocking=True),
-            self.indices,
-        )
+
+        def moved(value: Any) -> Any:
+            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+        values = {field.name: moved(getattr(self, field.name)) for field in fields(self)}
+        if self.previous is not None:
+            values["previous"] = self.previous.to(device)
+        return Batch(**values)
 
 
 def find_training_frames(
-    frames_dir: str | os.PathLike[str], boxes_dir: str | os.PathLike[str], benchmarks: Sequence[str]
+    frames_dir: str | os.PathLike[str],
+    boxes_dir: str | os.PathLike[str],
+    benchmarks: Sequence[str],
+    identities_dir: str | os.PathLike[str] | None = None,
 ) -> list[TrainingFrame]:
     """All frames of the training ranges that `strip` recorded, those without people included.
 
@@ -66,11 +79,13 @@ def find_training_frames(
         frames_dir: `data/frames`, with a folder per benchmark.
         boxes_dir: `data/boxes`, with a folder per benchmark.
         benchmarks: the benchmarks that take part, in any order.
+        identities_dir: `data/identities`, for the supervised baseline alone.
 
     Raises:
         InputError: a frame or a box file is missing or malformed, or there is no frame to train on at all.
     """
     found = []
+    known = 0  # identities so far
     for benchmark in sorted(benchmarks):
         ranges = read_strip_report(Path(boxes_dir) / benchmark)
         for sequence in sorted(ranges):
@@ -78,13 +93,26 @@ def find_training_frames(
             info = read_seqinfo(directory / "seqinfo.ini")
             table = read_training_boxes(Path(boxes_dir) / benchmark / f"{sequence}.txt")
             corners = table.corners().astype(np.float32)
+            identities = None
+            if identities_dir is not None:
+                labels = read_identities(Path(identities_dir) / benchmark / f"{sequence}.txt", len(table))
+                people, identities = np.unique(labels, return_inverse=True)
+                identities, known = identities + known, known + len(people)
             starts = np.searchsorted(
                 table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2)
             )
             for offset, number in enumerate(range(ranges[sequence].first, ranges[sequence].last + 1)):
                 image = image_path(directory, info, number)
-                boxes = corners[starts[offset] : starts[offset + 1]]
-                found.append(TrainingFrame(image, f"{benchmark}/{sequence}", number, boxes))
+                rows = slice(starts[offset], starts[offset + 1])
+                found.append(
+                    TrainingFrame(
+                        image,
+                        f"{benchmark}/{sequence}",
+                        number,
+                        corners[rows],
+                        None if identities is None else identities[rows],
+                    )
+                )
     if not found:
         raise InputError(
             f"{boxes_dir} holds no training frame of {', '.join(sorted(benchmarks))}: "
@@ -93,19 +121,59 @@ def find_training_frames(
     return found
 
 
+def count_identities(frames: Sequence[TrainingFrame]) -> int:
+    """How many identities the frames show; 0 when nobody knows."""
+    known = [frame.identities for frame in frames if frame.identities is not None and len(frame.identities)]
+    return int(max(labels.max() for labels in known)) + 1 if known else 0
+
+
 class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
     """Decodes and letterboxes training frames; no randomness, so workers change nothing but the speed."""
 
-    def __init__(self, frames: Sequence[TrainingFrame], input_size: tuple[int, int]) -> None:
-        """`input_size` is the network's (width, height)."""
+    def __init__(
+        self,
+        frames: Sequence[TrainingFrame],
+        input_size: tuple[int, int],
+        previous_min_iou: float | None = None,
+    ) -> None:
+        """Prepare to read frames in any order.
+
+        Args:
+            frames: what to train on.
+            input_size: the network's (width, height).
+            previous_min_iou: every item brings the frame before as well, with its boxes in the order of the item's,
+                matched at this IoU or more; None: it does not.
+        """
         self.frames = frames
         self.input_size = input_size
+        self.previous_min_iou = previous_min_iou
+        self.position = {(frame.film, frame.number): i for i, frame in enumerate(frames)}
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         frame = self.frames[index]
+        item = self._read(frame, frame.boxes)
+        item["valid"] = torch.ones(len(frame.boxes), dtype=torch.bool)
+        item["identities"] = (
+            torch.full((len(frame.boxes),), -1)
+            if frame.identities is None
+            else torch.from_numpy(frame.identities)
+        )
+        item["index"] = index
+        if self.previous_min_iou is not None:
+            before = self.frames[self.position.get((frame.film, frame.number - 1), index)]
+            boxes, found = carried_boxes(frame.boxes, before.boxes, self.previous_min_iou)
+            item["previous"] = self._read(before, boxes)
+            item["previous"] |= {
+                "valid": torch.from_numpy(found),
+                "identities": item["identities"],
+                "index": index,
+            }
+        return item
+
+    def _read(self, frame: TrainingFrame, boxes: NDArray[np.float32]) -> dict[str, Any]:
         image = read_image(frame.image)
         canvas, fit = letterbox(image, self.input_size)
         height, width = image.shape[:2]
@@ -114,10 +182,37 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
         pixels = torch.from_numpy(np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1)))
         return {
             "image": pixels,
-            "boxes": torch.from_numpy(fit.to_input(frame.boxes).astype(np.float32)),
+            "boxes": torch.from_numpy(fit.to_input(boxes).astype(np.float32)),
             "content": torch.from_numpy(content),
-            "index": index,
         }
+
+
+def carried_boxes(
+    boxes: NDArray[np.float32], before: NDArray[np.float32], min_iou: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where the objects of a frame were one frame before, judged by overlap alone.
+
+    The assignment has the largest sum of IoUs. It is made on the boxes of the two images, before anything is mirrored
+    or warped; the original compared boxes of which one side could be mirrored, and carried mostly wrong identities.
+
+    Args:
+        boxes: (N, 4) corners in the frame.
+        before: (M, 4) corners in the frame before.
+        min_iou: pairs below are dropped.
+
+    Returns:
+        (N, 4) corners one frame before, 0 where unknown; (N,) bool where they are known.
+    """
+    carried, found = np.zeros_like(boxes), np.zeros(len(boxes), bool)
+    low = np.maximum(boxes[:, None, :2], before[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], before[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(-1)  # (N, M)
+    area, area_before = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, before))
+    iou = shared / np.maximum(area[:, None] + area_before[None, :] - shared, 1e-9)
+    rows, cols = linear_sum_assignment(iou, maximize=True)
+    enough = iou[rows, cols] >= min_iou
+    carried[rows[enough]], found[rows[enough]] = before[cols[enough]], True
+    return carried, found
 
 
 def collate(items: Sequence[dict[str, Any]]) -> Batch:
@@ -125,16 +220,20 @@ def collate(items: Sequence[dict[str, Any]]) -> Batch:
     most = max(len(item["boxes"]) for item in items)
     boxes = torch.zeros(len(items), most, 4)
     valid = torch.zeros(len(items), most, dtype=torch.bool)
+    identities = torch.full((len(items), most), -1)
     for row, item in enumerate(items):
         count = len(item["boxes"])
         boxes[row, :count] = item["boxes"]
-        valid[row, :count] = True
+        valid[row, :count] = item["valid"]
+        identities[row, :count] = item["identities"]
     return Batch(
         torch.stack([item["image"] for item in items]),
         boxes,
         valid,
         torch.stack([item["content"] for item in items]),
+        identities,
         tuple(item["index"] for item in items),
+        collate([item["previous"] for item in items]) if "previous" in items[0] else None,
     )
 
 

@@ -6,6 +6,7 @@ frame and box, and their identity column says -1. Nothing behind this wall can l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.files import staged_directory, write_json, write_text
@@ -26,6 +28,7 @@ from clmot.motchallenge.sequence import read_manifest
 from clmot.motchallenge.splits import FrameRange, check_split, training_range
 
 REPORT_FILE = "strip.json"
+IDENTITIES_FILE = "identities.json"
 REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
 """Why a row is dropped; a row with several reasons counts under the first of them. `degenerate` boxes have no
 width or no height."""
@@ -52,6 +55,8 @@ def strip_benchmark(
     min_visibility: float,
     *,
     benchmarks: Iterable[str] | None = None,
+    identities_dir: str | os.PathLike[str] | None = None,
+    keep_identities: bool = False,
 ) -> dict[str, StrippedSequence]:
     """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
 
@@ -66,6 +71,10 @@ def strip_benchmark(
         min_visibility: rows below it are dropped (MOT15 states none: all are visible).
         benchmarks: all benchmarks that take part, if there are more; only used to tell a held-out name of
             another benchmark from a misspelt one.
+        identities_dir: `data/identities/B`; replaced whole or not at all. It holds `identities.json`, which says whether
+            identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
+            `out_dir/<seq>.txt`. They stand apart from the boxes so that boxes never change with them.
+        keep_identities: opens the wall, for the supervised baseline.
 
     Returns:
         Sequence name -> what became of its rows, sorted by name.
@@ -80,16 +89,18 @@ def strip_benchmark(
     wanted = np.array(sorted(classes), np.int64)
     report: dict[str, StrippedSequence] = {}
     texts: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for entry in entries:
         frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
         # Whether identities are unique is the business of those who use them.
         table = read_ground_truth(
-            gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=False
+            gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=keep_identities
         )
         kept, dropped = _select(table, frames, wanted, min_visibility)
         report[entry.name] = StrippedSequence(frames, len(kept), dropped)
         if frames is not None:
             texts[entry.name] = _rows(kept)
+            labels[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
     if texts and not any(sequence.kept for sequence in report.values()):
         total = sum(sum(sequence.dropped.values()) for sequence in report.values())
         raise InputError(
@@ -97,10 +108,17 @@ def strip_benchmark(
             f"'strip.min_visibility: {min_visibility:g}': loosen them, or take {benchmark} out of "
             "'data.benchmarks'."
         )
-    with staged_directory(out_dir) as out:
+    # Both are finished before the first takes its place, so that a stage that dies leaves neither.
+    with contextlib.ExitStack() as outs:
+        out = outs.enter_context(staged_directory(out_dir))
         for name, text in texts.items():
             write_text(out / f"{name}.txt", text)
         write_json(out / REPORT_FILE, _report_json(benchmark, report))
+        if identities_dir is not None:
+            beside = outs.enter_context(staged_directory(identities_dir))
+            write_json(beside / IDENTITIES_FILE, {"benchmark": benchmark, "kept": keep_identities})
+            for name, text in labels.items() if keep_identities else ():
+                write_text(beside / f"{name}.txt", text)
     return report
 
 
@@ -124,6 +142,30 @@ def read_training_boxes(path: str | os.PathLike[str]) -> AnnotationTable:
             f"{path} has rows with identities, which training must not see: run the strip stage."
         )
     return table.sorted_by_box()
+
+
+def read_identities(path: str | os.PathLike[str], rows: int) -> NDArray[np.int64]:
+    """The identities (rows,) of a box file, from a file of `data/identities` that the opened wall let through.
+
+    Raises:
+        InputError: the file is absent, or does not have a whole number for each of `rows` boxes.
+    """
+    try:
+        lines = Path(path).read_text(encoding="ascii").split()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): the supervised baseline needs 'strip.keep_identities: "
+            "true', and then the strip stage."
+        ) from None
+    except UnicodeDecodeError:
+        lines = ["?"]
+    try:
+        identities = np.array(lines, np.int64).reshape(rows)
+    except ValueError:
+        raise InputError(
+            f"{path} should hold one whole number for each of {rows} boxes: run the strip stage again."
+        ) from None
+    return identities
 
 
 def read_strip_report(directory: str | os.PathLike[str]) -> dict[str, FrameRange]:

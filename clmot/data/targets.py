@@ -39,12 +39,22 @@ def make_targets(boxes: Tensor, present: Tensor, input_size: tuple[int, int], mi
     cells = boxes / STRIDE
     centres = (cells[..., :2] + cells[..., 2:]) / 2  # (I, N, 2)
     sizes = (cells[..., 2:] - cells[..., :2]).clamp_min(0)
-    limits = torch.tensor([width - 1, height - 1], device=boxes.device)
-    whole = torch.minimum(centres.floor().long().clamp_min(0), limits)
+    index = centre_cells(centres, (width, height))
+    whole = torch.stack((index % width, index // width), -1)
     radius = gaussian_radius(sizes[..., 1].ceil(), sizes[..., 0].ceil(), min_overlap).floor().clamp_min(0)
     heatmap = draw_gaussians(whole, radius, present, (width, height))
-    index = whole[..., 1] * width + whole[..., 0]
     return Targets(heatmap[:, None], sizes, centres - whole, index, present)
+
+
+def centre_cells(centres: Tensor, size: tuple[int, int]) -> Tensor:
+    """Index y * w + x (...) int64 of the cell that holds each of `centres` (..., 2), in cells.
+
+    A centre outside the map counts to the nearest cell at its edge; `size` is the map's width and height.
+    """
+    width, height = size
+    limits = torch.tensor([width - 1, height - 1], device=centres.device)
+    whole = torch.minimum(centres.floor().long().clamp_min(0), limits)
+    return whole[..., 1] * width + whole[..., 0]
 
 
 def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float) -> Tensor:

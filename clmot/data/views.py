@@ -1,9 +1,10 @@
 """Random views of frames, batched on the device of the network.
 
 A batch of B frames becomes V views of each: view 1 shows the frame (mirrored with probability `flip`), each
-further view mirrors the one before, and every view gets its own colour jitter and its own affine transform.
-Each view is drawn from the letterboxed frame by a single resampling. Row n of the boxes is the same object in
-every view of a frame: that is the only identity training ever knows.
+further view mirrors the one before, and every view gets its own colours, blur and affine transform. The frame
+before, where a batch brings it, gives as many views more. Each view is drawn from the letterboxed frame by a
+single resampling. Row n of the boxes is the same object in every view of a frame: that is the only identity
+training ever knows.
 
 Coordinates are continuous: pixel i covers [i, i + 1), so an image of width W spans [0, W] and mirroring is
 x -> W - x, exactly, for boxes and pixels alike.
@@ -11,7 +12,8 @@ x -> W - x, exactly, for boxes and pixels alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -32,40 +34,55 @@ class Views:
     """(V, B, N, 4) float32 corners in input pixels, clipped to the input."""
     present: Tensor
     """(V, B, N) bool: the object can be seen in this view."""
+    identities: Tensor
+    """(V, B, N) int64, -1 = unknown; all are, but for the supervised baseline."""
 
 
 def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Generator) -> Views:
-    """Draw `count` random views of every frame of a batch.
+    """Draw `count` random views of every frame of a batch, and as many of the frames before where it brings them.
 
     Args:
         batch: B frames on any device.
         params: kinds and sizes of the random changes.
-        count: V, the number of views of a frame.
+        count: number of views of a frame.
         generator: CPU generator; draws are made on the CPU so that every device sees the same views.
+
+    Returns:
+        V = `count` views; with previous frames V = 2 * `count`, the present's first.
     """
+    sources = [batch] if batch.previous is None else [batch, batch.previous]
+    drawn = [_views_of(source, params, count, generator) for source in sources]
+    return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
+
+
+def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Generator) -> Views:
     images, device = batch.images, batch.images.device
     frames, _, height, width = images.shape
     mirrored = torch.rand(frames, generator=generator) < params.flip  # (B,)
     flips = torch.stack([mirrored ^ bool(view % 2) for view in range(count)])  # (V, B)
     matrices, angles = random_affine((count, frames), (width, height), params, generator)
     matrices = matrices @ mirror_matrix(flips, width)  # mirror first, then warp
-    gains = 1 + (2 * torch.rand(2, count, frames, generator=generator) - 1) * torch.tensor(
-        [params.saturation, params.value]
-    ).view(2, 1, 1)
+    recolour = random_colours((count, frames), params, generator, device)
+    sigmas = random_blur((count, frames), params, generator).to(device)
 
-    matrices, gains, angles = matrices.to(device), gains.to(device), angles.to(device)
+    matrices, angles = matrices.to(device), angles.to(device)
     pixels = images.float() / 255
     grey = PADDING_GREY / 255
     outside = ~_inside(batch.content, height, width)  # (B, 1, H, W)
     warped = []
     for view in range(count):
-        jittered = jitter_saturation_value(pixels, gains[0, view], gains[1, view])
+        changed = recolour(pixels, view)
         # The bars are no picture: they stay grey. Resampling the difference from grey makes the default
         # border of grid_sample (zero) mean grey as well.
-        jittered = jittered.sub_(grey).masked_fill_(outside, 0)
-        warped.append(warp(jittered, matrices[view]).add_(grey))
+        changed = changed.sub_(grey).masked_fill_(outside, 0)
+        warped.append(gaussian_blur(warp(changed, matrices[view]).add_(grey), sigmas[view]))
     boxes, present = warp_boxes(batch.boxes, matrices, angles, (width, height), params)
-    return Views(torch.stack(warped), boxes, present & batch.valid)
+    return Views(
+        torch.stack(warped),
+        boxes,
+        present & batch.valid,
+        batch.identities.expand(count, *batch.identities.shape),
+    )
 
 
 def random_affine(
@@ -108,6 +125,114 @@ def mirror_matrix(flips: Tensor, width: int) -> Tensor:
     sign = 1.0 - 2.0 * flips.float()
     one, zero = torch.ones_like(sign), torch.zeros_like(sign)
     return _matrix(sign, zero, flips.float() * width, zero, one, zero)
+
+
+def random_colours(
+    shape: tuple[int, int], params: ViewParams, generator: torch.Generator, device: torch.device
+) -> Callable[[Tensor, int], Tensor]:
+    """Draw how the colours of (V, B) views change.
+
+    Returns:
+        A function of images (B, 3, H, W) in 0..1 and the number of the view, which gives new images.
+    """
+    if params.colour == "hsv":
+        sizes = torch.tensor([params.saturation, params.value]).view(2, 1, 1)
+        gains = (1 + (2 * torch.rand(2, *shape, generator=generator) - 1) * sizes).to(device)
+        return lambda images, view: jitter_saturation_value(images, gains[0, view], gains[1, view])
+    sizes = torch.tensor(params.colour_strength).view(4, 1, 1)
+    changes = (2 * torch.rand(4, *shape, generator=generator) - 1) * sizes
+    changes = changes * (torch.rand(shape, generator=generator) < params.colour_probability)
+    # As in SimCLR, the order of the four changes is random; it is drawn for a view of the whole batch.
+    orders = [torch.randperm(4, generator=generator).tolist() for _ in range(shape[0])]
+    changes = changes.to(device)
+
+    def recolour(images: Tensor, view: int) -> Tensor:
+        for which in orders[view]:
+            change = changes[which, view]
+            if which == HUE:
+                images = turn_hue(images, change)
+            else:
+                images = _SCALINGS[which](images, 1 + change)
+        return images
+
+    return recolour
+
+
+def scale_brightness(images: Tensor, factors: Tensor) -> Tensor:
+    """Blend (B, 3, H, W) with black: `factors` (B,) of 1 change nothing."""
+    return (images * factors.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def scale_contrast(images: Tensor, factors: Tensor) -> Tensor:
+    """Blend (B, 3, H, W) with its mean grey by `factors` (B,)."""
+    mean = luminance(images).mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, images, factors.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def scale_saturation(images: Tensor, factors: Tensor) -> Tensor:
+    """Blend (B, 3, H, W) with its own grey picture by `factors` (B,)."""
+    return torch.lerp(luminance(images), images, factors.view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+_SCALINGS = (scale_brightness, scale_contrast, scale_saturation)
+HUE = 3
+"""Position of hue in `colour_strength`, after the three scalings."""
+
+
+def luminance(images: Tensor) -> Tensor:
+    """Grey of RGB images by ITU-R BT.601: (B, 3, H, W) -> (B, 1, H, W)."""
+    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (images * weights).sum(1, keepdim=True)
+
+
+def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of (B, 3, H, W) in 0..1 by `turns` (B,) of the colour circle; S and V of HSV stay."""
+    brightest, darkest = images.amax(1), images.amin(1)  # (B, H, W)
+    spread = brightest - darkest
+    red, green, blue = images.unbind(1)
+    scale = spread.clamp_min(1e-12)
+    # Sixths of the circle from red; grey has no hue, and any will do.
+    sixths = torch.where(
+        brightest == red,
+        (green - blue) / scale,
+        torch.where(brightest == green, (blue - red) / scale + 2, (red - green) / scale + 4),
+    )
+    sixths = sixths + 6 * turns.view(-1, 1, 1)
+    channels = []
+    for start in (5.0, 3.0, 1.0):  # where red, green and blue begin to fade
+        place = (sixths + start) % 6
+        channels.append(brightest - spread * torch.minimum(place, 4 - place).clamp(0, 1))
+    return torch.stack(channels, 1)
+
+
+def random_blur(shape: tuple[int, int], params: ViewParams, generator: torch.Generator) -> Tensor:
+    """(V, B) standard deviations in pixels; 0 for views that stay sharp."""
+    low, high = params.blur_sigma
+    chance, place = torch.rand(2, *shape, generator=generator)
+    return torch.where(chance < params.blur_probability, low + (high - low) * place, 0)
+
+
+def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
+    """Blur each of (B, C, H, W) with its own Gaussian, edges repeated; `sigmas` (B,) in pixels, 0 = not at all.
+
+    The kernel reaches three standard deviations of the widest and always has a centre (the original's had an even
+    length at many heights of the image, and failed).
+    """
+    radius = int((3 * sigmas.max()).ceil())
+    if radius == 0:
+        return images
+    batch, channels, height, width = images.shape
+    distance = torch.arange(-radius, radius + 1, device=images.device)
+    weights = torch.exp(-(distance**2) / (2 * sigmas.clamp_min(1e-3)[:, None] ** 2))  # (B, K)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # (BC, K)
+    flat = images.reshape(
+        1, batch * channels, height, width
+    )  # a convolution of one image, a group per channel
+    for axis in (-1, -2):
+        pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
+        kernel = weights[:, None, None, :] if axis == -1 else weights[:, None, :, None]
+        flat = F.conv2d(F.pad(flat, pad, mode="replicate"), kernel, groups=batch * channels)
+    return flat.view_as(images)
 
 
 def jitter_saturation_value(images: Tensor, saturation: Tensor, value: Tensor) -> Tensor:

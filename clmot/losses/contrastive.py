@@ -1,69 +1,204 @@
 """The within-frame contrast: objects of one frame are told apart, without anybody saying who they are.
 
 Every object of a frame is a class of its own, for that frame only. Its positives are the same object in the
-frame's other views; its negatives are the frame's other objects, in all views. NT-Xent as in SimCLR (Chen et
-al., 2020, equation 1), with exactly one positive in each denominator and never a word across frames.
+frame's other views; its negatives are the frame's other objects, in all views. All losses here look at one dense
+matrix of similarities or distances a frame, masked by `Relations`: never at a list of pairs of pairs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Negatives = Literal["frame", "batch"]
+"""Who is somebody else: objects of the same frame, or of every frame of the batch."""
+Average = Literal["pairs", "frames"]
+"""What counts the same: every pair (or anchor, or triplet) of the batch, or every frame."""
 
-def nt_xent(embeddings: Tensor, present: Tensor, temperature: float, merged: Tensor | None = None) -> Tensor:
+
+@dataclass(frozen=True)
+class Relations:
+    """Who is whose positive and negative among G groups of M readings each (one group a frame, or one in all).
+
+    Reading m = v * objects + n of a group is object n in view v.
+    """
+
+    positive: Tensor
+    """(G, M, M) bool: the same object in another view."""
+    negative: Tensor
+    """(G, M, M) bool: another object."""
+    views: int
+    """V: every object has at most V readings."""
+    frame: Tensor
+    """(G, M) int64: the frame of each reading, for averages over frames."""
+    frames: int
+    """How many frames there are."""
+
+    def counterparts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each other view in turn: the reading (M,) int64 that could be the positive of reading m, and whether
+        it is, (G, M) bool. Positives are few; a loss that looks at one at a time needs no pairs of pairs."""
+        groups, readings, _ = self.positive.shape
+        number = torch.arange(readings, device=self.positive.device)
+        for view in range(1, self.views):
+            other = (number + view * (readings // self.views)) % readings
+            yield other, self.positive.gather(2, other.expand(groups, readings)[..., None]).squeeze(-1)
+
+
+def relate(present: Tensor, merged: Tensor | None = None, negatives: Negatives = "frame") -> Relations:
+    """The relations of a batch.
+
+    Args:
+        present: (V, B, N) bool: the object is in the view.
+        merged: (B, N, N) bool, pairs of different objects that cannot be told apart (they share a heatmap cell in
+            some view) and therefore are no negatives of each other.
+        negatives: `frame` as in the original; `batch` counts all other objects of the batch as other people, which is
+            wrong where a film shows one person in two of its frames.
+    """
+    views, frames, objects = present.shape
+    here = present.permute(1, 0, 2).reshape(frames, views * objects)  # (B, VN)
+    number = torch.arange(objects, device=here.device).repeat(views)  # (VN,)
+    same = (number[:, None] == number[None, :]).expand(frames, -1, -1)  # (B, VN, VN)
+    apart = ~same if merged is None else ~same & ~merged.repeat(1, views, views)
+    frame = torch.arange(frames, device=here.device)[:, None].expand(frames, views * objects)
+    if negatives == "batch":
+        # One group of all readings, again view by view, so that reading m = v * (B * N) + b * N + n.
+        order = torch.arange(frames * views * objects, device=here.device)
+        order = order.view(frames, views, objects).permute(1, 0, 2).reshape(-1)
+        here, frame = here.reshape(1, -1)[:, order], frame.reshape(1, -1)[:, order]
+        same = torch.block_diag(*same)[order][:, order][None]
+        within = torch.block_diag(*apart)[order][:, order][None]
+        apart = within | (frame[:, :, None] != frame[:, None, :])
+    both = here[:, :, None] & here[:, None, :]
+    itself = torch.eye(here.shape[1], dtype=torch.bool, device=here.device)
+    return Relations(both & same & ~itself, both & apart, views, frame, frames)
+
+
+def arrange(embeddings: Tensor, negatives: Negatives = "frame") -> Tensor:
+    """(V, B, N, D) of any length -> (G, M, D) of length 1, ordered as the readings of `relate`."""
+    unit = F.normalize(embeddings.float(), dim=-1)
+    if negatives == "batch":
+        return unit.flatten(0, 2)[None]
+    return unit.transpose(0, 1).flatten(1, 2)
+
+
+def nt_xent(
+    embeddings: Tensor,
+    present: Tensor,
+    temperature: float,
+    merged: Tensor | None = None,
+    negatives: Negatives = "frame",
+    average: Average = "pairs",
+) -> Tensor:
     """Mean over ordered positive pairs (a, p) of -log(e^{s_ap/t} / (e^{s_ap/t} + sum_n e^{s_an/t})).
 
-    All pairs of a frame stand in one (V*N, V*N) matrix of cosine similarities; the sum over negatives depends
-    on the anchor alone, so a masked log-sum-exp per row serves all its positives, and the loss of a pair is
-    softplus(logsumexp_n s_an/t - s_ap/t). Memory and time are O((V*N)^2) a frame, never pairs x pairs.
+    NT-Xent as in SimCLR (Chen et al., 2020, equation 1), with exactly one positive in each denominator and, unless
+    `negatives` is `batch`, never a word across frames. The sum over negatives depends on the anchor alone, so a masked
+    log-sum-exp per row serves all its positives, and the loss of a pair is softplus(logsumexp_n s_an/t - s_ap/t).
+    Memory and time are O((V*N)^2) a frame.
 
     Args:
         embeddings: (V, B, N, D), any length (they are normalised here); row n is one object in every view.
         present: (V, B, N) bool: the object is in the view.
         temperature: t > 0.
-        merged: (B, N, N) bool, pairs of different objects that cannot be told apart (they share a heatmap cell in
-            some view) and therefore are no negatives of each other.
+        merged: (B, N, N) bool, see `relate`.
+        negatives: see `relate`.
+        average: over all pairs (the original), or within each frame that has pairs and then over these frames.
 
     Returns:
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
-    views, frames, objects, _ = embeddings.shape
-    if objects == 0:  # log-sum-exp over nothing is an error
+    if embeddings.shape[2] == 0:  # log-sum-exp over nothing is an error
         return embeddings.sum() * 0
-    unit = F.normalize(embeddings.float(), dim=-1)
-    unit = unit.permute(1, 0, 2, 3).reshape(frames, views * objects, -1)  # (B, VN, D)
-    here = present.permute(1, 0, 2).reshape(frames, views * objects)  # (B, VN)
-    similarity = unit @ unit.transpose(1, 2) / temperature  # (B, VN, VN)
-
-    number = torch.arange(objects, device=here.device).repeat(views)  # (VN,)
-    same = number[:, None] == number[None, :]  # (VN, VN)
-    both = here[:, :, None] & here[:, None, :]  # (B, VN, VN)
-    itself = torch.eye(views * objects, dtype=torch.bool, device=here.device)
-    positive = both & same & ~itself
-    negative = both & ~same
-    if merged is not None:
-        negative = negative & ~merged.repeat(1, views, views)
-
+    relations = relate(present, merged, negatives)
+    unit = arrange(embeddings, negatives)
+    similarity = unit @ unit.transpose(1, 2) / temperature  # (G, M, M)
     # Rows without negatives would give -inf, whose gradient is NaN: a large negative number does the same.
-    hardness = similarity.masked_fill(~negative, -1e4).logsumexp(-1, keepdim=True)  # (B, VN, 1)
-    pairs = F.softplus(hardness - similarity).masked_fill(~positive, 0)
-    return pairs.sum() / positive.sum().clamp_min(1)
+    hardness = similarity.masked_fill(~relations.negative, -1e4).logsumexp(-1)  # (G, M)
+    losses, counts = torch.zeros_like(hardness), torch.zeros_like(hardness)
+    for other, is_positive in relations.counterparts():
+        close = similarity.gather(2, other.expand_as(hardness)[..., None]).squeeze(-1)  # (G, M)
+        losses = losses + torch.where(is_positive, F.softplus(hardness - close), 0)
+        counts = counts + is_positive
+    return _mean(losses, counts, relations, average)
 
 
-def shared_cells(cells: Tensor, present: Tensor) -> Tensor:
-    """(B, N, N) bool: different objects whose centres fall into one heatmap cell in some view.
+def triplet(
+    embeddings: Tensor,
+    present: Tensor,
+    margin: float,
+    mining: Literal["hard", "all"],
+    merged: Tensor | None = None,
+    negatives: Negatives = "frame",
+    average: Average = "pairs",
+) -> Tensor:
+    """Triplet loss max(0, d_ap - d_an + margin) on Euclidean distances of unit vectors.
 
-    They are read from the same cell, so their embeddings are equal there: as negatives they could only push
-    against themselves.
+    `all` (batch-all) is the mean over the triplets whose loss is above 0; `hard` (batch-hard) the mean over the anchors
+    of the loss with the farthest positive and the nearest negative (Hermans, Beyer and Leibe, In Defense of the Triplet
+    Loss, 2017, equations 5 and 7). On purpose unlike the original, an anchor without a positive or without a negative is
+    no triplet: the original gave it a loss.
 
     Args:
-        cells: (V, B, N) int64.
-        present: (V, B, N) bool.
+        margin: > 0.
+        mining: which triplets of an anchor count.
+
+    The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is O((V*N)^2) a frame: the
+    positives of an anchor are taken one view at a time.
     """
-    equal = cells[..., :, None] == cells[..., None, :]  # (V, B, N, N)
-    both = present[..., :, None] & present[..., None, :]
-    objects = torch.eye(cells.shape[-1], dtype=torch.bool, device=cells.device)
-    return (equal & both).any(0) & ~objects
+    if embeddings.shape[2] == 0:
+        return embeddings.sum() * 0
+    relations = relate(present, merged, negatives)
+    unit = arrange(embeddings, negatives)
+    # |a - b|^2 = 2 - 2ab; the floor keeps the root's gradient finite where two readings are equal.
+    distance = (2 - 2 * unit @ unit.transpose(1, 2)).clamp_min(1e-12).sqrt()  # (G, M, M)
+    losses, counts = torch.zeros_like(distance[..., 0]), torch.zeros_like(distance[..., 0])  # (G, M)
+    if mining == "hard":
+        usable = relations.positive.any(-1) & relations.negative.any(-1)
+        farthest = distance.masked_fill(~relations.positive, 0).amax(-1)
+        nearest = distance.masked_fill(~relations.negative, 4).amin(-1)  # no two unit vectors are 4 apart
+        losses = torch.where(usable, F.relu(farthest - nearest + margin), 0)
+        return _mean(losses, usable.to(losses.dtype), relations, average)
+    for other, is_positive in relations.counterparts():
+        apart = distance.gather(2, other.expand_as(losses)[..., None])  # (G, M, 1)
+        excess = F.relu(apart - distance + margin)  # (G, M, M)
+        excess = excess.masked_fill(~(relations.negative & is_positive[..., None]), 0)
+        losses = losses + excess.sum(-1)
+        counts = counts + (excess > 1e-16).sum(-1)
+    return _mean(losses, counts, relations, average)
+
+
+def shared_cells(cells: Tensor, present: Tensor, readings: int = 1) -> Tensor:
+    """(B, N, N) bool: different objects that are read from one heatmap cell of some view.
+
+    Their embeddings are equal there: as negatives they could only push against themselves.
+
+    Args:
+        cells: (R*V, B, N) int64: objects are read R times in each of V views.
+        present: (R*V, B, N) bool.
+        readings: R.
+    """
+    cells, present = cells.unflatten(0, (readings, -1)), present.unflatten(0, (readings, -1))
+    shared = torch.zeros(*present.shape[2:], present.shape[-1], dtype=torch.bool, device=cells.device)
+    for one in range(readings):
+        for other in range(readings):
+            equal = cells[one, ..., :, None] == cells[other, ..., None, :]  # (V, B, N, N)
+            both = present[one, ..., :, None] & present[other, ..., None, :]
+            shared |= (equal & both).any(0)
+    return shared & ~torch.eye(cells.shape[-1], dtype=torch.bool, device=cells.device)
+
+
+def _mean(losses: Tensor, counts: Tensor, relations: Relations, average: Average) -> Tensor:
+    """Mean of summed `losses` (G, M) that stand for `counts` (G, M) terms; 0, with a graph, where there is none."""
+    if average == "pairs":
+        return losses.sum() / counts.sum().clamp_min(1)
+    zeros = torch.zeros(relations.frames, dtype=losses.dtype, device=losses.device)
+    frame = relations.frame.flatten()
+    sums = zeros.index_add(0, frame, losses.flatten())  # (B,)
+    terms = zeros.index_add(0, frame, counts.flatten().to(losses.dtype))
+    return (sums / terms.clamp_min(1)).sum() / (terms > 0).sum().clamp_min(1)

@@ -19,6 +19,8 @@ class Criterion(nn.Module):
 
     names: tuple[str, ...]
     """The losses of a step that go into the history, `loss` first."""
+    previous_min_iou: float | None = None
+    """Wants the frame before as well, objects matched at this IoU; None: does not."""
 
     def forward(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalars by name; `loss` is the one to minimise. Random views are drawn from `generator` alone."""

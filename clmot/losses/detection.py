@@ -65,7 +65,7 @@ def detection_losses(
     """The named detection losses and their weighted sum.
 
     Args:
-        outputs: `hm` (I, 1, h, w) logits, `wh` (I, 2, h, w), `reg` (I, 2, h, w), in cells.
+        outputs: `hm` (I, 1, h, w) logits, `wh` (I, 2 or 4, h, w), `reg` (I, 2, h, w), in cells.
 
     Returns:
         scalars `heatmap`, `box_size`, `offset`, and `detection`, their sum by the weights of `params`.
@@ -73,9 +73,12 @@ def detection_losses(
     heatmap = focal_loss(
         outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta, params.average
     )
-    sizes = gather_cells(outputs["wh"].float(), targets.cells)  # (I, N, 2)
+    sizes = gather_cells(outputs["wh"].float(), targets.cells)  # (I, N, 2 or 4)
     offsets = gather_cells(outputs["reg"].float(), targets.cells)  # (I, N, 2)
-    box_size = masked_l1(sizes, targets.sizes, targets.present, params.average)
+    wanted = targets.sizes
+    if sizes.shape[-1] == 4:  # distances from the centre to left, top, right, bottom
+        wanted = torch.cat((wanted, wanted), dim=-1) / 2
+    box_size = masked_l1(sizes, wanted, targets.present, params.average)
     offset = masked_l1(offsets, targets.offsets, targets.present, params.average)
     total = heatmap + params.box_size_weight * box_size + params.offset_weight * offset
     return {"heatmap": heatmap, "box_size": box_size, "offset": offset, "detection": total}

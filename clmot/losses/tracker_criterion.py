@@ -1,24 +1,29 @@
-"""What a step of `train` computes: detection and contrast. Apart from the detector's criterion, so that a change to
-the contrast does not pretrain again."""
+"""What a step of `train` computes: detection, and the loss of the embedding. Apart from the detector's criterion, so
+that a change here does not pretrain again."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from clmot.data.frames import Batch
-from clmot.data.targets import make_targets
+from clmot.data.images import STRIDE
+from clmot.data.targets import centre_cells, make_targets
 from clmot.data.views import Views, make_views
-from clmot.losses.contrastive import nt_xent, shared_cells
+from clmot.losses.contrastive import nt_xent, shared_cells, triplet
 from clmot.losses.criterion import DETECTION_HEADS, Criterion
 from clmot.losses.detection import detection_losses
+from clmot.losses.supervised import identity_cross_entropy
 from clmot.losses.weighting import UncertaintyWeighting
 from clmot.models.decode import gather_cells
-from clmot.params import LossParams, ViewParams
+from clmot.models.network import OneShotTracker
+from clmot.params import ContrastiveTrainingParams, LossParams, ViewParams
 
 
 class TrackerCriterion(Criterion):
-    """Detection losses on, and the contrast between, two views of every frame."""
+    """Detection losses on, and the embedding's loss over, all views of every frame."""
 
     names = (
         "loss",
@@ -30,32 +35,36 @@ class TrackerCriterion(Criterion):
         "embedding_uncertainty",
     )
 
-    def __init__(self, views: ViewParams, loss: LossParams) -> None:
-        """`views` say how frames are changed, `loss` how errors are weighed."""
+    def __init__(self, views: ViewParams, loss: LossParams, train: ContrastiveTrainingParams) -> None:
+        """`views` say how frames are changed, `loss` how errors are weighed, `train` how many views there are."""
         super().__init__()
-        self.views, self.loss = views, loss
+        self.views, self.loss, self.count = views, loss, train.views
         self.weighting = UncertaintyWeighting(loss)
+        self.previous_min_iou = train.previous_min_iou if train.previous_frame else None
 
     def forward(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalars by name; `loss` is the one to minimise.
 
-        Both views go through the network as one batch. Both also teach detection: their detection heads cost
-        the same whether their output is used or not.
+        All views go through the network as one batch. All also teach detection: their detection heads cost the same
+        whether their output is used or not. Of the frames before only objects that were found again have boxes, so
+        they teach the embedding alone.
         """
-        views = make_views(batch, self.views, 2, generator)
+        views = make_views(batch, self.views, self.count, generator)
         images = views.images.flatten(0, 1)  # (V*B, 3, H, W)
         size = images.shape[-1], images.shape[-2]
+        taught = self.count * batch.images.shape[0]  # images whose boxes are all known
         boxes, present = views.boxes.flatten(0, 1), views.present.flatten(0, 1)  # (V*B, N, 4), (V*B, N)
-        targets = make_targets(boxes, present, size, self.loss.detection.min_overlap)
-        heads = DETECTION_HEADS if self.loss.embedding == "none" else (*DETECTION_HEADS, "id")
-        outputs = model(images, heads)
-        losses = detection_losses(outputs, targets, self.loss.detection)
-        if self.loss.embedding == "none":  # nothing to weigh: an uncertainty without a loss would run away
+        targets = make_targets(boxes[:taught], present[:taught], size, self.loss.detection.min_overlap)
+        contrasts = self.loss.embedding != "none"
+        outputs = model(images, (*DETECTION_HEADS, "id") if contrasts else DETECTION_HEADS)
+        detected = {name: outputs[name][:taught] for name in DETECTION_HEADS}
+        losses = detection_losses(detected, targets, self.loss.detection)
+        if contrasts:
+            embedding = self.embedding_loss(model, outputs["id"], views, generator)
+            total = self.weighting(losses["detection"], embedding)
+        else:  # nothing to weigh: an uncertainty without a loss would run away
             embedding = torch.zeros_like(losses["detection"])
             total = losses["detection"]
-        else:
-            embedding = self.embedding_loss(outputs["id"], targets.cells, views)
-            total = self.weighting(losses["detection"], embedding)
         return {
             "loss": total,
             **losses,
@@ -64,13 +73,38 @@ class TrackerCriterion(Criterion):
             "embedding_uncertainty": self.weighting.embedding.detach(),
         }
 
-    def embedding_loss(self, id_map: Tensor, cells: Tensor, views: Views) -> Tensor:
-        """The contrast of objects read at their centres.
+    def embedding_loss(
+        self, model: nn.Module, id_map: Tensor, views: Views, generator: torch.Generator
+    ) -> Tensor:
+        """The loss of objects read at their centres and, with `off_centre`, once more beside them.
 
         Args:
+            model: owns the layers between embedding and loss.
             id_map: (V*B, D, h, w).
-            cells: (V*B, N) int64.
+            generator: draws the places off the centre.
         """
-        embeddings = gather_cells(id_map, cells).unflatten(0, views.present.shape[:2])  # (V, B, N, D)
-        merged = shared_cells(cells.unflatten(0, views.present.shape[:2]), views.present)
-        return nt_xent(embeddings, views.present, self.loss.temperature, merged)
+        loss = self.loss
+        height, width = id_map.shape[-2:]
+        centres = (views.boxes[..., :2] + views.boxes[..., 2:]) / 2  # (V, B, N, 2) input pixels
+        present, identities = views.present, views.identities
+        if loss.off_centre:
+            # Further readings of an object are further views of it. Up to a quarter of the width and half of the height
+            # away, as in the original: people are narrow, and most of them is below and above the centre.
+            reach = (views.boxes[..., 2:] - views.boxes[..., :2]) * centres.new_tensor([0.25, 0.5])
+            drawn = 2 * torch.rand(centres.shape, generator=generator).to(centres) - 1
+            centres = torch.cat((centres, centres + drawn * reach))
+            present, identities = present.repeat(2, 1, 1), identities.repeat(2, 1, 1)
+            id_map = id_map.repeat(2, 1, 1, 1)
+        cells = centre_cells(centres / STRIDE, (width, height))  # (V, B, N)
+        embeddings = gather_cells(id_map, cells.flatten(0, 1)).unflatten(0, present.shape[:2])  # (V, B, N, D)
+        if loss.embedding == "supervised":
+            classifier = model.get_submodule("classifier")
+            assert isinstance(classifier, nn.Linear)
+            return identity_cross_entropy(embeddings, identities, present, classifier)
+        if isinstance(model, OneShotTracker):
+            embeddings = model.projection(embeddings)
+        merged = shared_cells(cells, present, 2 if loss.off_centre else 1)
+        if loss.embedding == "nt_xent":
+            return nt_xent(embeddings, present, loss.temperature, merged, loss.negatives, loss.average)
+        mining: Literal["hard", "all"] = "hard" if loss.embedding == "triplet_hard" else "all"
+        return triplet(embeddings, present, loss.margin, mining, merged, loss.negatives, loss.average)

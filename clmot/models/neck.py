@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from clmot.models.dcn import DeformConv2d, Implementation
 
 Operator = Literal["dcn", "conv"]
+Neck = Literal["dla", "deconv", "fpn", "concat"]
 
 
 class Node(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from clmot.models.backbone import create_backbone
 from clmot.models.dcn import Implementation
-from clmot.models.neck import DLAUp, IDAUp, Operator
+from clmot.models.neck import DLAUp, IDAUp, Neck, Operator
 from clmot.params import ModelParams
 
 HEATMAP_PRIOR_LOGIT = -2.19
@@ -24,7 +24,9 @@ class ModelConfig:
 
     backbone: str
     """timm's name of the backbone."""
-    neck: Operator
+    neck: Neck
+    """How four strides become one map at stride 4."""
+    operator: Operator
     """Operator of the neck's nodes."""
     dcn_implementation: Implementation
     """Which formulation of deformable convolution runs; does not change the weights."""
@@ -34,19 +36,40 @@ class ModelConfig:
     """Hidden channels of each head."""
     embedding_dim: int
     """Length of the embedding; 0: there is no `id` head (a detector)."""
+    projection_dim: int = 0
+    """Output length of the MLP between embedding and contrast; 0: there is none."""
+    identities: int = 0
+    """Classes of the supervised baseline's classifier; 0: there is none."""
     box_channels: Literal[2, 4] = 2
     """Of the `wh` head: 2 = width, height; 4 = distances to left, top, right, bottom (newer FairMOT)."""
 
     @classmethod
-    def from_params(cls, params: ModelParams, *, embedding: bool = True) -> ModelConfig:
-        """The network that `params` describe, with the embedding head or without."""
+    def from_params(
+        cls,
+        params: ModelParams,
+        *,
+        embedding: bool = True,
+        identities: int = 0,
+        box_channels: Literal[2, 4] = 2,
+    ) -> ModelConfig:
+        """The network that `params` describe, with the embedding head or without.
+
+        Args:
+            embedding: whether there is an `id` head (and the MLP behind it, where `params` want one).
+            identities: classes of the supervised baseline's classifier.
+            box_channels: of the `wh` head.
+        """
         return cls(
             backbone=params.backbone,
             neck=params.neck,
+            operator=params.operator,
             dcn_implementation=params.dcn_implementation,
             neck_channels=params.neck_channels,
             head_channels=params.head_channels,
             embedding_dim=params.embedding_dim if embedding else 0,
+            projection_dim=params.projection_dim if embedding else 0,
+            identities=identities if embedding else 0,
+            box_channels=box_channels,
         )
 
     @property
@@ -79,10 +102,17 @@ class OneShotTracker(nn.Module):
                 nn.Sequential(nn.Conv2d(wide, narrow, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU(True))
                 for wide, narrow in zip(self.pyramid.channels, channels, strict=True)
             )
-        self.dla_up = DLAUp(channels, config.neck, config.dcn_implementation)
-        self.ida_up = IDAUp(channels[0], channels[:3], (1, 2, 4), config.neck, config.dcn_implementation)
+        self.dla_up = DLAUp(channels, config.operator, config.dcn_implementation)
+        self.ida_up = IDAUp(channels[0], channels[:3], (1, 2, 4), config.operator, config.dcn_implementation)
         for name, width in config.outputs.items():
             self.add_module(name, _head(name, channels[0], config.head_channels, width))
+        # Trained with the embedding and used by its losses alone. They belong to the network, so that they are saved
+        # with it: a loss that owned layers would lose them.
+        wide, narrow = config.embedding_dim, config.projection_dim
+        self.projection: nn.Module = nn.Identity()
+        if narrow:
+            self.projection = nn.Sequential(nn.Linear(wide, wide), nn.ReLU(), nn.Linear(wide, narrow))
+        self.classifier = nn.Linear(wide, config.identities) if config.identities else None
 
     def forward(self, images: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Images -> raw head outputs.
