@@ -74,7 +74,7 @@ def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
 
 
 def fit(
-    model: nn.Module,
+    model: OneShotTracker,
     criterion: Criterion,
     frames: Sequence[TrainingFrame],
     input_size: tuple[int, int],

@@ -176,9 +176,9 @@ def test_gathered_and_normalised_embeddings_reference():
 
 
 def test_detection_losses_of_an_empty_frame_are_finite():
-    outputs = {
-        name: torch.randn(1, c, 4, 4, requires_grad=True) for name, c in (("hm", 1), ("wh", 2), ("reg", 2))
-    }
+    outputs = {"hm": torch.randn(1, 1, 4, 4), "wh": torch.randn(1, 0, 2), "reg": torch.randn(1, 0, 2)}
+    for values in outputs.values():
+        values.requires_grad_()
     nothing = Targets(
         torch.zeros(1, 1, 4, 4),
         torch.zeros(1, 0, 2),

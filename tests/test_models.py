@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from clmot.models.checkpoint import (
     read_weights,
     save_model,
 )
+from clmot.models.decode import gather_cells
 from clmot.models.neck import Upsample
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import ModelParams
@@ -158,6 +160,25 @@ def test_only_the_heads_asked_for(small: OneShotTracker) -> None:
     assert list(detection) == ["hm", "wh", "reg"]
     for name, value in detection.items():
         torch.testing.assert_close(value, everything[name][:1])
+
+
+@pytest.mark.parametrize("box_channels", [2, 4])
+def test_reading_a_few_cells_is_reading_the_map_there(box_channels: Literal[2, 4]) -> None:
+    """Cells at edges and corners among them; values and gradients."""
+    torch.manual_seed(0)
+    model = OneShotTracker(dataclasses.replace(SMALL, box_channels=box_channels))
+    features = torch.randn(2, 8, 5, 7, requires_grad=True)
+    cells = torch.tensor([[0, 6, 34, 17], [28, 3, 3, 13]])  # one of them twice
+    heads = ["wh", "reg", "id"]
+    dense, sparse = model.read(features, heads), model.read_at(features, cells, heads)
+    for name in heads:
+        wanted = gather_cells(dense[name], cells)
+        torch.testing.assert_close(sparse[name], wanted)
+        weights = torch.randn_like(wanted)
+        expected = torch.autograd.grad((wanted * weights).sum(), features, retain_graph=True)[0]
+        found = torch.autograd.grad((sparse[name] * weights).sum(), features, retain_graph=True)[0]
+        torch.testing.assert_close(found, expected)
+    assert model.read_at(features, cells[:, :0], heads)["id"].shape == (2, 0, 6)
 
 
 def test_a_detector_has_no_embedding() -> None:

@@ -9,9 +9,11 @@ from clmot.data.frames import Batch
 from clmot.data.targets import make_targets
 from clmot.data.views import make_views
 from clmot.losses.detection import detection_losses
+from clmot.models.network import OneShotTracker
 from clmot.params import DetectionLossParams, ViewParams
 
-DETECTION_HEADS = ("hm", "wh", "reg")
+BOX_HEADS = ("wh", "reg")
+"""What is read where an object is; the heatmap, which says where, is read everywhere."""
 
 
 class Criterion(nn.Module):
@@ -22,7 +24,7 @@ class Criterion(nn.Module):
     previous_min_iou: float | None = None
     """Wants the frame before as well, objects matched at this IoU; None: does not."""
 
-    def forward(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, model: OneShotTracker, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalars by name; `loss` is the one to minimise. Random views are drawn from `generator` alone."""
         raise TypeError(f"{type(self).__name__} does not say what it minimises")
 
@@ -37,7 +39,7 @@ class DetectorCriterion(Criterion):
         super().__init__()
         self.views, self.loss = views, loss
 
-    def forward(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, model: OneShotTracker, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalars by name; `loss` is the one to minimise."""
         views = make_views(batch, self.views, 1, generator)
         images = views.images.flatten(0, 1)
@@ -45,5 +47,7 @@ class DetectorCriterion(Criterion):
         targets = make_targets(
             views.boxes.flatten(0, 1), views.present.flatten(0, 1), size, self.loss.min_overlap
         )
-        losses = detection_losses(model(images, DETECTION_HEADS), targets, self.loss)
+        features = model.features(images)
+        outputs = {**model.read(features, ["hm"]), **model.read_at(features, targets.cells, BOX_HEADS)}
+        losses = detection_losses(outputs, targets, self.loss)
         return {"loss": losses["detection"], **losses}

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from clmot.data.targets import Targets
-from clmot.models.decode import gather_cells
 from clmot.params import DetectionLossParams
 
 Average = Literal["objects", "frames"]
@@ -65,7 +64,7 @@ def detection_losses(
     """The named detection losses and their weighted sum.
 
     Args:
-        outputs: `hm` (I, 1, h, w) logits, `wh` (I, 2 or 4, h, w), `reg` (I, 2, h, w), in cells.
+        outputs: `hm` (I, 1, h, w) logits; `wh` (I, N, 2 or 4) and `reg` (I, N, 2), in cells, read at the targets' cells.
 
     Returns:
         scalars `heatmap`, `box_size`, `offset`, and `detection`, their sum by the weights of `params`.
@@ -73,8 +72,7 @@ def detection_losses(
     heatmap = focal_loss(
         outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta, params.average
     )
-    sizes = gather_cells(outputs["wh"].float(), targets.cells)  # (I, N, 2 or 4)
-    offsets = gather_cells(outputs["reg"].float(), targets.cells)  # (I, N, 2)
+    sizes, offsets = outputs["wh"].float(), outputs["reg"].float()
     wanted = targets.sizes
     if sizes.shape[-1] == 4:  # distances from the centre to left, top, right, bottom
         wanted = torch.cat((wanted, wanted), dim=-1) / 2

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clmot.models.backbone import create_backbone
@@ -139,6 +141,53 @@ class OneShotTracker(nn.Module):
         """Outputs of `heads` (None: all) for `features`, whose batch may be a part of what was computed."""
         names = self.config.outputs if heads is None else heads
         return {name: self.get_submodule(name)(features) for name in names}
+
+    def read_at(self, features: Tensor, cells: Tensor, heads: Sequence[str]) -> dict[str, Tensor]:
+        """Outputs of `heads` at some cells of every image; what `read` gives there, at the cost of those cells alone.
+
+        Only the heatmap must be known everywhere. Box, offset and embedding are needed where somebody is: in a hundred
+        cells of ten thousand and more.
+
+        Args:
+            features: (B, C, h, w) from `features`.
+            cells: (B, K) int64, y * w + x.
+
+        Returns:
+            (B, K, channels) by name of the head.
+        """
+        around = neighbourhoods(features, cells).flatten(2)  # (B, K, C*9)
+        outputs = {}
+        for name in heads:
+            first, _, last = self.get_submodule(name).children()
+            hidden = F.relu(
+                F.linear(around, first.get_parameter("weight").flatten(1), first.get_parameter("bias"))
+            )
+            outputs[name] = F.linear(
+                hidden, last.get_parameter("weight").flatten(1), last.get_parameter("bias")
+            )
+        return outputs
+
+
+def neighbourhoods(features: Tensor, cells: Tensor) -> Tensor:
+    """The 3x3 cells around some, zero beyond the map's edge.
+
+    Args:
+        features: (B, C, h, w).
+        cells: (B, K) int64, y * w + x.
+
+    Returns:
+        (B, K, C, 3, 3), as a 3x3 convolution with padding 1 sees them.
+    """
+    batch, channels, _, width = features.shape
+    row, column = cells.div(width, rounding_mode="floor"), cells % width
+    steps = torch.arange(3, device=cells.device)
+    # In the padded map the upper left neighbour of (row, column) has these very indices.
+    index = (
+        (row[..., None, None] + steps[:, None]) * (width + 2) + column[..., None, None] + steps
+    )  # (B, K, 3, 3)
+    padded = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1).flatten(1, 2)  # (B, (h+2)*(w+2), C)
+    chosen = padded.gather(1, index.flatten(1)[..., None].expand(batch, -1, channels))  # (B, K*9, C)
+    return chosen.unflatten(1, index.shape[1:]).movedim(-1, 2)
 
 
 def _head(name: str, in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
