@@ -86,6 +86,13 @@ def arrange(embeddings: Tensor, negatives: Negatives = "frame") -> Tensor:
     return unit.transpose(0, 1).flatten(1, 2)
 
 
+def similarities(unit: Tensor) -> Tensor:
+    """Cosines (G, M, M) of unit vectors (G, M, D), in float32 under autocast too: bfloat16 knows no number between
+    0.996 and 1, and divided by a temperature the error is part of the loss."""
+    with torch.autocast(unit.device.type, enabled=False):
+        return unit @ unit.transpose(1, 2)
+
+
 def nt_xent(
     embeddings: Tensor,
     present: Tensor,
@@ -117,9 +124,10 @@ def nt_xent(
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
-    similarity = unit @ unit.transpose(1, 2) / temperature  # (G, M, M)
-    # Rows without negatives would give -inf, whose gradient is NaN: a large negative number does the same.
-    hardness = similarity.masked_fill(~relations.negative, -1e4).logsumexp(-1)  # (G, M)
+    similarity = similarities(unit) / temperature  # (G, M, M)
+    # Rows without negatives would give -inf, whose gradient is NaN: the least finite number does the same.
+    least = torch.finfo(similarity.dtype).min
+    hardness = similarity.masked_fill(~relations.negative, least).logsumexp(-1)  # (G, M)
     losses, counts = torch.zeros_like(hardness), torch.zeros_like(hardness)
     for other, is_positive in relations.counterparts():
         close = similarity.gather(2, other.expand_as(hardness)[..., None]).squeeze(-1)  # (G, M)
@@ -156,7 +164,7 @@ def triplet(
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
     # |a - b|^2 = 2 - 2ab; the floor keeps the root's gradient finite where two readings are equal.
-    distance = (2 - 2 * unit @ unit.transpose(1, 2)).clamp_min(1e-12).sqrt()  # (G, M, M)
+    distance = (2 - 2 * similarities(unit)).clamp_min(1e-12).sqrt()  # (G, M, M)
     losses, counts = torch.zeros_like(distance[..., 0]), torch.zeros_like(distance[..., 0])  # (G, M)
     if mining == "hard":
         usable = relations.positive.any(-1) & relations.negative.any(-1)
