@@ -120,7 +120,7 @@ def nt_xent(
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
-    if embeddings.shape[2] == 0:  # log-sum-exp over nothing is an error
+    if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no pair, and nothing to take a log-sum-exp over
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
@@ -159,7 +159,7 @@ def triplet(
     The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is O((V*N)^2) a frame: the
     positives of an anchor are taken one view at a time.
     """
-    if embeddings.shape[2] == 0:
+    if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no triplet
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
