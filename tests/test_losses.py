@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clmot.data.targets import Targets
 from clmot.losses.contrastive import nt_xent, shared_cells, triplet
-from clmot.losses.detection import detection_losses, focal_loss, masked_l1
+from clmot.losses.detection import PROBABILITY_FLOOR, detection_losses, focal_loss, masked_l1
 from clmot.losses.weighting import UncertaintyWeighting
 from clmot.models.decode import gather_cells
 from clmot.params import load_params
@@ -101,8 +101,8 @@ def test_triplet_hard_reference(case, margin):
 @pytest.mark.parametrize("margin", [0.3, 0.5])
 @pytest.mark.parametrize("case", sorted(set(CASES) - set(WHOLE)))
 def test_triplet_hard_departs_from_the_reference_where_there_is_no_triplet(case, margin):
-    """The original gave anchors without a positive (distance 0) or a negative (the row's largest distance) a loss, divided
-    by all anchors, and raised on an empty batch. Ours is the mean over real triplets: the original's sum less what it
+    """The original gave anchors without a positive (distance 0) or a negative (the row's largest distance) a loss,
+    divided by all anchors, and raised on an empty batch. Ours is the mean over real triplets: the original's sum less what it
     made up."""
     reference, raw, embeddings, present = reference_case(case)
     loss = triplet(embeddings, present, margin, "hard")
@@ -228,6 +228,8 @@ def test_focal_loss_reference():
     reference = np.load(REFERENCE / "detection_losses.npz")
     for prefix, truth in (("focal", reference["focal_gt"]), ("focal_nopos", np.zeros((2, 1, 12, 20), "f"))):
         logits = torch.tensor(reference["focal_logit"]).requires_grad_()
+        probability = logits.detach().sigmoid().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        np.testing.assert_allclose(probability, reference["focal_prob"], rtol=1e-5)
         loss = focal_loss(logits, torch.tensor(truth), 2, 4)
         loss.backward()
         np.testing.assert_allclose(loss.detach(), reference[f"{prefix}_loss"], rtol=1e-4)

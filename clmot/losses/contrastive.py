@@ -120,7 +120,9 @@ def nt_xent(
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
-    if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no pair, and nothing to take a log-sum-exp over
+    if (
+        embeddings.shape[0] == 1 or embeddings.shape[2] == 0
+    ):  # no pair, and nothing to take a log-sum-exp over
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
