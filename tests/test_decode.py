@@ -46,8 +46,8 @@ def test_reference_peaks_are_those_left_by_non_maximum_suppression() -> None:
 
 
 def test_reference_boxes_in_image_pixels() -> None:
-    """From cells to a 960x540 image. The original's bars beside the image may end within a pixel; ours are whole pixels, and
-    boxes lie where the pixels are, here 0.4 pixels of the image to the left."""
+    """From cells to a 960x540 image. The original's bars beside the image may end within a pixel; ours are whole
+    pixels, and boxes lie where the pixels are, here 0.4 pixels of the image to the left."""
     maps = reference("decode.npz")
     width, height = (int(centre * 2) for centre in maps["post_c"])
     rows, columns = maps["post_hw_out"].tolist()

@@ -102,8 +102,8 @@ def test_triplet_hard_reference(case, margin):
 @pytest.mark.parametrize("case", sorted(set(CASES) - set(WHOLE)))
 def test_triplet_hard_departs_from_the_reference_where_there_is_no_triplet(case, margin):
     """The original gave anchors without a positive (distance 0) or a negative (the row's largest distance) a loss,
-    divided by all anchors, and raised on an empty batch. Ours is the mean over real triplets: the original's sum less what it
-    made up."""
+    divided by all anchors, and raised on an empty batch. Ours is the mean over real triplets: the original's sum
+    less what it made up."""
     reference, raw, embeddings, present = reference_case(case)
     loss = triplet(embeddings, present, margin, "hard")
     loss.backward()
