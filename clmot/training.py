@@ -58,7 +58,7 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
     """Hash of all that decides a training: plain values, files (Path), the frames and this package's code.
 
-    Frames count by name, size and boxes: hashing gigabytes of images before every start would cost minutes.
+    Frames count by name, size, boxes and identities: hashing gigabytes of images before every start would cost minutes.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -67,6 +67,8 @@ def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
     for frame in frames:
         size = frame.image.stat().st_size if frame.image.exists() else -1
         digest.update(f"{frame.film} {frame.number} {size}\n".encode() + frame.boxes.tobytes())
+        if frame.identities is not None:
+            digest.update(frame.identities.tobytes())
     package = Path(__file__).parent
     for source in sorted(package.rglob("*.py")):
         digest.update(source.read_bytes())

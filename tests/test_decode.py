@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clmot.data.images import STRIDE, fit_letterbox
 from clmot.models.decode import decode, gather_cells
 
 
@@ -35,6 +36,33 @@ def test_reference_boxes_from_four_sides() -> None:
     peaks = decode(logits(maps["heat"]), sides["wh4"], maps["reg"], int(maps["K"]))
     torch.testing.assert_close(peaks.boxes, sides["det"][..., :4], rtol=1e-4, atol=1e-5)
     assert torch.equal(peaks.cells, sides["inds"])
+
+
+def test_reference_peaks_are_those_left_by_non_maximum_suppression() -> None:
+    maps = reference("decode.npz")
+    left = maps["nms"].flatten(1)
+    peaks = decode(logits(maps["heat"]), maps["wh"], maps["reg"], left.shape[1])
+    torch.testing.assert_close(torch.zeros_like(left).scatter(1, peaks.cells, peaks.scores), left)
+
+
+def test_reference_boxes_in_image_pixels() -> None:
+    """From cells to a 960x540 image. The original's bars beside the image may end within a pixel; ours are whole
+    pixels, and boxes lie where the pixels are, here 0.4 pixels of the image to the left."""
+    maps = reference("decode.npz")
+    width, height = (int(centre * 2) for centre in maps["post_c"])
+    rows, columns = maps["post_hw_out"].tolist()
+    # The side of the square that the original takes for the image, from the aspect of its network's input.
+    assert float(maps["post_s"]) == pytest.approx(max(columns / rows * height, width))
+    fit, resized = fit_letterbox((width, height), (columns * STRIDE, rows * STRIDE))
+    peaks = decode(logits(maps["heat"]), maps["wh"], maps["reg"], int(maps["K"]))
+    ours = fit.to_image(peaks.boxes[0].double().numpy() * STRIDE)
+    bar = (columns * STRIDE - width * fit.scale) / 2
+    shift = (bar - fit.pad_x) / fit.scale
+    assert abs(shift) * fit.scale <= 0.5
+    assert resized[1] == rows * STRIDE  # no bars above and below
+    wanted = maps["post_det_xyxy_score"].numpy()
+    np.testing.assert_allclose(ours - [shift, 0, shift, 0], wanted[:, :4], atol=1e-3)
+    np.testing.assert_allclose(peaks.scores[0], wanted[:, 4], rtol=1e-4)
 
 
 def test_equal_scores_are_ordered_by_cell() -> None:

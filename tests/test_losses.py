@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clmot.data.targets import Targets
-from clmot.losses.contrastive import nt_xent, shared_cells
-from clmot.losses.detection import detection_losses, focal_loss, masked_l1
+from clmot.losses.contrastive import nt_xent, shared_cells, triplet
+from clmot.losses.detection import PROBABILITY_FLOOR, detection_losses, focal_loss, masked_l1
 from clmot.losses.weighting import UncertaintyWeighting
 from clmot.models.decode import gather_cells
 from clmot.params import load_params
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 def dense(raw, ids, images):
     """The original's flat rows (n, D) as (V, B, N, D) and (V, B, N)."""
     frames = int(images.max()) + 1 if len(images) else 1
-    objects = int(ids.max()) + 1 if len(ids) else 1
+    objects = int(ids.max()) + 1 if len(ids) else 0
     seen: dict[tuple[int, int], int] = {}
     places = []
     for image, number in zip(images.tolist(), ids.tolist(), strict=True):
@@ -33,27 +33,106 @@ def dense(raw, ids, images):
         seen[image, number] = view + 1
         places.append((view, int(image), int(number)))
     views = max([view for view, _, _ in places], default=0) + 1
-    embeddings = torch.zeros(views, frames, objects, raw.shape[1])
     present = torch.zeros(views, frames, objects, dtype=torch.bool)
-    if places:
-        where = tuple(torch.tensor(places).T)
-        embeddings = embeddings.index_put(where, raw)
-        present[where] = True
-    return embeddings, present
+    if not places:
+        return raw[None, None], present
+    where = tuple(torch.tensor(places).T)
+    present[where] = True
+    return torch.zeros(views, frames, objects, raw.shape[1]).index_put(where, raw), present
+
+
+def reference_case(case):
+    """A case's arrays by name, and its embeddings with a graph: raw rows (n, D), (V, B, N, D) and (V, B, N)."""
+    with np.load(REFERENCE / "contrastive_losses.npz") as arrays:
+        reference = {
+            key.split("/", 1)[1]: value for key, value in arrays.items() if key.startswith(f"{case}/")
+        }
+    raw = torch.tensor(reference["emb_raw"]).requires_grad_()
+    return reference, raw, *dense(raw, reference["ids"], reference["img_labels"])
+
+
+def assert_value_and_gradient(loss, raw, reference, name):
+    """The loss has a graph, always, and equals the original's value; so does its gradient through the normalisation."""
+    loss.backward()
+    np.testing.assert_allclose(loss.detach(), reference[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(raw.grad, reference[f"{name}/grad_raw"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 0.1, 0.07])
 @pytest.mark.parametrize("case", CASES)
 def test_nt_xent_reference(case, temperature):
-    reference = np.load(REFERENCE / "contrastive_losses.npz")
-    raw = torch.tensor(reference[f"{case}/emb_raw"]).requires_grad_()
-    embeddings, present = dense(raw, reference[f"{case}/ids"], reference[f"{case}/img_labels"])
+    """Where the original returned a constant without a graph (no positive, no negative, nobody at all: its array
+    `no_graph`), training on such a batch alone failed; ours has the same value, and a graph with a gradient of 0."""
+    reference, raw, embeddings, present = reference_case(case)
     loss = nt_xent(embeddings, present, temperature)
-    name = f"{case}/ntxent_T{temperature}"
-    np.testing.assert_allclose(loss.detach(), reference[name], rtol=1e-4, atol=1e-5)
-    if raw.numel() and loss.requires_grad:
-        loss.backward()
-        np.testing.assert_allclose(raw.grad, reference[f"{name}/grad_raw"], rtol=1e-4, atol=1e-5)
+    assert_value_and_gradient(loss, raw, reference, f"ntxent_T{temperature}")
+    if f"ntxent_T{temperature}/no_graph" in reference:
+        assert not raw.grad.any()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nt_xent_reference_by_dot_product(case):
+    """The original's dot product version is fed with normalised rows, where a dot product is a cosine: it is the same
+    loss, and we do not offer it apart."""
+    reference, raw, embeddings, present = reference_case(case)
+    assert_value_and_gradient(nt_xent(embeddings, present, 0.5), raw, reference, "ntxent_dot_T0.5")
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.5])
+@pytest.mark.parametrize("case", CASES)
+def test_triplet_all_reference(case, margin):
+    reference, raw, embeddings, present = reference_case(case)
+    loss = triplet(embeddings, present, margin, "all")
+    assert_value_and_gradient(loss, raw, reference, f"triplet_batch_all_m{margin}")
+
+
+WHOLE = [case for case in CASES if case[0] in "ABD"]
+"""Cases in which every object has a positive and a negative."""
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.5])
+@pytest.mark.parametrize("case", WHOLE)
+def test_triplet_hard_reference(case, margin):
+    reference, raw, embeddings, present = reference_case(case)
+    loss = triplet(embeddings, present, margin, "hard")
+    assert_value_and_gradient(loss, raw, reference, f"triplet_batch_hard_m{margin}")
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.5])
+@pytest.mark.parametrize("case", sorted(set(CASES) - set(WHOLE)))
+def test_triplet_hard_departs_from_the_reference_where_there_is_no_triplet(case, margin):
+    """The original gave anchors without a positive (distance 0) or a negative (the row's largest distance) a loss,
+    divided by all anchors, and raised on an empty batch. Ours is the mean over real triplets: the original's sum
+    less what it made up."""
+    reference, raw, embeddings, present = reference_case(case)
+    loss = triplet(embeddings, present, margin, "hard")
+    loss.backward()
+    assert torch.isfinite(raw.grad).all()
+    name = f"triplet_batch_hard_m{margin}"
+    if f"{name}/error" in reference:
+        assert not len(raw)
+        assert loss == 0
+        return
+    real, invented, anchors = original_hard_terms(raw.detach(), reference, margin)
+    np.testing.assert_allclose((sum(real) + sum(invented)) / anchors, reference[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loss.detach(), sum(real) / max(1, len(real)), rtol=1e-4, atol=1e-5)
+
+
+def original_hard_terms(raw, reference, margin):
+    """The original's batch-hard terms: of anchors with positive and negative, of the others, and how many anchors."""
+    unit = torch.nn.functional.normalize(raw.double(), dim=-1)
+    distance = torch.cdist(unit, unit).numpy()
+    ids, images = reference["ids"], reference["img_labels"]
+    real, invented = [], []
+    for a in range(len(ids)):
+        positive = (ids == ids[a]) & (images == images[a]) & (np.arange(len(ids)) != a)
+        negative = (ids != ids[a]) & (images == images[a])
+        farthest = distance[a][positive].max() if positive.any() else 0.0
+        nearest = distance[a][negative].min() if negative.any() else distance[a].max()
+        (real if positive.any() and negative.any() else invented).append(
+            max(0.0, farthest - nearest + margin)
+        )
+    return real, invented, len(ids)
 
 
 def literal_nt_xent(embeddings, present, temperature, merged=None):
@@ -149,6 +228,8 @@ def test_focal_loss_reference():
     reference = np.load(REFERENCE / "detection_losses.npz")
     for prefix, truth in (("focal", reference["focal_gt"]), ("focal_nopos", np.zeros((2, 1, 12, 20), "f"))):
         logits = torch.tensor(reference["focal_logit"]).requires_grad_()
+        probability = logits.detach().sigmoid().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+        np.testing.assert_allclose(probability, reference["focal_prob"], rtol=1e-5)
         loss = focal_loss(logits, torch.tensor(truth), 2, 4)
         loss.backward()
         np.testing.assert_allclose(loss.detach(), reference[f"{prefix}_loss"], rtol=1e-4)

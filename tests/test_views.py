@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import random
 from pathlib import Path
 
 import cv2
@@ -11,9 +13,10 @@ import pytest
 import torch
 
 from clmot.data.frames import Batch
-from clmot.data.images import letterbox
+from clmot.data.images import fit_letterbox, letterbox
 from clmot.data.targets import draw_gaussians, gaussian_radius, make_targets
 from clmot.data.views import (
+    affine_matrix,
     jitter_saturation_value,
     make_views,
     mirror_matrix,
@@ -21,9 +24,11 @@ from clmot.data.views import (
     warp,
     warp_boxes,
 )
+from clmot.losses.contrastive import shared_cells
 from clmot.params import load_params
 
 REFERENCE = Path(__file__).parent / "reference"
+TARGET_CASES = sorted({key.split("/")[0] for key in np.load(REFERENCE / "targets_noaug_576x320.npz")})
 VIEWS = load_params(Path(__file__).parents[1] / "params.yaml").views
 STILL = dataclasses.replace(
     VIEWS, flip=0.0, saturation=0.0, value=0.0, rotate=0.0, translate=0.0, scale=(1.0, 1.0), shear=0.0
@@ -86,29 +91,119 @@ def test_gaussian_drawing_reference():
     np.testing.assert_allclose(result[0], reference["draw_result"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "index", sorted({k.split("/")[0] for k in np.load(REFERENCE / "targets_noaug_576x320.npz")})
-)
+def original_boxes(labels: np.ndarray, mirrored: bool = False) -> torch.Tensor:
+    """Corners (N, 4) in a 576x320 input, as the original computes them from a 960x540 image's label file.
+
+    Rows are class, id, centre x, centre y, width, height as fractions of the image. The original's labels are mirrored
+    within the image and then moved by half of what the rounded image leaves free, be it half a pixel.
+    """
+    _, _, x, y, width, height = torch.tensor(labels).T
+    ratio = min(576 / 960, 320 / 540)
+    pad_x, pad_y = (576 - round(960 * ratio)) / 2, (320 - round(540 * ratio)) / 2
+    x = 1 - x if mirrored else x
+    low = torch.stack([ratio * 960 * (x - width / 2) + pad_x, ratio * 540 * (y - height / 2) + pad_y], -1)
+    size = torch.stack([ratio * 960 * width, ratio * 540 * height], -1)
+    return torch.cat([low, low + size], -1).float()
+
+
+@pytest.mark.parametrize("index", TARGET_CASES)
 def test_targets_reference(index):
     reference = np.load(REFERENCE / "targets_noaug_576x320.npz")
-    # Rows of the label file: class, id, centre x, centre y, width, height as fractions of a 960x540 image.
-    _, _, centre_x, centre_y, width, height = reference[f"{index}/labels_file"].T
-    ratio = min(576 / 960, 320 / 540)
-    resized = round(960 * ratio), round(540 * ratio)
-    pad_x, pad_y = (576 - resized[0]) / 2, (320 - resized[1]) / 2
-    x1 = ratio * 960 * (centre_x - width / 2) + pad_x
-    y1 = ratio * 540 * (centre_y - height / 2) + pad_y
-    x2 = ratio * 960 * (centre_x + width / 2) + pad_x
-    y2 = ratio * 540 * (centre_y + height / 2) + pad_y
-    boxes = torch.tensor(np.stack([x1, y1, x2, y2], -1), dtype=torch.float32)[None]
+    assert reference[f"{index}/image_hw"].tolist() == [540, 960]
+    boxes = original_boxes(reference[f"{index}/labels_file"])[None]
     present = torch.ones(boxes.shape[:2], dtype=torch.bool)
     targets = make_targets(boxes, present, (576, 320), 0.7)
     count = boxes.shape[1]
     assert reference[f"{index}/num_objs"].item() == count
+    # The original's table has 128 rows, of which the first are used; ours has as many as there are objects.
+    assert reference[f"{index}/reg_mask"].tolist() == [1] * count + [0] * (128 - count)
+    assert reference[f"{index}/ids"][:count].tolist() == list(
+        range(count)
+    )  # every object is a class of its own
     np.testing.assert_array_equal(targets.cells[0], reference[f"{index}/ind"][:count])
     np.testing.assert_allclose(targets.heatmap[0], reference[f"{index}/hm"], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(targets.sizes[0], reference[f"{index}/wh"][:count], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(targets.offsets[0], reference[f"{index}/reg"][:count], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("index", TARGET_CASES)
+def test_mirrored_targets_reference(index):
+    """Object n of the mirrored view is object n of the first, in the original's cell. The original mirrors the image
+    within its bars, we mirror bars and all: 0.11 pixels apart here, where 960 * 320 / 540 = 568.89 pixels became 569."""
+    reference = np.load(REFERENCE / "targets_noaug_576x320.npz")
+    labels = reference[f"{index}/labels_file"]
+    count = len(labels)
+    assert (
+        reference[f"{index}/flipped_num_objs"].item() == reference[f"{index}/flipped_reg_mask"].sum() == count
+    )
+    assert reference[f"{index}/flipped_ids"][:count].tolist() == list(range(count))
+    boxes = original_boxes(labels, mirrored=True)
+    present = torch.ones(1, count, dtype=torch.bool)
+    cells = make_targets(boxes[None], present, (576, 320), 0.7).cells[0]
+    np.testing.assert_array_equal(cells, reference[f"{index}/flipped_ind"][:count])
+    still = dataclasses.replace(VIEWS, min_box_side=0, min_box_area_ratio=0, max_box_aspect=1000)
+    matrix = mirror_matrix(torch.ones(1, 1, dtype=torch.bool), 576)
+    ours, _ = warp_boxes(original_boxes(labels)[None], matrix, torch.zeros(1, 1), (576, 320), still)
+    apart = ours[0, 0] - boxes
+    inside = (boxes[:, 0] > 1) & (boxes[:, 2] < 575)  # others are clipped
+    torch.testing.assert_close(
+        apart[inside][:, 0], torch.full((int(inside.sum()),), 1 / 9), atol=1e-3, rtol=0
+    )
+
+
+def test_people_who_share_a_cell_in_the_reference():
+    """In one of the original's own items two people have one centre cell, so that one vector was its own negative."""
+    reference = np.load(REFERENCE / "targets_noaug_576x320.npz")
+    cells = torch.tensor(np.stack([reference["150/ind"], reference["150/flipped_ind"]]))[:, None]
+    present = torch.tensor(np.stack([reference["150/reg_mask"], reference["150/flipped_reg_mask"]]))[
+        :, None
+    ].bool()
+    assert shared_cells(cells, present)[0].nonzero().tolist() == [[17, 19], [19, 17]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_augmented_labels_reference(seed):
+    """The original's random draws, made again, through our matrices and our box arithmetic.
+
+    Conventions that differ: the original shifts x by a share of the height and y by a share of the width, we each by its
+    own; it puts labels half a pixel off the pixels where the bars are odd (`original_boxes`); it mirrors within the
+    bars (see above). The first is given to our matrix, the second to our boxes; the third is up to 1/9 pixel times
+    the zoom.
+    """
+    reference = np.load(REFERENCE / "augment_labels_576x320.npz")
+    width, height = size = (576, 320)
+    params = dataclasses.replace(VIEWS, min_box_side=4, min_box_area_ratio=0.1, max_box_aspect=10)
+    labels = reference[f"{seed}/labels_file"]
+    draws = random.Random(seed)
+
+    def uniform(low, high):
+        return low + (high - low) * draws.random()
+
+    mirrored = draws.random() > 0.5
+    for name in ("orig", "flipped"):
+        draws.random(), draws.random()  # saturation and value
+        angle, zoom = math.radians(uniform(-5, 5)), uniform(0.5, 1.2)
+        shift = uniform(-0.1, 0.1) * height, uniform(-0.1, 0.1) * width
+        shear = math.radians(uniform(-2, 2)), math.radians(uniform(-2, 2))
+        angle, zoom, *rest = torch.tensor([angle, zoom, *shift, *shear], dtype=torch.float64)
+        matrix = affine_matrix(angle, zoom, tuple(rest[:2]), tuple(rest[2:]), size).float()
+        matrix = matrix @ mirror_matrix(torch.tensor(mirrored), width)
+        expected = reference[f"{seed}/{name}_labels"]
+        centres, sides = expected[:, 2:4] * size, expected[:, 4:6] * size
+        expected_boxes = np.concatenate([centres - sides / 2, centres + sides / 2], 1)
+        whole = fit_letterbox((960, 540), size)[0].pad_x - 3.5
+        for source, allowed in (
+            (original_boxes(labels), 0.14 if mirrored else 1e-3),
+            # Boxes where our letterbox really puts the pixels: half a pixel to the left, times the zoom.
+            (original_boxes(labels) + torch.tensor([whole, 0, whole, 0]), 0.75),
+        ):
+            boxes, usable = warp_boxes(
+                source[None], matrix[None, None], angle.float()[None, None], size, params
+            )
+            kept = usable[0, 0]
+            assert kept.nonzero().flatten().tolist() == expected[:, 1].tolist()
+            np.testing.assert_allclose(boxes[0, 0][kept], expected_boxes, atol=allowed, rtol=0)
+        mirrored = not mirrored  # the second view mirrors the first
 
 
 @pytest.mark.parametrize("case", ["affine", "affine1"])

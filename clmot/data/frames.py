@@ -165,9 +165,11 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
         if self.previous_min_iou is not None:
             before = self.frames[self.position.get((frame.film, frame.number - 1), index)]
             boxes, found = carried_boxes(frame.boxes, before.boxes, self.previous_min_iou)
+            known = torch.from_numpy(found)
             item["previous"] = self._read(before, boxes)
+            item["previous"]["boxes"][~known] = 0
             item["previous"] |= {
-                "valid": torch.from_numpy(found),
+                "valid": known,
                 "identities": item["identities"],
                 "index": index,
             }
@@ -192,13 +194,14 @@ def carried_boxes(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Where the objects of a frame were one frame before, judged by overlap alone.
 
-    The assignment has the largest sum of IoUs. It is made on the boxes of the two images, before anything is mirrored
-    or warped; the original compared boxes of which one side could be mirrored, and carried mostly wrong identities.
+    Among the pairs that overlap enough, the assignment has the largest sum of IoUs. It is made on the boxes of the two
+    images, before anything is mirrored or warped; the original compared boxes of which one side could be mirrored, and
+    carried mostly wrong identities.
 
     Args:
         boxes: (N, 4) corners in the frame.
         before: (M, 4) corners in the frame before.
-        min_iou: pairs below are dropped.
+        min_iou: pairs below are no pairs.
 
     Returns:
         (N, 4) corners one frame before, 0 where unknown; (N,) bool where they are known.
@@ -209,7 +212,8 @@ def carried_boxes(
     shared = (high - low).clip(min=0).prod(-1)  # (N, M)
     area, area_before = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, before))
     iou = shared / np.maximum(area[:, None] + area_before[None, :] - shared, 1e-9)
-    rows, cols = linear_sum_assignment(iou, maximize=True)
+    # What is not allowed must not count: two poor pairs would outbid the one good pair between them.
+    rows, cols = linear_sum_assignment(np.where(iou >= min_iou, iou, 0), maximize=True)
     enough = iou[rows, cols] >= min_iou
     carried[rows[enough]], found[rows[enough]] = before[cols[enough]], True
     return carried, found

@@ -51,7 +51,9 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
         V = `count` views; with previous frames V = 2 * `count`, the present's first.
     """
     sources = [batch] if batch.previous is None else [batch, batch.previous]
-    drawn = [_views_of(source, params, count, generator) for source in sources]
+    # Half precision is for the network: in bfloat16 a coordinate of 1000 has steps of 4 pixels.
+    with torch.autocast(batch.images.device.type, enabled=False):
+        drawn = [_views_of(source, params, count, generator) for source in sources]
     return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
 
 
@@ -63,7 +65,7 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
     matrices, angles = random_affine((count, frames), (width, height), params, generator)
     matrices = matrices @ mirror_matrix(flips, width)  # mirror first, then warp
     recolour = random_colours((count, frames), params, generator, device)
-    sigmas = random_blur((count, frames), params, generator).to(device)
+    sigmas = random_blur((count, frames), params, generator)
 
     matrices, angles = matrices.to(device), angles.to(device)
     pixels = images.float() / 255
@@ -88,7 +90,7 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
 def random_affine(
     shape: tuple[int, int], size: tuple[int, int], params: ViewParams, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Random rotation and zoom about the centre, then translation, then shear.
+    """Draw the affine transforms of (V, B) views, see `affine_matrix`.
 
     Args:
         shape: leading shape of the result, (V, B).
@@ -106,18 +108,40 @@ def random_affine(
     zoom = uniform(*params.scale)
     shift_x = uniform(-params.translate, params.translate) * width
     shift_y = uniform(-params.translate, params.translate) * height
-    shear_x = torch.tan(torch.deg2rad(uniform(-params.shear, params.shear)))
-    shear_y = torch.tan(torch.deg2rad(uniform(-params.shear, params.shear)))
+    shear_x = torch.deg2rad(uniform(-params.shear, params.shear))
+    shear_y = torch.deg2rad(uniform(-params.shear, params.shear))
+    matrices = affine_matrix(angle, zoom, (shift_x, shift_y), (shear_x, shear_y), size)
+    return matrices.float(), angle.float()
 
+
+def affine_matrix(
+    angle: Tensor,
+    zoom: Tensor,
+    shift: tuple[Tensor, Tensor],
+    shear: tuple[Tensor, Tensor],
+    size: tuple[int, int],
+) -> Tensor:
+    """Rotation and zoom about the centre, then translation, then shear: the original's S @ T @ R.
+
+    Args:
+        angle: (...) radians, counter-clockwise as seen on the screen (y points down).
+        zoom: (...) factors.
+        shift: x and y, (...) pixels.
+        shear: x and y, (...) radians.
+        size: width and height of the image in pixels.
+
+    Returns:
+        (..., 3, 3) of the arguments' precision, source to view pixels.
+    """
     cos, sin = zoom * torch.cos(angle), zoom * torch.sin(angle)
-    centre_x, centre_y = width / 2, height / 2
+    centre_x, centre_y = size[0] / 2, size[1] / 2
     turn = _matrix(
         cos, sin, (1 - cos) * centre_x - sin * centre_y, -sin, cos, sin * centre_x + (1 - cos) * centre_y
     )
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
-    move = _matrix(one, zero, shift_x, zero, one, shift_y)
-    slant = _matrix(one, shear_x, zero, shear_y, one, zero)
-    return (slant @ move @ turn).float(), angle.float()
+    move = _matrix(one, zero, shift[0], zero, one, shift[1])
+    slant = _matrix(one, torch.tan(shear[0]), zero, torch.tan(shear[1]), one, zero)
+    return slant @ move @ turn
 
 
 def mirror_matrix(flips: Tensor, width: int) -> Tensor:
@@ -213,21 +237,26 @@ def random_blur(shape: tuple[int, int], params: ViewParams, generator: torch.Gen
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Blur each of (B, C, H, W) with its own Gaussian, edges repeated; `sigmas` (B,) in pixels, 0 = not at all.
+    """Blur each of (B, C, H, W) with its own Gaussian, edges repeated.
 
     The kernel reaches three standard deviations of the widest and always has a centre (the original's had an even
     length at many heights of the image, and failed).
+
+    Args:
+        images: on any device.
+        sigmas: (B,) in pixels, 0 = not at all; on the CPU, so that no device is waited for to learn the kernel's size.
     """
     radius = int((3 * sigmas.max()).ceil())
     if radius == 0:
         return images
     batch, channels, height, width = images.shape
-    distance = torch.arange(-radius, radius + 1, device=images.device)
+    distance = torch.arange(-radius, radius + 1)
     weights = torch.exp(-(distance**2) / (2 * sigmas.clamp_min(1e-3)[:, None] ** 2))  # (B, K)
-    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # (BC, K)
-    flat = images.reshape(
-        1, batch * channels, height, width
-    )  # a convolution of one image, a group per channel
+    weights = (
+        (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0).to(images.device)
+    )  # (BC, K)
+    # A convolution of one image, with a group for each channel of each image.
+    flat = images.reshape(1, batch * channels, height, width)
     for axis in (-1, -2):
         pad = (radius, radius, 0, 0) if axis == -1 else (0, 0, radius, radius)
         kernel = weights[:, None, None, :] if axis == -1 else weights[:, None, :, None]

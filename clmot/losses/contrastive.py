@@ -86,6 +86,13 @@ def arrange(embeddings: Tensor, negatives: Negatives = "frame") -> Tensor:
     return unit.transpose(0, 1).flatten(1, 2)
 
 
+def similarities(unit: Tensor) -> Tensor:
+    """Cosines (G, M, M) of unit vectors (G, M, D), in float32 under autocast too: bfloat16 knows no number between
+    0.996 and 1, and divided by a temperature the error is part of the loss."""
+    with torch.autocast(unit.device.type, enabled=False):
+        return unit @ unit.transpose(1, 2)
+
+
 def nt_xent(
     embeddings: Tensor,
     present: Tensor,
@@ -113,13 +120,16 @@ def nt_xent(
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
-    if embeddings.shape[2] == 0:  # log-sum-exp over nothing is an error
+    if (
+        embeddings.shape[0] == 1 or embeddings.shape[2] == 0
+    ):  # no pair, and nothing to take a log-sum-exp over
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
-    similarity = unit @ unit.transpose(1, 2) / temperature  # (G, M, M)
-    # Rows without negatives would give -inf, whose gradient is NaN: a large negative number does the same.
-    hardness = similarity.masked_fill(~relations.negative, -1e4).logsumexp(-1)  # (G, M)
+    similarity = similarities(unit) / temperature  # (G, M, M)
+    # Rows without negatives would give -inf, whose gradient is NaN: the least finite number does the same.
+    least = torch.finfo(similarity.dtype).min
+    hardness = similarity.masked_fill(~relations.negative, least).logsumexp(-1)  # (G, M)
     losses, counts = torch.zeros_like(hardness), torch.zeros_like(hardness)
     for other, is_positive in relations.counterparts():
         close = similarity.gather(2, other.expand_as(hardness)[..., None]).squeeze(-1)  # (G, M)
@@ -151,12 +161,12 @@ def triplet(
     The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is O((V*N)^2) a frame: the
     positives of an anchor are taken one view at a time.
     """
-    if embeddings.shape[2] == 0:
+    if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no triplet
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
     # |a - b|^2 = 2 - 2ab; the floor keeps the root's gradient finite where two readings are equal.
-    distance = (2 - 2 * unit @ unit.transpose(1, 2)).clamp_min(1e-12).sqrt()  # (G, M, M)
+    distance = (2 - 2 * similarities(unit)).clamp_min(1e-12).sqrt()  # (G, M, M)
     losses, counts = torch.zeros_like(distance[..., 0]), torch.zeros_like(distance[..., 0])  # (G, M)
     if mining == "hard":
         usable = relations.positive.any(-1) & relations.negative.any(-1)
