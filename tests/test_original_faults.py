@@ -376,7 +376,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
 }
 """Key -> another value, and what must be set for the key to matter."""
 ELSEWHERE = {"model.neck", "model.weights"}
-"""Proved with the networks: tests/test_models.py."""
+"""Proved with the tests of networks and of their weights."""
 SMALL: dict[str, object] = {
     "model.backbone": "lcnet_050",
     "model.neck_channels": [8, 8, 8, 8],
