@@ -10,7 +10,7 @@ from typing import Any
 
 from clmot import __version__
 from clmot.errors import InputError, run_as_script
-from clmot.files import write_text
+from clmot.files import staged_file, write_text
 from clmot.params import PARAMS_FILE, load_params
 
 PROFILES = Path("profiles")
@@ -33,6 +33,14 @@ def run(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--version", action="version", version=f"clmot {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    show = commands.add_parser("show", help="draw what the pipeline works with").add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    views = show.add_parser("views", help="the views of frames that training contrasts, as a picture")
+    views.add_argument("--out", default="views.jpg", help="a .jpg or .png to write (default: %(default)s)")
+    views.add_argument("--count", type=int, default=4, help="how many frames (default: %(default)s)")
+    views.set_defaults(action=lambda given: show_views(given.out, given.count))
+
     use = commands.add_parser("use", help="put a profile in place of params.yaml")
     use.add_argument("profile", help="a file of profiles/, without .yaml")
     use.add_argument("--force", action="store_true", help="even if changes in params.yaml are lost")
@@ -43,6 +51,32 @@ def run(arguments: Sequence[str] | None) -> None:
 
     given = parser.parse_args(arguments)
     given.action(given)
+
+
+def show_views(out: str, count: int) -> None:
+    """Draw the first frames that `train` will look at, in all their views, with numbered boxes.
+
+    Raises:
+        InputError: there are no training frames yet, or `out` or `count` is not possible.
+    """
+    # What needs torch is imported where it is needed: the other commands answer at once.
+    import cv2
+
+    from clmot.data.frames import find_training_frames
+    from clmot.reporting.view_sheet import draw_sheet, first_training_views
+
+    path = Path(out)
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise InputError(f"--out {out} should end in .jpg or .png.")
+    if count < 1:
+        raise InputError(f"--count {count} should be at least 1.")
+    params = load_params()
+    frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks)
+    sheet = draw_sheet(first_training_views(params, frames, count))
+    _, data = cv2.imencode(path.suffix.lower(), sheet)
+    with staged_file(path) as aside:
+        aside.write_bytes(data.tobytes())
+    print(f"{path}: {sheet.shape[1]} x {sheet.shape[0]} pixels, a row for a frame, a column for a view.")
 
 
 def use_profile(name: str, force: bool = False) -> None:

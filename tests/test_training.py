@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tiny_training import INPUT_SIZE, TinyTracker
 
 from clmot import training
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
@@ -19,33 +19,10 @@ from clmot.errors import InputError
 from clmot.hardware import pick_device
 from clmot.losses.criterion import DetectorCriterion
 from clmot.losses.tracker_criterion import TrackerCriterion
-from clmot.models.decode import gather_cells
 from clmot.params import load_params
 from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
-INPUT_SIZE = (96, 64)
-
-
-class TinyTracker(nn.Module):
-    """A network with the one-shot tracker's outputs and a thousandth of its weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.ReLU())
-        self.heads = nn.ModuleDict(
-            {n: nn.Conv2d(8, c, 1) for n, c in (("hm", 1), ("wh", 2), ("reg", 2), ("id", 8))}
-        )
-        self.projection = nn.Identity()
-
-    def features(self, images):
-        return self.body(images)
-
-    def read(self, features, heads):
-        return {name: self.heads[name](features) for name in heads}
-
-    def read_at(self, features, cells, heads):
-        return {name: gather_cells(values, cells) for name, values in self.read(features, heads).items()}
 
 
 @pytest.fixture
@@ -240,6 +217,8 @@ def test_checkpoint_key_knows_what_decides(frames, tmp_path):
     assert key != checkpoint_key(0, {"a": 2}, frames=frames)
     moved = [*frames[:-1], dataclasses.replace(frames[-1], boxes=frames[-1].boxes + 1)]
     assert key != checkpoint_key(0, {"a": 1}, frames=moved)
+    known = [*frames[:-1], dataclasses.replace(frames[-1], identities=np.arange(len(frames[-1].boxes)))]
+    assert key != checkpoint_key(0, {"a": 1}, frames=known)
 
 
 def test_unknown_device_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import random
@@ -11,16 +12,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import functional
 
 from clmot.data.frames import Batch
 from clmot.data.images import fit_letterbox, letterbox
 from clmot.data.targets import draw_gaussians, gaussian_radius, make_targets
 from clmot.data.views import (
     affine_matrix,
+    gaussian_blur,
     jitter_saturation_value,
     make_views,
     mirror_matrix,
     random_affine,
+    random_colours,
+    scale_brightness,
+    scale_contrast,
+    scale_saturation,
+    turn_hue,
     warp,
     warp_boxes,
 )
@@ -302,6 +310,149 @@ def test_jitter_is_hsv_scaling():
             h, s, v = colorsys.rgb_to_hsv(*colours[0, :, y, x].tolist())
             expected = colorsys.hsv_to_rgb(h, min(1, s * saturation), min(1, v * value))
             np.testing.assert_allclose(out[0, :, y, x], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """(4, 3, H, W) in 0..1: noise, a smooth ramp, greys and extreme colours."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, 24, 32, generator=generator)
+    ramp = torch.linspace(0, 1, 32).expand(1, 3, 24, 32) * torch.tensor([1.0, 0.6, 0.2]).view(1, 3, 1, 1)
+    grey = noise[:, :1].expand(1, 3, 24, 32)
+    return torch.cat([noise, ramp, grey, noise.round()])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "factors"),
+    [
+        (scale_brightness, functional.adjust_brightness, (0.2, 1.0, 1.5, 1.8)),
+        (scale_contrast, functional.adjust_contrast, (0.2, 1.0, 1.5, 1.8)),
+        (scale_saturation, functional.adjust_saturation, (0.2, 1.0, 1.5, 1.8)),
+        (turn_hue, functional.adjust_hue, (-0.5, -0.2, 0.1, 0.5)),
+    ],
+)
+def test_colour_changes_are_torchvisions(pictures, ours, theirs, factors):
+    """SimCLR's jitter is torchvision's; ours gives every image of a batch its own factor. The greys differ by 0.0001:
+    BT.601 weighs red by 0.299, torchvision by 0.2989."""
+    for turn in range(len(factors)):
+        turned = factors[turn:] + factors[:turn]
+        expected = torch.stack([theirs(image, f) for image, f in zip(pictures, turned, strict=True)])
+        torch.testing.assert_close(ours(pictures, torch.tensor(turned)), expected, atol=3e-4, rtol=0)
+
+
+def test_the_whole_jitter_is_torchvisions(pictures):
+    """All four in the drawn order, with draws repeated here from the same generator."""
+    params = dataclasses.replace(VIEWS, colour="simclr", colour_probability=0.7)
+    recolour = random_colours((2, 4), params, torch.Generator().manual_seed(5), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(5)
+    changes = (2 * torch.rand(4, 2, 4, generator=generator) - 1) * torch.tensor([0.8, 0.8, 0.8, 0.2]).view(
+        4, 1, 1
+    )
+    changes *= torch.rand(2, 4, generator=generator) < 0.7
+    assert (changes == 0).any()
+    assert (changes != 0).any()
+    steps = (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation)
+    for view in range(2):
+        order = torch.randperm(4, generator=generator).tolist()
+        for number, picture in enumerate(pictures):
+            expected = picture
+            for which in order:
+                change = float(changes[which, view, number])
+                expected = (
+                    functional.adjust_hue(expected, change)
+                    if which == 3
+                    else steps[which](expected, 1 + change)
+                )
+            torch.testing.assert_close(recolour(pictures, view)[number], expected, atol=1e-3, rtol=0)
+
+
+def test_colour_changes_leave_their_input_alone(pictures):
+    before = pictures.clone()
+    for colour in ("hsv", "simclr"):
+        params = dataclasses.replace(VIEWS, colour=colour)
+        random_colours((1, 4), params, torch.Generator(), torch.device("cpu"))(pictures, 0)
+        assert torch.equal(pictures, before)
+
+
+def test_blur_is_opencvs_and_torchvisions(pictures):
+    sigmas = torch.tensor([0.0, 0.5, 1.1, 2.0])
+    blurred = gaussian_blur(pictures, sigmas)
+    assert torch.equal(blurred[0], pictures[0])
+    length = 2 * 6 + 1  # three standard deviations of the widest
+    for number in (1, 2, 3):
+        sigma = float(sigmas[number])
+        edges = cv2.GaussianBlur(
+            pictures[number].permute(1, 2, 0).numpy(),
+            (length, length),
+            sigma,
+            borderType=cv2.BORDER_REPLICATE,
+        )
+        np.testing.assert_allclose(blurred[number].permute(1, 2, 0), edges, atol=1e-5)
+        middle = functional.gaussian_blur(pictures[number], length, sigma)  # reflects at the edges
+        torch.testing.assert_close(blurred[number, :, 6:-6, 6:-6], middle[:, 6:-6, 6:-6])
+
+
+def test_half_precision_is_for_the_network_alone():
+    """Under autocast the views are the same to the last bit: in bfloat16 boxes were up to 3 pixels off."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    batch = batch_of(image, np.array([[10, 12, 40, 60]]))
+    params = dataclasses.replace(VIEWS, blur_probability=1.0)
+    plain = make_views(batch, params, 2, torch.Generator().manual_seed(4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = make_views(batch, params, 2, torch.Generator().manual_seed(4))
+    assert torch.equal(plain.images, inside.images)
+    assert torch.equal(plain.boxes, inside.boxes)
+
+
+@pytest.mark.parametrize("colour", ["hsv", "simclr"])
+def test_draws_do_not_depend_on_the_device(colour, monkeypatch):
+    """On a device without memory nothing is computed, but all is drawn: as many numbers as on the CPU, from the
+    generator of the CPU alone. With CUDA, the views are the same as well."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    batch = batch_of(image, np.array([[10, 12, 40, 60]]))
+    batch = dataclasses.replace(batch, previous=batch)
+    params = dataclasses.replace(VIEWS, colour=colour, blur_probability=0.5)
+    generators = [torch.Generator().manual_seed(4) for _ in range(2)]
+    first = make_views(batch, params, 2, generators[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # unknown to this device
+        elsewhere = make_views(batch.to(torch.device("meta")), params, 2, generators[1])
+    assert elsewhere.images.device.type == "meta"
+    assert elsewhere.images.shape == first.images.shape == (4, 1, 3, 64, 96)
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+    if torch.cuda.is_available():
+        second = make_views(batch.to(torch.device("cuda")), params, 2, torch.Generator().manual_seed(4))
+        torch.testing.assert_close(second.boxes.cpu(), first.boxes, atol=1e-3, rtol=0)
+        torch.testing.assert_close(second.images.cpu(), first.images, atol=1e-3, rtol=0)
+
+
+def test_mirrored_boxes_are_exact():
+    """x -> W - x to the last bit, for boxes on eighths of a pixel, of which float32 holds all."""
+    boxes = torch.randint(0, 8 * 1000, (2, 50, 4), generator=torch.Generator().manual_seed(0)) / 8
+    boxes = torch.cat(
+        [torch.minimum(boxes[..., :2], boxes[..., 2:]), torch.maximum(boxes[..., :2], boxes[..., 2:])], -1
+    )
+    flips = torch.tensor([[False, True], [True, False]])
+    size = (1088, 1024)
+    mirrored, _ = warp_boxes(boxes, mirror_matrix(flips, 1088), torch.zeros(2, 2), size, STILL)
+    other_way = torch.stack([1088 - boxes[..., 2], boxes[..., 1], 1088 - boxes[..., 0], boxes[..., 3]], -1)
+    assert torch.equal(mirrored, torch.where(flips[..., None, None], other_way, boxes))
+
+
+def test_views_are_drawn_for_every_frame_and_view_apart():
+    """Two copies of a frame in a batch do not get the same views, nor do the two views of one frame."""
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    one = batch_of(image, np.array([[10, 12, 40, 60]]))
+    fields = {f.name: getattr(one, f.name) for f in dataclasses.fields(one)}
+    tensors = {name: torch.cat([value, value]) for name, value in fields.items() if torch.is_tensor(value)}
+    for colour in ("hsv", "simclr"):
+        params = dataclasses.replace(VIEWS, colour=colour, colour_probability=1.0, blur_probability=1.0)
+        views = make_views(Batch(**tensors, indices=(0, 1)), params, 2, torch.Generator().manual_seed(0))
+        pictures = views.images.flatten(0, 1)
+        for first in range(4):
+            for second in range(first):
+                assert (pictures[first] - pictures[second]).abs().max() > 0.1
+                assert not torch.equal(views.boxes.flatten(0, 1)[first], views.boxes.flatten(0, 1)[second])
 
 
 def test_jitter_leaves_the_bars_grey():
