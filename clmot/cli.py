@@ -49,6 +49,11 @@ def run(arguments: Sequence[str] | None) -> None:
     check = commands.add_parser("params", help="check params.yaml and say how it differs from the profiles")
     check.set_defaults(action=lambda given: describe_params())
 
+    export = commands.add_parser("export", help="write a model as a .pth that the original's tools read")
+    export.add_argument("model", type=Path, help="its folder, say models/tracker")
+    export.add_argument("out", type=Path, help="the file to write, ending in .pth")
+    export.set_defaults(action=lambda given: export_model(given.model, given.out))
+
     given = parser.parse_args(arguments)
     given.action(given)
 
@@ -128,6 +133,21 @@ def describe_params() -> None:
     print(f"{PARAMS_FILE} is valid; it is profile '{nearest}'{' with these changes:' if changes else '.'}")
     for key in changes:
         print(f"  {key}: {profiles[nearest][key]} -> {current[key]}")
+
+
+def export_model(directory: Path, out: Path) -> None:
+    """Write the model in `directory` as a .pth of the original, and say with which options that reads it.
+
+    Raises:
+        InputError: `out` is no .pth, there is no such model, or the original has no network like it.
+    """
+    if out.suffix != ".pth":
+        raise InputError(f"{out}: should end in .pth, by which the original's tools know such files.")
+    # torch and timm take seconds to import, which the other commands need not wait for.
+    from clmot.models.export import export_pth
+
+    options = export_pth(directory, out)
+    print(f"{out} is written; CL-MOT's and FairMOT's tools read it with --load_model {out} {options}")
 
 
 def profile_values() -> dict[str, dict[str, Any]]:

@@ -83,18 +83,21 @@ class ModelParams:
     """The one-shot network."""
 
     weights: str
-    """Where `pretrain` starts from: a .pth or .safetensors file; `weights/none`: random weights."""
+    """Where `pretrain` starts from: a .pth or .safetensors file of CenterNet, FairMOT, CL-MOT, timm or this project, or
+    a model's folder of this project; `weights/none`: random weights."""
     backbone: str
     """Name of any timm model that gives features at strides 4 to 32."""
     neck: Literal["dla", "deconv", "fpn", "concat"]
     """From four strides to one map at stride 4: `dla` (DLAUp and IDAUp, the original), `deconv` (CenterNet's
-    ResNets), `fpn` (deconv with lateral connections), `concat` (HRNet)."""
+    ResNets; not for HRNet), `fpn` (deconv with lateral connections), `concat` (HRNet)."""
     operator: Literal["dcn", "conv"]
-    """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution."""
+    """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution. `concat` has no nodes."""
     dcn_implementation: Literal["auto", "torchvision", "grid_sample"]
     """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
-    neck_channels: tuple[int, ...]
-    """Channels of the neck at strides 4, 8, 16, 32; empty: those of the backbone, as in the original."""
+    neck_channels: Annotated[tuple[int, ...], Bounds(1)]
+    """Channels of the neck at strides 4, 8, 16, 32; empty: those of the published networks, which are the backbone's
+    (`dla`, `concat`), or 64, 128, 256 and the backbone's (`deconv`, `fpn`). The map that the heads read has the first
+    of them (`concat`: the sum of all)."""
     head_channels: Annotated[int, Bounds(1)]
     """Hidden channels of each head."""
     embedding_dim: Annotated[int, Bounds(1)]
@@ -161,8 +164,8 @@ class HardwareParams:
 class TrainingParams:
     """One run of the training loop (there are two: the detector's and the embedding's)."""
 
-    epochs: Annotated[int, Bounds(1)]
-    """Passes over the training frames."""
+    epochs: Annotated[int, Bounds(0)]
+    """Passes over the training frames; 0: the network is passed on as it is."""
     batch_size: Annotated[int, Bounds(1)]
     """Frames in a batch; with two views the network sees twice as many images."""
     frame_stride: Annotated[int, Bounds(1)]

@@ -94,7 +94,7 @@ def fit(
         criterion: computes named losses of a batch.
         frames: what to train on.
         input_size: width and height of the network's input in pixels.
-        params: epochs, batch size, learning rate.
+        params: epochs (0: nothing is trained), batch size, learning rate.
         hardware: device, precision, threads, workers.
         seed: every random choice derives from it, `stage` and the step.
         stage: `pretrain` or `train`, for messages and random streams.
@@ -238,7 +238,7 @@ def fit_and_save(
     history = fit(model, criterion, frames, input_size, params, hardware, seed, stage, checkpoints, log)
     with staged_directory(out) as aside:
         save_model(aside, model, model.config)
-        write_history(aside / "history.csv", history)
+        write_history(aside / "history.csv", history, criterion.names)
     remove_checkpoints(checkpoints)
 
 
@@ -266,10 +266,12 @@ def learning_rate(step: int, total_steps: int, epoch: int, params: TrainingParam
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def write_history(path: str | os.PathLike[str], history: Sequence[dict[str, float]]) -> None:
-    """The history as CSV: `epoch`, the losses, `learning_rate`; six significant digits."""
+def write_history(
+    path: str | os.PathLike[str], history: Sequence[dict[str, float]], losses: Sequence[str]
+) -> None:
+    """The history as CSV: `epoch`, the `losses`, `learning_rate`; six significant digits. No epoch: the header alone."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(history[0]), lineterminator="\n")
+    writer = csv.DictWriter(stream, fieldnames=["epoch", *losses, "learning_rate"], lineterminator="\n")
     writer.writeheader()
     for row in history:
         writer.writerow({key: f"{value:.6g}" for key, value in row.items()})

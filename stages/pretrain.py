@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from clmot.data.frames import find_training_frames
 from clmot.errors import run_as_script
 from clmot.losses.criterion import DetectorCriterion
-from clmot.models.network import ModelConfig, OneShotTracker
+from clmot.models.pretrained import RANDOM, create_detector
 from clmot.motchallenge.sequence import read_manifest
 from clmot.motchallenge.splits import check_split
 from clmot.params import load_params
@@ -16,7 +17,7 @@ from clmot.training import fit_and_save, seeded
 
 
 def main() -> None:
-    """data/frames + data/boxes -> models/detector."""
+    """data/frames + data/boxes + weights to begin with -> models/detector."""
     params = load_params()
     benchmarks = params.data.benchmarks
     # `strip` saw one benchmark at a time; whether a film trains in one and is tracked in another shows only here.
@@ -27,7 +28,8 @@ def main() -> None:
     )
     frames = find_training_frames("data/frames", "data/boxes", benchmarks)
     with seeded(params.seed, "pretrain", "weights"):
-        model = OneShotTracker(ModelConfig.from_params(params.model, embedding=False))
+        model = create_detector(params.model)
+    weights = params.model.weights
     with training_run(params, "pretrain") as log:
         fit_and_save(
             model,
@@ -38,7 +40,11 @@ def main() -> None:
             params.hardware,
             params.seed,
             stage="pretrain",
-            decided_by=[dataclasses.asdict(params.views), dataclasses.asdict(params.loss.detection)],
+            decided_by=[
+                dataclasses.asdict(params.views),
+                dataclasses.asdict(params.loss.detection),
+                weights if weights == RANDOM else Path(weights),
+            ],
             out="models/detector",
             log=log,
         )

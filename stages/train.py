@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from clmot.data.frames import count_identities, find_training_frames
-from clmot.errors import run_as_script
+from clmot.errors import InputError, run_as_script
 from clmot.losses.tracker_criterion import TrackerCriterion
-from clmot.models.checkpoint import load_model, load_weights
-from clmot.models.network import ModelConfig, OneShotTracker
+from clmot.models.checkpoint import load_model
+from clmot.models.network import ModelConfig
+from clmot.models.pretrained import create_tracker
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training import fit_and_save, seeded
@@ -33,15 +34,10 @@ def main() -> None:
         identities=count_identities(frames),
         box_channels=detections.config.box_channels,
     )
+    if not params.train.epochs:
+        check_embedding(detections.config.embedding_dim, config.embedding_dim)
     with seeded(params.seed, "train", "weights"):
-        model = OneShotTracker(config)
-    # Everything but the embedding's own layers comes from the detector.
-    load_weights(
-        model,
-        detections.state_dict(),
-        expected=lambda name: not name.startswith(("id.", "projection.", "classifier.")),
-        source=str(detector),
-    )
+        model = create_tracker(detections, config, source=str(detector))
     with training_run(params, "train") as log:
         fit_and_save(
             model,
@@ -55,6 +51,25 @@ def main() -> None:
             decided_by=[dataclasses.asdict(params.views), dataclasses.asdict(params.loss), detector],
             out="models/tracker",
             log=log,
+        )
+
+
+def check_embedding(found: int, wanted: int) -> None:
+    """Refuse to pass on an embedding that nobody trained, which would look like a tracker.
+
+    Args:
+        found: length of the embedding in the detector's weights, 0 where there is none.
+        wanted: length of the tracker's, 0 where it is to have none.
+
+    Raises:
+        InputError: it is wanted, and the detector does not bring it.
+    """
+    if wanted and found != wanted:
+        brings = f"an embedding of {found} numbers" if found else "no embedding"
+        advice = f"'model.embedding_dim: {found}'" if found else "'train.epochs', or 'loss.embedding: none'"
+        raise InputError(
+            f"params.yaml: 'train.epochs: 0' trains no embedding of {wanted} numbers, and the weights that 'pretrain' "
+            f"began with bring {brings}: set {advice}."
         )
 
 

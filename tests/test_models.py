@@ -7,9 +7,9 @@ import pickle
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
+from dla34_recipe import assert_reference_outputs, dla34_recipe, dla34_shapes, reference_images
 from safetensors.torch import load_file, save_file
 
 from clmot.errors import InputError
@@ -23,11 +23,10 @@ from clmot.models.checkpoint import (
     save_model,
 )
 from clmot.models.decode import gather_cells
-from clmot.models.neck import Upsample
+from clmot.models.necks.dla import Upsample
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import ModelParams
 
-REFERENCE = Path(__file__).parent / "reference"
 SMALL = ModelConfig("test_efficientnet", "dla", "conv", "auto", (8, 8, 12, 16), 8, 6)
 ORIGINAL = ModelConfig("dla34", "dla", "dcn", "auto", (), 256, 512)
 
@@ -43,7 +42,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> OneShotTracker:
     """The original's architecture, filled through the public path from a .pth as the original writes it:
     a training checkpoint of parallel training, without the counters that older torch had not."""
     path = tmp_path_factory.mktemp("weights") / "theirs.pth"
-    state = {f"module.{key}": value for key, value in recipe().items() if "num_batches" not in key}
+    state = {f"module.{key}": value for key, value in dla34_recipe().items() if "num_batches" not in key}
     torch.save({"epoch": 30, "state_dict": state}, path)
     model = OneShotTracker(ORIGINAL)
     report = load_weights(model, read_weights(path), source=str(path))
@@ -52,59 +51,20 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> OneShotTracker:
     return model
 
 
-def recipe() -> dict[str, torch.Tensor]:
-    """Weights that anyone can draw again, one generator per key."""
-    state = {}
-    for index, (key, shape) in enumerate(json.loads((REFERENCE / "dla34_keys.json").read_text())):
-        generator = np.random.default_rng(index)
-        if key.endswith("num_batches_tracked"):
-            state[key] = torch.zeros(shape, dtype=torch.int64)
-            continue
-        if key.endswith("running_var"):
-            values = generator.uniform(0.6, 1.4, shape)
-        elif len(shape) == 1 and key.endswith(".weight"):
-            values = generator.uniform(0.8, 1.2, shape)
-        elif len(shape) == 1:
-            values = 0.05 * generator.standard_normal(shape)
-        else:
-            scale = 0.03 if "conv_offset_mask" in key else np.sqrt(2 / np.prod(shape[1:]))
-            values = scale * generator.standard_normal(shape)
-        state[key] = torch.from_numpy(values.astype(np.float32))
-    return state
-
-
 # ---------------------------------------------------------------- the original's architecture
 
 
 def test_reference_keys_and_shapes_of_dla34(original: OneShotTracker) -> None:
-    expected = {key: tuple(shape) for key, shape in json.loads((REFERENCE / "dla34_keys.json").read_text())}
-    assert {key: tuple(value.shape) for key, value in original.state_dict().items()} == expected
-    assert len(expected) == 402
+    assert {key: tuple(value.shape) for key, value in original.state_dict().items()} == dla34_shapes()
+    assert len(dla34_shapes()) == 402
     assert sum(p.numel() for p in original.parameters()) == pytest.approx(19.93e6, rel=1e-3)
 
 
-@pytest.mark.parametrize(("mode", "batch", "seed"), [("eval", 1, 12345), ("train", 2, 12346)])
-def test_reference_outputs_of_dla34(original: OneShotTracker, mode: str, batch: int, seed: int) -> None:
-    """The network computes what the original computes, with running and with batch statistics.
-
-    In eval mode every value is within 1e-3 of the outputs' standard deviation. In train mode, statistics of
-    as few as 30 values and the offsets of random weights magnify rounding some 10,000-fold: the same network
-    in float64 is up to 2.7e-3 of the outputs' range away from the float32 reference. There the root mean
-    square of the difference must be within 1e-3 of the range, and no value further than 5e-3.
-    """
-    images = torch.from_numpy(np.random.default_rng(seed).random((batch, 3, 96, 160), np.float32))
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_reference_outputs_of_dla34(original: OneShotTracker, mode: str) -> None:
     original.train(mode == "train")
     with torch.no_grad():
-        outputs = original(images)
-    with np.load(REFERENCE / "dla34_recipe.npz") as file:
-        for head in ("hm", "wh", "reg", "id"):
-            expected = file[f"{mode}_{head}_first32" if head == "id" else f"{mode}_{head}"]
-            error = np.abs(outputs[head][:, :32].numpy() - expected)
-            if mode == "eval":
-                assert error.max() < 1e-3 * expected.std(), head
-            else:
-                assert np.sqrt(np.mean(error**2)) < 1e-3 * np.ptp(expected), head
-                assert error.max() < 5e-3 * np.ptp(expected), head
+        assert_reference_outputs(original(reference_images(mode)), mode)
 
 
 # ---------------------------------------------------------------- shapes and heads

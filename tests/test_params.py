@@ -86,7 +86,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("temperature", "temperature: [1, 2]", ["'loss.temperature'", "a list"]),
         ("temperature", "temperature: {a: 1}", ["'loss.temperature'", "a section"]),
         ("epochs", "epochs: 1.5", ["'pretrain.epochs'", "a whole number"]),
-        ("epochs", "epochs: 0", ["'pretrain.epochs'", "at least 1"]),
+        ("epochs", "epochs: -1", ["'pretrain.epochs'", "at least 0"]),
         ("epochs", "epochs: true", ["'pretrain.epochs'", "a whole number"]),
         ("use_embedding", "use_embedding: 1", ["'track.use_embedding'", "true or false"]),
         ("use_embedding", "use_embedding: 'false'", ["'track.use_embedding'", "true or false"]),

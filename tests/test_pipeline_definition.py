@@ -9,6 +9,7 @@ import ast
 import contextlib
 import dataclasses
 import importlib.util
+import subprocess
 import sys
 import types
 import typing
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from tiny_archive import sequence_files, write_zip
 
+from clmot.models.pretrained import RANDOM
 from clmot.params import load_params
 from clmot.reporting import mlflow_run
 
@@ -29,6 +31,8 @@ CONDITIONAL = {name for name in FLAT if name.startswith("track.")}
 """The tracker takes its section whole, and looks at a threshold when the case for it arises."""
 WATCHER = "clmot/reporting/mlflow_run.py"
 """Watches a run and can change no out, so a change to it must not run anything again."""
+WEIGHTS = "${model.weights}"
+"""What a training may begin with comes from outside; random weights are a tracked file."""
 
 
 def module_file(name: str) -> str | None:
@@ -152,8 +156,8 @@ def test_a_folder_among_the_deps_is_used_whole() -> None:
 
 def test_training_cannot_see_identities() -> None:
     """`data/identities` is how the supervised baseline alone sees any: it says "none" unless a param opens the wall."""
-    allowed = {"pretrain": {"data/frames", "data/boxes"}}
-    allowed["train"] = allowed["pretrain"] | {"data/identities", "models/detector"}
+    frames = {"data/frames", "data/boxes"}
+    allowed = {"pretrain": frames | {WEIGHTS}, "train": frames | {"data/identities", "models/detector"}}
     for stage, wanted in allowed.items():
         data = {dep for dep in STAGES[stage]["deps"] if dep.split("/")[0] not in ("clmot", "stages")}
         assert data == wanted
@@ -163,8 +167,16 @@ def test_data_deps_are_outs_of_other_stages() -> None:
     outs = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for o in s["outs"]}
     for stage, spec in STAGES.items():
         for dep in spec["deps"]:
-            if dep.split("/")[0] not in ("clmot", "stages"):
+            if dep.split("/")[0] not in ("clmot", "stages") and dep != WEIGHTS:
                 assert any(out == dep or out.startswith(f"{dep}/") for out in outs), f"{stage}: {dep}"
+
+
+def test_weights_that_are_none_are_a_tracked_file() -> None:
+    """DVC wants a dependency to exist, in a fresh clone too."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "weights"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert RANDOM in tracked.stdout.split()
 
 
 def test_metrics_and_plots_are_outs() -> None:

@@ -67,7 +67,7 @@ def test_training_learns_and_tells_its_history(frames, tmp_path):
     assert history[-1]["loss"] < history[0]["loss"]
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
     assert {"loss", "heatmap", "box_size", "offset", "embedding", "learning_rate"} <= set(seen[0][1])
-    write_history(tmp_path / "history.csv", history)
+    write_history(tmp_path / "history.csv", history, TrackerCriterion.names)
     lines = (tmp_path / "history.csv").read_text().splitlines()
     assert lines[0].startswith("epoch,loss,")
     assert len(lines) == 9

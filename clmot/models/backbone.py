@@ -48,11 +48,17 @@ class UnusedProjection(nn.Sequential):
         return features
 
 
+def is_hrnet(name: str) -> bool:
+    """Whether timm model `name` is a high-resolution network, with all strides side by side."""
+    return name.startswith("hrnet_")
+
+
 def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
     """Build timm model `name` with random weights, and say where its pyramid is. Nothing is downloaded.
 
     The module takes images (B, 3, H, W), H and W multiples of 32, and returns a list of features;
-    `Pyramid.select` picks those of strides 4 to 32. `dla34` has the original's tensor names.
+    `Pyramid.select` picks those of strides 4 to 32. `dla34` has the original's tensor names. HRNets give their four
+    resolutions as they are, without the widening that only their classifier is built on.
 
     Raises:
         InputError: timm has no such model, or it gives no pyramid at these strides for images of any size.
@@ -61,8 +67,9 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
         advice = f"; near are {', '.join(near)}" if near else ""
         raise InputError(f"model.backbone: timm {timm.__version__} has no model '{name}'{advice}.")
+    options = {"feature_location": ""} if is_hrnet(name) else {}
     try:
-        module: nn.Module = timm.create_model(name, pretrained=False, features_only=True)
+        module: nn.Module = timm.create_model(name, pretrained=False, features_only=True, **options)
         reductions: list[int] = module.feature_info.reduction()  # type: ignore[union-attr,operator]
         channels: list[int] = module.feature_info.channels()  # type: ignore[union-attr,operator]
     except (RuntimeError, AttributeError, AssertionError, TypeError) as error:

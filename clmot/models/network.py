@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clmot.models.backbone import create_backbone
+from clmot.errors import InputError
+from clmot.models.backbone import create_backbone, is_hrnet
 from clmot.models.dcn import Implementation
-from clmot.models.neck import DLAUp, IDAUp, Neck, Operator
+from clmot.models.necks.blocks import Operator
+from clmot.models.necks.create import create_neck
+from clmot.models.necks.interface import NeckName
 from clmot.params import ModelParams
 
 HEATMAP_PRIOR_LOGIT = -2.19
@@ -26,14 +29,14 @@ class ModelConfig:
 
     backbone: str
     """timm's name of the backbone."""
-    neck: Neck
+    neck: NeckName
     """How four strides become one map at stride 4."""
     operator: Operator
     """Operator of the neck's nodes."""
     dcn_implementation: Implementation
     """Which formulation of deformable convolution runs; does not change the weights."""
     neck_channels: tuple[int, ...]
-    """Channels at strides 4, 8, 16, 32; empty: the backbone's own."""
+    """Channels of the neck at strides 4, 8, 16, 32; empty: those of the published networks."""
     head_channels: int
     """Hidden channels of each head."""
     embedding_dim: int
@@ -82,32 +85,41 @@ class ModelConfig:
 
 
 class OneShotTracker(nn.Module):
-    """Backbone, DLA neck and heads at stride 4 (CL-MOT; FairMOT, Zhang et al., IJCV 2021).
+    """Backbone, neck and heads at stride 4 (CL-MOT; FairMOT, Zhang et al., IJCV 2021).
 
-    With backbone `dla34`, neck `dcn`, the backbone's channels and 256 head channels this is the original's
-    network, tensor for tensor and name for name.
+    With backbone `dla34`, neck `dla`, operator `dcn`, no `neck_channels` and 256 head channels this is the original's
+    network, tensor for tensor and name for name. So are its ResNets (`deconv`, `fpn`) and HRNets (`concat`), but that
+    the backbone's names begin with `base.`, as DLA's do.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         """Build with random weights.
 
         Raises:
-            InputError: the backbone does not exist or gives no pyramid.
+            InputError: the backbone does not exist, gives no pyramid, or does not go with the neck.
         """
         super().__init__()
         self.config = config
-        self.base, self.pyramid = create_backbone(config.backbone)
-        channels = config.neck_channels or self.pyramid.channels
-        self.lateral: nn.ModuleList | None = None
-        if channels != self.pyramid.channels:
-            self.lateral = nn.ModuleList(
-                nn.Sequential(nn.Conv2d(wide, narrow, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU(True))
-                for wide, narrow in zip(self.pyramid.channels, channels, strict=True)
+        if config.neck == "deconv" and is_hrnet(config.backbone):
+            raise InputError(
+                f"model.neck: 'deconv' reads stride 32 alone, but {config.backbone} is built to keep the finer "
+                f"strides; take concat (the original's), dla or fpn."
             )
-        self.dla_up = DLAUp(channels, config.operator, config.dcn_implementation)
-        self.ida_up = IDAUp(channels[0], channels[:3], (1, 2, 4), config.operator, config.dcn_implementation)
+        self.base, self.pyramid = create_backbone(config.backbone)
+        neck = create_neck(
+            config.neck,
+            self.pyramid.channels,
+            config.neck_channels,
+            config.operator,
+            config.dcn_implementation,
+        )
+        # The neck's layers stand at the top, under the names that published weights have for them. The tuple keeps
+        # the neck itself from being registered, which would put all of them into the state a second time.
+        for name, layers in neck.named_children():
+            self.add_module(name, layers)
+        self.neck = (neck,)
         for name, width in config.outputs.items():
-            self.add_module(name, _head(name, channels[0], config.head_channels, width))
+            self.add_module(name, _head(name, neck.width, config.head_channels, width))
         # Trained with the embedding and used by its losses alone. They belong to the network, so that they are saved
         # with it: a loss that owned layers would lose them.
         wide, narrow = config.embedding_dim, config.projection_dim
@@ -132,10 +144,8 @@ class OneShotTracker(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the map all heads read, (B, C, H/4, W/4)."""
-        pyramid = self.pyramid.select(self.base(images))
-        if self.lateral is not None:
-            pyramid = [reduce(level) for reduce, level in zip(self.lateral, pyramid, strict=True)]
-        return self.ida_up(self.dla_up(pyramid)[:3])[-1]
+        (neck,) = self.neck
+        return neck(self.pyramid.select(self.base(images)))
 
     def read(self, features: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of `heads` (None: all) for `features`, whose batch may be a part of what was computed."""

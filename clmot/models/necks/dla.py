@@ -7,42 +7,13 @@ Objects as Points, 2019). Names of modules and tensors are those of the publishe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from clmot.models.dcn import DeformConv2d, Implementation
-
-Operator = Literal["dcn", "conv"]
-Neck = Literal["dla", "deconv", "fpn", "concat"]
-
-
-class Node(nn.Module):
-    """3x3 convolution, deformable or plain, then batch norm and ReLU: (B, in, H, W) -> (B, out, H, W)."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, operator: Operator, implementation: Implementation
-    ) -> None:
-        super().__init__()
-        self.conv: nn.Module
-        if operator == "dcn":
-            self.conv = DeformConv2d(in_channels, out_channels, implementation=implementation)
-        else:
-            self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.actf = nn.Sequential(nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H, W)."""
-        return self.actf(self.conv(features))
-
-
-def bilinear_kernel(size: int) -> Tensor:
-    """(size, size) kernel with which a transposed convolution of stride size/2 interpolates bilinearly."""
-    stride = (size + 1) // 2
-    centre = (2 * stride - 1 - stride % 2) / (2 * stride)
-    ramp = 1 - (torch.arange(size) / stride - centre).abs()
-    return ramp[:, None] * ramp[None, :]
+from clmot.models.dcn import Implementation
+from clmot.models.necks.blocks import Node, Operator, bilinear_kernel, reductions
+from clmot.models.necks.interface import Neck
 
 
 class Upsample(nn.ConvTranspose2d):
@@ -116,3 +87,28 @@ class DLAUp(nn.Module):
             maps[level:] = self.get_submodule(f"ida_{step}")(maps[level:])
             best.insert(0, maps[-1])
         return best
+
+
+class DLANeck(Neck):
+    """The original's neck: DLAUp over the pyramid, then IDAUp of the three finest maps that it gives."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        widths: Sequence[int],
+        operator: Operator,
+        implementation: Implementation,
+    ) -> None:
+        """`channels` of the backbone's maps, fine to coarse; `widths` of the neck there, empty: the same."""
+        super().__init__()
+        widths = tuple(widths or channels)
+        self.lateral = reductions(channels, widths) if widths != tuple(channels) else None
+        self.dla_up = DLAUp(widths, operator, implementation)
+        self.ida_up = IDAUp(widths[0], widths[:3], (1, 2, 4), operator, implementation)
+        self.width = widths[0]
+
+    def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """Maps (B, C_s, H/s, W/s) of strides s = 4, 8, 16, 32 -> (B, width, H/4, W/4)."""
+        if self.lateral is not None:
+            pyramid = [reduce(level) for reduce, level in zip(self.lateral, pyramid, strict=True)]
+        return self.ida_up(self.dla_up(pyramid)[:3])[-1]
