@@ -12,6 +12,7 @@ from clmot import __version__
 from clmot.errors import InputError, run_as_script
 from clmot.files import write_text
 from clmot.params import PARAMS_FILE, load_params
+from clmot.reporting.ablation.command import add_command as add_ablation
 
 PROFILES = Path("profiles")
 
@@ -40,6 +41,8 @@ def run(arguments: Sequence[str] | None) -> None:
 
     check = commands.add_parser("params", help="check params.yaml and say how it differs from the profiles")
     check.set_defaults(action=lambda given: describe_params())
+
+    add_ablation(commands)
 
     given = parser.parse_args(arguments)
     given.action(given)
