@@ -28,7 +28,11 @@ def add_command(commands: Any) -> None:
         "ablation", help="run a set of variants as experiments and compare them in one table"
     )
     parser.add_argument(
-        "--set", default=str(DEFAULT_SET), metavar="FILE", help=f"of variants (default {DEFAULT_SET})"
+        "--set",
+        type=set_path,
+        default=str(DEFAULT_SET),
+        metavar="FILE",
+        help=f"of variants (default {DEFAULT_SET})",
     )
     parser.add_argument(
         "--seeds", type=seed_list, metavar="N,N,...", help="run each variant for each (default: the set's)"
@@ -204,6 +208,11 @@ def _reports(chosen: VariantSet) -> tuple[Path, Path, Path]:
     """What is written about a set: table, numbers, picture."""
     table, numbers, picture = (REPORTS / f"{chosen.name}.{ending}" for ending in ("md", "json", "svg"))
     return table, numbers, picture
+
+
+def set_path(text: str) -> str:
+    """A file of variants by its path, or by its name alone: `association` -> experiments/association.yaml."""
+    return text if Path(text).suffix or "/" in text else (SETS / f"{text}.yaml").as_posix()
 
 
 def seed_list(text: str) -> tuple[int, ...]:

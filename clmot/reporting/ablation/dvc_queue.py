@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -102,17 +103,23 @@ class DvcQueue:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
-        return subprocess.run(
-            # A worker that starts or ends holds DVC's lock for moments.
-            [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
-            # DVC starts `dvc` for a worker and `python` for a stage, by these names: ours are to be found first.
-            env={**os.environ, "PATH": programs},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        # Into files: a worker inherits these and keeps them open, and a pipe would be waited for as long as it lives.
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            code = subprocess.run(
+                # A worker that starts or ends holds DVC's lock for moments.
+                [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
+                # DVC starts `dvc` for a worker and `python` for a stage, by these names: ours are to be found first.
+                env={**os.environ, "PATH": programs},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                check=False,
+            ).returncode
+            said = []
+            for stream in (output, errors):
+                stream.seek(0)
+                said.append(stream.read().decode("utf-8", errors="replace"))
+        return subprocess.CompletedProcess(arguments, code, *said)
 
 
 def parse_status(text: str) -> dict[str, State]:
