@@ -12,6 +12,7 @@ from clmot import __version__
 from clmot.errors import InputError, run_as_script
 from clmot.files import staged_file, write_text
 from clmot.params import PARAMS_FILE, load_params
+from clmot.reporting.ablation.command import add_command as add_ablation
 
 PROFILES = Path("profiles")
 
@@ -53,6 +54,7 @@ def run(arguments: Sequence[str] | None) -> None:
     export.add_argument("model", type=Path, help="its folder, say models/tracker")
     export.add_argument("out", type=Path, help="the file to write, ending in .pth")
     export.set_defaults(action=lambda given: export_model(given.model, given.out))
+    add_ablation(commands)
 
     given = parser.parse_args(arguments)
     given.action(given)

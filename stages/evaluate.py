@@ -35,7 +35,8 @@ def main() -> None:
     ]
     numbers = summary(benchmarks)
     sequences = sequence_table(benchmarks)
-    table = markdown_table(benchmarks, params.evaluate.iou_threshold)
+    supervised = params.loss.embedding == "supervised"
+    table = markdown_table(benchmarks, params.evaluate.iou_threshold, supervised)
     speeds = measured_speeds(params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)
     write_text(METRICS / "sequences.csv", sequences.to_csv(index=False, lineterminator="\n"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from clmot.evaluation.benchmark import BenchmarkScores
+from clmot.evaluation.markdown import aligned
 from clmot.evaluation.score import COUNTS, METRICS, Scores
 
 DECIMALS = 6
@@ -16,6 +17,11 @@ _NOTES = (
     "Percent, but whole numbers for {counts}. Official preprocessing; matches from IoU {threshold:g} on; "
     "frames without output count. MOTP is the mean IoU of the matched boxes (higher is better). CLEAR and "
     "identity metrics are motmetrics', HOTA, DetA and AssA trackeval's."
+)
+
+_SUPERVISED = (
+    "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers are "
+    "what training without identities is compared with, not its result.**"
 )
 
 
@@ -45,10 +51,13 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
     )
 
 
-def markdown_table(benchmarks: Sequence[BenchmarkScores], iou_threshold: float) -> str:
+def markdown_table(
+    benchmarks: Sequence[BenchmarkScores], iou_threshold: float, supervised: bool = False
+) -> str:
     """The table of results: a row per benchmark in the order given, the original project's columns first.
 
-    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored.
+    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored. Where training
+    was `supervised` by identities, the first note says so: such numbers must not be taken for those of the method.
     """
     rows = [["Dataset", *METRICS]]
     notes = []
@@ -66,7 +75,9 @@ def markdown_table(benchmarks: Sequence[BenchmarkScores], iou_threshold: float) 
                 f"{item.benchmark}: the split tracks none of its sequences, so there is nothing to score."
             )
     notes.insert(0, _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold))
-    return "\n".join([*_aligned(rows), "", *notes]) + "\n"
+    if supervised:
+        notes[:0] = [_SUPERVISED, ""]  # a paragraph of its own
+    return "\n".join([*aligned(rows), "", *notes]) + "\n"
 
 
 _MOT17_NAMES = " (each file under its three official names, -DPM, -FRCNN and -SDP)"
@@ -77,14 +88,3 @@ def _cells(scores: Scores) -> list[str]:
         str(value) if name in COUNTS else f"{100 * value + 0.0:.1f}"
         for name, value in scores.metrics().items()
     ]
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Markdown lines whose columns line up in plain text too; numbers to the right."""
-    widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |"
-        for row in rows
-    ]
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [lines[0], "| " + " | ".join(rule) + " |", *lines[1:]]

@@ -28,6 +28,7 @@ import pandas as pd
 
 from clmot.files import dvc_root
 from clmot.params import PARAMS_FILE, Params
+from clmot.reporting.ablation.experiment_name import ExperimentName
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -215,6 +216,7 @@ class _Watcher:
             "mlflow.user": _user(),
             **{f"mlflow.source.git.{name}": value for name, value in _git_state().items()},
             **{name: os.environ[name] for name in DVC_TAGS if name in os.environ},
+            **self._group_tags(),
         }
         name = self.name or f"repro-{self.key[:8]}"
         self.run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
@@ -222,6 +224,12 @@ class _Watcher:
         params = [Param(key, value) for key, value in self.values.items()]
         for start in range(0, len(params), 100):
             self.client.log_batch(self.run, params=params[start : start + 100])
+
+    def _group_tags(self) -> dict[str, str]:
+        """The set of variants that an experiment is of, by its name; and that a baseline has seen identities."""
+        ours = ExperimentName.parse(self.name)
+        tags = ours.tags() if ours else {}
+        return tags | ({"baseline": "supervised"} if self.params.loss.embedding == "supervised" else {})
 
     def _bury_the_dead(self) -> None:
         """Mark runs as killed whose process is gone: one workspace runs one execution at a time."""

@@ -1,0 +1,145 @@
+"""Run experiments through DVC's queue until each has results or has failed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from clmot.progress import progress
+from clmot.reporting.ablation.experiments import Experiment, next_wave
+
+TICK = 2.0
+"""Seconds between two looks at the results, which cost milliseconds."""
+FIRST_LOOK, LAST_LOOK = 6.0, 60.0
+"""Seconds between two looks at the queue, which cost seconds: few at first, more the longer nothing changes."""
+PATIENCE = 2
+"""Looks in a row at which something must be wrong before it counts: an experiment that is just being picked up stands
+nowhere for a moment."""
+
+
+class Queue(Protocol):
+    """What running needs of `DvcQueue`."""
+
+    def add(self, experiment: Experiment) -> None: ...
+    def start(self, jobs: int) -> None: ...
+    def states(self) -> Mapping[str, str]: ...
+    def finished(self) -> set[str]: ...
+    def alive(self) -> bool: ...
+    def log(self, name: str) -> str: ...
+    def stop(self, names: Sequence[str]) -> None: ...
+    def forget(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an experiment ended."""
+
+    experiment: Experiment
+    failure: str = ""
+    """The last lines of its log, or what became of it; empty when it has results."""
+
+
+def run_experiments(
+    experiments: Sequence[Experiment],
+    queue: Queue,
+    jobs: int,
+    check_unchanged: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Generator[Outcome, None, None]:
+    """Queue and run the experiments that have no results yet; yield how each ended, as it ends.
+
+    What an earlier call left in the queue is waited for, what failed then is tried again. Leaving the loop early, or
+    Ctrl-C, takes the rest out of the queue and interrupts what runs.
+
+    Args:
+        experiments: in the order in which they should run.
+        queue: DVC's.
+        jobs: how many run beside each other.
+        check_unchanged: raises InputError when the project is no longer what the experiments were planned from. Called
+            before more of them are queued while others have already run, which `jobs` above 1 needs.
+        sleep: waits so many seconds.
+    """
+    done = queue.finished()
+    made = {
+        key for experiment in experiments if str(experiment.name) in done for key in experiment.stage_keys
+    }
+    waiting = [experiment for experiment in experiments if str(experiment.name) not in done]
+    first = True
+    while waiting:
+        if not first:
+            check_unchanged()
+        first = False
+        wave = next_wave(waiting, made, jobs)
+        for outcome in _run_wave(wave, queue, jobs, sleep):
+            if not outcome.failure:
+                made |= set(outcome.experiment.stage_keys)
+            yield outcome
+        waiting = [experiment for experiment in waiting if experiment not in wave]
+
+
+def _run_wave(
+    wave: Sequence[Experiment], queue: Queue, jobs: int, sleep: Callable[[float], None]
+) -> Generator[Outcome, None, None]:
+    pending = {str(experiment.name): experiment for experiment in wave}
+    try:
+        _enqueue(wave, queue)
+        queue.start(jobs)
+        wrong: Counter[str] = Counter()
+        pause, waited = FIRST_LOOK, 0.0
+        while pending:
+            sleep(TICK)
+            waited += TICK
+            looked = waited >= pause
+            states = queue.states() if looked else {}
+            for name in sorted(queue.finished() & set(pending), key=list(pending).index):
+                yield Outcome(pending.pop(name))
+                pause = FIRST_LOOK
+            if not looked:
+                continue
+            waited, pause = 0.0, min(1.5 * pause, LAST_LOOK)
+            alive = queue.alive()
+            for name in list(pending):
+                state = states.get(name)
+                if state == "Failed":
+                    yield Outcome(pending.pop(name), queue.log(name))
+                    pause = FIRST_LOOK
+                    continue
+                if state == "Queued" or (state == "Running" and alive):
+                    wrong[name] = 0
+                    continue
+                wrong[name] += 1
+                if wrong[name] < PATIENCE:
+                    continue
+                if state == "Running":
+                    queue.forget(name)
+                yield Outcome(pending.pop(name), _explanation(state))
+            if not alive and any(states.get(name) == "Queued" for name in pending):
+                queue.start(jobs)
+    finally:
+        if pending:
+            queue.stop(list(pending))
+
+
+def _enqueue(wave: Sequence[Experiment], queue: Queue) -> None:
+    """Queue what is not in the queue; what runs or waits there is left, what ended there without results makes room."""
+    states = queue.states()
+    alive = queue.alive()
+    for experiment in progress(wave, "queueing", unit="experiment"):
+        name = str(experiment.name)
+        state = states.get(name)
+        if state == "Queued" or (state == "Running" and alive):
+            continue
+        if state is not None:
+            queue.forget(name)
+        queue.add(experiment)
+
+
+def _explanation(state: str | None) -> str:
+    if state == "Running":
+        return "its worker is gone: it was killed, or the machine was"
+    if state is None:
+        return "somebody took it out of DVC's queue"
+    return "DVC's queue says that it ended, but it has no results (see .dvc/tmp/exps/celery/*.out)"
