@@ -93,9 +93,9 @@ class Track:
         """(4,) x1 y1 x2 y2: as believed, or as detected where nothing is believed yet."""
         if self.mean is None:
             return self.box
-        x, y, aspect, height = self.mean[:4]
+        centre, (aspect, height) = self.mean[:2], self.mean[2:4]
         half = np.array([aspect * height, height]) / 2
-        return np.concatenate(([x, y] - half, [x, y] + half))
+        return np.concatenate((centre - half, centre + half))
 
     def remember(self, look: NDArray[np.floating], momentum: float) -> None:
         """Smooth the embedding."""
@@ -128,7 +128,9 @@ class FairMOT:
     def update(self, boxes: ArrayLike, scores: ArrayLike, embeddings: NDArray[np.floating]) -> Tracks:
         """Let one frame pass; arguments and result as `Tracker.update`."""
         self.frame += 1
-        free = self._detections(np.asarray(boxes, float).reshape(-1, 4), np.asarray(scores, float), embeddings)
+        free = self._detections(
+            np.asarray(boxes, float).reshape(-1, 4), np.asarray(scores, float), embeddings
+        )
         tentative = [t for t in self.tracked if not t.confirmed]
         pool = [t for t in self.tracked if t.confirmed] + self.lost
         self._predict(pool + tentative if self.repaired else pool)

@@ -127,9 +127,9 @@ def smoothed(
     return mixed
 
 
-def gate_threshold(probability: float) -> float:
-    """Squared Mahalanobis distance within which a true box (4 coordinates) lies with `probability`."""
-    return float(chi2.ppf(probability, df=4))
+def gate_threshold(probability: float, coordinates: int = 4) -> float:
+    """Squared Mahalanobis distance within which a true box, or some coordinates of it, lies with `probability`."""
+    return float(chi2.ppf(probability, df=coordinates))
 
 
 def gated_pairs(mean: Floats, variance: Floats, measured: Floats, threshold: float) -> Pairs:
