@@ -265,6 +265,8 @@ class TrackParams:
     """Highest fused embedding cost that still matches."""
     iou_threshold: Annotated[float, Bounds(0, 1)]
     """Highest IoU distance (1 - IoU) that still matches in the second step."""
+    inclusive_pixels: bool
+    """true: IoU adds a pixel to the width and height of boxes and overlaps, as the original's does."""
     unconfirmed_threshold: Annotated[float, Bounds(0, 1)]
     """Highest IoU distance that still matches a track seen only once."""
     duplicate_threshold: Annotated[float, Bounds(0, 1)]
@@ -512,6 +514,11 @@ def _check_relations(params: Params, name: str) -> None:
         raise InputError(
             f"{name}: 'loss.embedding: supervised' learns from identities, which are stripped: set "
             "'strip.keep_identities: true' as well (and do not call the result unsupervised)."
+        )
+    if params.track.second_pass and params.track.second_pass_confidence >= params.track.confidence:
+        raise InputError(
+            f"{name}: 'track.second_pass_confidence' ({params.track.second_pass_confidence:g}) should be below "
+            f"'track.confidence' ({params.track.confidence:g}): the second pass takes the detections between them."
         )
     if (params.data.split == "sequence") != bool(params.data.validation_sequences):
         raise InputError(

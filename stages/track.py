@@ -89,17 +89,20 @@ def annotated_frame(tracks: dict[str, SequenceTracks], frames: dict[str, list[Pa
 
 
 def speeds(tracks: dict[str, SequenceTracks], device: torch.device) -> dict[str, Any]:
-    """Frames per second of network and association, by sequence and in all, and where they were measured."""
+    """Frames per second of network, association and, with `camera_motion`, following the camera, by sequence and in all,
+    and where they were measured."""
 
     def row(sequences: Sequence[SequenceTracks]) -> dict[str, float | int]:
         frames = sum(s.frames for s in sequences)
         network = sum(s.network_seconds for s in sequences)
         association = sum(s.association_seconds for s in sequences)
+        camera = sum(s.camera_seconds for s in sequences)
         return {
             "frames": frames,
             "network_fps": round(frames / network, 2),
             "association_fps": round(frames / association, 2),
-            "fps": round(frames / (network + association), 2),
+            **({"camera_motion_fps": round(frames / camera, 2)} if camera else {}),
+            "fps": round(frames / (network + association + camera), 2),
         }
 
     on_gpu = device.type == "cuda"

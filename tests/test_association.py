@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from clmot.params import load_params
 from clmot.tracking import assignment, costs, kalman
 from clmot.tracking.assignment import assign, assign_pairs
 from clmot.tracking.boxes import to_xyah
 from clmot.tracking.costs import Pairs
-from clmot.tracking.tracker import duplicates
+from clmot.tracking.tracker import Tracker, duplicates
 
 REFERENCE = Path(__file__).parent / "reference"
 FLOAT64 = {"rtol": 1e-9, "atol": 1e-9}
@@ -57,6 +60,19 @@ def test_iou_distance_with_the_originals_extra_pixel_reference(reference):
     boxes = (np.array(convention[name]) for name in "AB")
     distance = costs.iou_distance(*boxes, offset=1)
     np.testing.assert_allclose(1 - distance, convention["cython_bbox_iou_A_vs_B"], **FLOAT64)
+
+
+@pytest.mark.parametrize("limit", [0.4, 0.5, 0.7, 1.0])
+def test_overlapping_pairs_with_the_originals_extra_pixel_reference(reference, limit):
+    """The route that the tracker takes (`inclusive_pixels`)."""
+    whole = reference["iou_distance"]
+    pairs = costs.overlapping_pairs(reference["track_corners"], reference["det_corners"], limit, offset=1)
+    np.testing.assert_allclose(pairs.dense(whole.shape), np.where(whole < limit, whole, np.inf), **FLOAT64)
+    convention = json.loads((REFERENCE / "iou_convention.json").read_text())
+    boxes = [np.array(convention[name], float) for name in "AB"]
+    found = costs.overlapping_pairs(*boxes, 1.0, offset=1).dense((1, 4))
+    theirs = 1 - np.array(convention["cython_bbox_iou_A_vs_B"])
+    np.testing.assert_allclose(found, np.where(theirs < 1, theirs, np.inf), **FLOAT64)
 
 
 def test_iou_distance_departs_from_the_reference_by_no_extra_pixel(reference):
@@ -107,6 +123,60 @@ def test_assignment_reference(reference, name, matrix, limit):
     np.testing.assert_array_equal(cols, reference[f"assign_{name}_{limit}/u_dets"])
 
 
+@pytest.mark.parametrize("limit", [0.4, 0.5, 0.7])
+def test_two_frames_through_the_tracker_reference(reference, limit):
+    """FairMOT's params (its match_threshold, and two others): the tracker's matches are the original's.
+
+    First by fused cost; the tracks left over then by IoU below .5 with the detections left over.
+    """
+    tracker = Tracker(fairmot_params(match_threshold=limit), frame_rate=30)
+    tracker.update(reference["track_corners"], np.full(9, 0.9), reference["track_feat"])
+    tracks = tracker.update(reference["det_corners"], np.full(11, 0.9), reference["det_feat"])
+    name = f"assign_fused_{limit}"
+    expected = dict(reference[f"{name}/matches"].tolist())
+    left, free = reference[f"{name}/u_tracks"], reference[f"{name}/u_dets"]
+    for row, col in assign(reference["iou_distance"][np.ix_(left, free)], 0.5)[0].tolist():
+        expected[int(left[row])] = int(free[col])
+    found = dict(zip((tracks.identities - 1).tolist(), tracks.detections.tolist(), strict=True))
+    assert found == expected
+
+
+def fairmot_params(**others):
+    """FairMOT's defaults: the paper profile, with what its comments say."""
+    track = load_params(REFERENCE.parents[1] / "profiles" / "paper.yaml").track
+    defaults = {"confidence": 0.4, "new_track_confidence": 0.4, "match_threshold": 0.4, "min_box_area": 100.0}
+    return dataclasses.replace(track, **{**defaults, **others})
+
+
+def test_the_paper_profile_says_what_fairmots_defaults_are():
+    """What is tested is what the profile's comments promise."""
+    said = {}
+    for line in (REFERENCE.parents[1] / "profiles" / "paper.yaml").read_text().splitlines():
+        found = re.match(r"  (\w+): .*\(FairMOT: ([\d.]+)\)", line)
+        if found:
+            said[found[1]] = float(found[2])
+    fairmot = vars(fairmot_params())
+    paper = vars(load_params(REFERENCE.parents[1] / "profiles" / "paper.yaml").track)
+    assert said == {name: value for name, value in fairmot.items() if value != paper[name]}
+    # What both have in common, as FairMOT published it.
+    common = {
+        "embedding_momentum": 0.9,
+        "motion_weight": 0.98,
+        "gating_probability": 0.95,
+        "iou_threshold": 0.5,
+        "unconfirmed_threshold": 0.7,
+        "duplicate_threshold": 0.15,
+        "lost_seconds": 1.0,
+        "max_aspect": 1.6,
+        "inclusive_pixels": True,
+        "use_embedding": True,
+        "second_pass": False,
+        "camera_motion": False,
+        "refind_seconds": 0,
+    }
+    assert {name: fairmot[name] for name in common} == common
+
+
 def test_smoothed_features_reference(reference):
     feature = costs.normalised(reference["track_feat"][:1])
     np.testing.assert_allclose(feature[0], reference["ema_smooth"][0], **FLOAT32)
@@ -123,6 +193,7 @@ def test_duplicates_reference(reference):
         reference["dup_in_b_corners"],
         reference["dup_in_b_age"],
         0.15,
+        offset=1,
     )
     np.testing.assert_array_equal(np.nonzero(~drop_a)[0], reference["dup_kept_a"])
     np.testing.assert_array_equal(np.nonzero(~drop_b)[0], reference["dup_kept_b"])
@@ -154,6 +225,9 @@ def test_overlapping_pairs_are_those_of_the_whole_matrix(limit, spread):
     pairs = costs.overlapping_pairs(a, b, limit)
     assert len(set(zip(pairs.rows.tolist(), pairs.cols.tolist(), strict=True))) == len(pairs.rows)
     np.testing.assert_array_equal(pairs.dense(dense.shape), expected)
+    dense = costs.iou_distance(a, b, offset=1)
+    with_pixel = costs.overlapping_pairs(a, b, limit, offset=1).dense(dense.shape)
+    np.testing.assert_allclose(with_pixel, np.where(dense < limit, dense, np.inf), **FLOAT64)
 
 
 @pytest.mark.parametrize("frames_lost", [0, 3, 30])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clmot.tracking import kalman
 from clmot.tracking.boxes import to_corners, to_xyah
@@ -45,6 +47,17 @@ def test_projection_and_gating_reference(reference):
     np.testing.assert_allclose(position, reference["gate_maha2"], **EXACT)
 
 
+def test_gating_by_position_alone_and_without_variances_reference(reference):
+    """The original's other two distances, which its tracker never asks for, are this function of other arguments."""
+    motion = kalman.Motion.from_covariance(reference["upd_mean"][-1:], reference["upd_cov"][-1:])
+    mean, variance = kalman.project(motion)
+    seen = reference["gate_candidates"]
+    by_position = kalman.squared_mahalanobis(mean[:, :2], variance[:, :2], seen[:, :2])
+    np.testing.assert_allclose(by_position, reference["gate_maha2"], **EXACT)
+    euclidean = kalman.squared_mahalanobis(mean, np.ones_like(variance), seen)
+    np.testing.assert_allclose(euclidean, reference["gate_gauss4"], **EXACT)
+
+
 def test_predict_many_at_once_reference(reference):
     motion = kalman.Motion.from_covariance(reference["multi_in_mean"], reference["multi_in_cov"])
     predicted = kalman.predict(motion)
@@ -53,7 +66,10 @@ def test_predict_many_at_once_reference(reference):
 
 
 def test_gate_threshold_reference(reference):
-    np.testing.assert_allclose(gate_threshold(0.95), reference["chi2inv95"][3], atol=1e-4)
+    """The original's table has five digits."""
+    computed = [gate_threshold(0.95, coordinates) for coordinates in range(1, 10)]
+    np.testing.assert_allclose(computed, reference["chi2inv95"], rtol=1e-4)
+    assert gate_threshold(0.95) == computed[3]
 
 
 def test_four_small_filters_equal_the_full_matrix_filter():
@@ -127,3 +143,84 @@ def test_box_forms_are_inverse():
     corners = np.array([[10.0, 20, 50, 120], [-5, -8, 3, 30]])
     np.testing.assert_allclose(to_corners(to_xyah(corners)), corners)
     np.testing.assert_allclose(to_xyah(corners)[0], [30, 70, 0.4, 100])
+
+
+# A camera that moves.
+
+
+def lived(seed, people=5, frames=8):
+    """Beliefs about people who were seen in some frames and missed in others."""
+    rng = np.random.default_rng(seed)
+    boxes = rng.uniform([0, 0, 0.2, 20], [1000, 500, 0.9, 200], (people, 4))
+    motion = kalman.initiate(boxes)
+    for _ in range(frames):
+        motion = kalman.predict(motion)
+        seen = rng.random(people) < 0.6
+        measured = motion.mean[:, :4] + rng.normal(0, [4, 4, 0.01, 3], boxes.shape)
+        after = kalman.update(motion, measured)
+        motion = kalman.Motion(
+            np.where(seen[:, None], after.mean, motion.mean),
+            np.where(seen[:, None, None], after.spread, motion.spread),
+        )
+    return motion
+
+
+def similarity(zoom, turn, shift):
+    along, across = zoom * np.cos(turn), zoom * np.sin(turn)
+    return np.array([[along, -across, shift[0]], [across, along, shift[1]]])
+
+
+similarities = st.builds(
+    similarity, st.floats(0.5, 2), st.floats(-3, 3), st.tuples(st.floats(-500, 500), st.floats(-500, 500))
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, similarities)
+def test_a_similarity_transforms_beliefs_as_the_full_matrices_would(seed, camera):
+    motion = lived(seed)
+    full = np.zeros((8, 8))
+    zoom = np.sqrt(np.linalg.det(camera[:, :2]))
+    for first in (0, 4):  # positions, and velocities
+        full[first : first + 2, first : first + 2] = camera[:, :2]
+        full[first + 2, first + 2], full[first + 3, first + 3] = 1, zoom
+    moved = kalman.transformed(motion, camera)
+    mean = motion.mean @ full.T
+    mean[:, :2] += camera[:, 2]
+    np.testing.assert_allclose(moved.mean, mean, rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(moved.covariance(), full @ motion.covariance() @ full.T, rtol=1e-9, atol=1e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, similarities)
+def test_whether_the_camera_or_the_frame_moves_first_is_the_same(seed, camera):
+    motion = lived(seed)
+    one = kalman.predict(kalman.transformed(motion, camera))
+    other = kalman.transformed(kalman.predict(motion), camera)
+    np.testing.assert_allclose(one.mean, other.mean, rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(one.spread, other.spread, rtol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, similarities)
+def test_a_camera_that_comes_back_changes_nothing(seed, camera):
+    motion = lived(seed)
+    back = np.linalg.inv(np.vstack((camera, [0, 0, 1])))[:2]
+    again = kalman.transformed(kalman.transformed(motion, camera), back)
+    np.testing.assert_allclose(again.mean, motion.mean, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(again.spread, motion.spread, rtol=1e-6)
+
+
+def test_a_camera_that_stands_still_changes_no_bit():
+    motion = lived(3)
+    same = kalman.transformed(motion, np.eye(2, 3))
+    np.testing.assert_array_equal(same.mean, motion.mean)
+    np.testing.assert_array_equal(same.spread, motion.spread)
+
+
+def test_x_and_y_are_equally_uncertain_in_every_belief():
+    """Why a turn couples nothing."""
+    for seed in range(10):
+        spread = lived(seed).spread
+        np.testing.assert_array_equal(spread[:, :, 0], spread[:, :, 1])

@@ -113,6 +113,13 @@ def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
     assert sentence.startswith("params.yaml")
 
 
+def test_a_second_pass_needs_detections_that_the_first_leaves() -> None:
+    text = with_line("second_pass_confidence", "second_pass_confidence: 0.9")
+    assert parse_params(text).track.second_pass_confidence == 0.9  # nobody asks for it
+    sentence = message(text.replace("second_pass: false", "second_pass: true"))
+    assert "'track.second_pass_confidence' (0.9) should be below 'track.confidence'" in sentence
+
+
 @pytest.mark.parametrize(
     ("key", "new"),
     [("temperature", "temprature: 0.5"), ("operator", "operator: dnc"), ("epochs", "epochs: many")],

@@ -246,7 +246,20 @@ def test_speeds_are_told_apart_and_not_in_the_tracks(project, monkeypatch):
     assert sorted(speed["sequences"]) == ["MOT17-02", "MOT17-04"]
     for row in (speed["all"], *speed["sequences"].values()):
         assert 0 < row["fps"] < min(row["network_fps"], row["association_fps"])
+        assert "camera_motion_fps" not in row
     assert speed["machine"]["device"] == "cpu"
+
+
+def test_following_the_camera_is_timed_apart(project, monkeypatch):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    values["track"]["camera_motion"] = True
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    track(monkeypatch, "MOT17")
+    speed = json.loads((project / "tracks/MOT17.speed.json").read_text())
+    for row in (speed["all"], *speed["sequences"].values()):
+        assert 0 < row["fps"] < min(row["network_fps"], row["association_fps"], row["camera_motion_fps"])
+    # These films are black but for the people: nothing to follow, nothing changed.
+    assert sorted(set(read_results(project / "tracks/MOT17/MOT17-04.txt").identity.tolist())) == [1, 2, 3]
 
 
 def test_two_runs_give_the_same_bytes(project, monkeypatch):

@@ -127,9 +127,9 @@ def smoothed(
     return mixed
 
 
-def gate_threshold(probability: float) -> float:
-    """Squared Mahalanobis distance within which a true box (4 coordinates) lies with `probability`."""
-    return float(chi2.ppf(probability, df=4))
+def gate_threshold(probability: float, coordinates: int = 4) -> float:
+    """Squared Mahalanobis distance within which a true box, or some coordinates of it, lies with `probability`."""
+    return float(chi2.ppf(probability, df=coordinates))
 
 
 def gated_pairs(mean: Floats, variance: Floats, measured: Floats, threshold: float) -> Pairs:
@@ -152,10 +152,15 @@ def gated_pairs(mean: Floats, variance: Floats, measured: Floats, threshold: flo
     return Pairs(rows[inside], cols[inside], distance[inside])
 
 
-def overlapping_pairs(a: Floats, b: Floats, limit: float) -> Pairs:
-    """Pairs of corners (M, 4) and (N, 4) whose IoU distance is below `limit`, with that distance as cost."""
+def overlapping_pairs(a: Floats, b: Floats, limit: float, offset: float = 0.0) -> Pairs:
+    """Pairs of corners (M, 4) and (N, 4) whose IoU distance is below `limit`, with that distance as cost.
+
+    `offset` as in `aligned_iou_distance`.
+    """
     if not len(a) or not len(b):
         return Pairs.none()
+    if offset:  # boxes that reach further to the right and down, but for rounding
+        a, b = (boxes + np.array([0, 0, offset, offset]) for boxes in (a, b))
     if limit >= 1:
         rows, cols = _crossing(a[:, 0], a[:, 2], b[:, 0], b[:, 2])
     else:

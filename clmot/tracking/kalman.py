@@ -98,6 +98,34 @@ def predict(motion: Motion) -> Motion:
     return Motion(mean, spread)
 
 
+def transformed(motion: Motion, camera: Floats) -> Motion:
+    """The same beliefs, in the image coordinates of a camera that has moved.
+
+    For a similarity this is the exact transform of the Gaussian: x and y turn and scale, heights scale, the aspect
+    stays, and so for the velocities. A turn would couple x and y where their variances differ; in this filter they
+    never do (same noise, same start, and which variance follows does not depend on what was seen), so the covariance
+    stays the 12 numbers it is. It does not matter either whether a belief is transformed before or after
+    `predict`: both orders give the same.
+
+    Two things are approximate: people are boxed upright again after a camera rolled, so that aspect and height
+    change a little, and a matrix that shears or squeezes couples x and y, which is left out.
+
+    Args:
+        motion: beliefs.
+        camera: (2, 3) A|t that takes old coordinates to new ones, A x + t; A with a positive determinant.
+    """
+    linear, shift = camera[:, :2], camera[:, 2]
+    zoom = float(np.sqrt(np.linalg.det(linear)))
+    mean = motion.mean.copy()
+    mean[:, :2] = _applied(linear, motion.mean[:, :2]) + shift
+    mean[:, 4:6] = _applied(linear, motion.mean[:, 4:6])
+    mean[:, [_HEIGHT, 4 + _HEIGHT]] *= zoom
+    spread = motion.spread.copy()
+    spread[:, :, :2] = _applied(linear * linear, motion.spread[:, :, :2])
+    spread[:, :, _HEIGHT] *= zoom * zoom
+    return Motion(mean, spread)
+
+
 def project(motion: Motion) -> tuple[Floats, Floats]:
     """Where a detector will see the boxes: means (N, 4) and variances (N, 4), its noise included."""
     return motion.mean[:, :4], motion.spread[:, _POSITION] + _measurement_noise(motion)
@@ -130,6 +158,11 @@ def squared_mahalanobis(mean: Floats, variance: Floats, measured: Floats) -> Flo
     """
     difference = measured - mean
     return (difference * difference / variance).sum(axis=-1)
+
+
+def _applied(matrix: Floats, vectors: Floats) -> Floats:
+    """The matrix (2, 2) times every vector of (..., 2); each track apart, whatever else is in the batch."""
+    return vectors[..., :1] * matrix[:, 0] + vectors[..., 1:] * matrix[:, 1]
 
 
 def _measurement_noise(motion: Motion) -> Floats:

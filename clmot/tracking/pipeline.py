@@ -19,6 +19,7 @@ from clmot.data.images import STRIDE, letterbox, read_image
 from clmot.models.decode import decode, gather_cells
 from clmot.params import TrackParams
 from clmot.progress import progress
+from clmot.tracking.camera import CameraMotion
 from clmot.tracking.tracker import Tracker
 
 Image = NDArray[np.uint8]
@@ -58,6 +59,8 @@ class SequenceTracks:
     """From decoded images to detections; reading files is not in it."""
     association_seconds: float
     """From detections to tracks."""
+    camera_seconds: float
+    """Finding out how the camera moved; 0 where nobody asked (`camera_motion: false`)."""
 
     def busiest_frame(self) -> int:
         """The first of the frames with the most tracks; 1 when there are none."""
@@ -131,16 +134,22 @@ def track_frames(
         InputError: an image is missing or unreadable.
     """
     tracker = Tracker(params, frame_rate)
+    camera = CameraMotion() if params.camera_motion else None
     numbers, identities, boxes, scores = [], [], [], []
-    network_seconds = association_seconds = 0.0
+    network_seconds = association_seconds = camera_seconds = 0.0
     for number, path in enumerate(progress(frames, description, total=len(frames), unit="frame"), start=1):
         image = read_image(path)
         begin = time.perf_counter()
         found = source(number, image)
         detected = time.perf_counter()
-        tracks = tracker.update(found.boxes, found.scores, found.embeddings)
+        moved = (
+            None if camera is None else camera.update(image, found.boxes[found.scores >= params.confidence])
+        )
+        followed = time.perf_counter()
+        tracks = tracker.update(found.boxes, found.scores, found.embeddings, moved)
         network_seconds += detected - begin
-        association_seconds += time.perf_counter() - detected
+        camera_seconds += followed - detected if camera is not None else 0.0
+        association_seconds += time.perf_counter() - followed
         numbers.append(np.full(len(tracks), number))
         identities.append(tracks.identities)
         boxes.append(tracks.boxes)
@@ -153,6 +162,7 @@ def track_frames(
         frames=len(frames),
         network_seconds=network_seconds,
         association_seconds=association_seconds,
+        camera_seconds=camera_seconds,
     )
 
 

@@ -7,11 +7,22 @@ Association follows FairMOT (Zhang et al., IJCV 2021, section 4.4). A track's li
         v                                          v
       gone                                       gone
 
-What is gone is forgotten: memory holds the living tracks only, however long the video.
+What is gone is forgotten: memory holds the living tracks only, however long the video. Three switches add to
+this; with all of them off not a bit of the results is another:
+
+- `second_pass` (ByteTrack; Zhang et al., ECCV 2022): tracked people whom no detection was matched with may take one
+  below `confidence` that overlaps, as a person half hidden gives one. Such a detection starts no track, confirms
+  none and finds no lost one, and it leaves the track's embedding alone: what hides the person is what the network
+  looked at.
+- `camera_motion`: `update` is told how the camera moved, and moves the tracks along before it predicts them.
+- `refind_seconds`: a confirmed track that is given up goes into a `Memory` for that long, without its place. Whoever is
+  new takes the identity of the remembered track with the nearest embedding, if one is near enough: when
+  confirmed, not when seen first, so that no flicker of the detector wakes up the dead, and by the embedding of both
+  sightings.
 
 Where this differs from the original on purpose:
 
-- IoU treats boxes as continuous regions, without the original's extra pixel (`costs.aligned_iou_distance`).
+- IoU treats boxes as continuous regions, without the original's extra pixel, unless `inclusive_pixels` asks for it.
 - A lost track is given up after exactly `lost_seconds * frame_rate` missed frames. The original kept it one
   frame longer, in which it could still be found, and forgot it for good the next time it was lost.
 - Tentative tracks are predicted like all others. The original updates them without letting the frame pass, so
@@ -22,132 +33,18 @@ Where this differs from the original on purpose:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clmot.params import TrackParams
 from clmot.tracking import costs, kalman
 from clmot.tracking.assignment import assign_pairs
-from clmot.tracking.boxes import to_corners, to_xyah
 from clmot.tracking.costs import Floats, Indices, Pairs
+from clmot.tracking.detections import FrameDetections, checked
+from clmot.tracking.memory import Memory
+from clmot.tracking.tracks import Tracks, TrackState, TrackTable
 
 _HEIGHT_VELOCITY = 7  # index in a track's mean
-
-
-class TrackState(IntEnum):
-    """Where a track is in its life; there is no state for those that ended, as they are not kept."""
-
-    TENTATIVE = 0
-    """Seen once, in the last frame; not reported until seen again."""
-    TRACKED = 1
-    """Confirmed, and seen in the last frame."""
-    LOST = 2
-    """Confirmed, and missed in the last frame."""
-
-
-@dataclass(frozen=True, eq=False)
-class Tracks:
-    """The confirmed tracks seen in a frame, ordered by identity."""
-
-    identities: Indices
-    """(M,) from 1, in order of first appearance."""
-    boxes: Floats
-    """(M, 4) x1 y1 x2 y2: the detection smoothed by the motion model."""
-    scores: Floats
-    """(M,) of the detections."""
-    detections: Indices
-    """(M,) index of each track's detection in what was given."""
-
-    def __len__(self) -> int:
-        return len(self.identities)
-
-
-@dataclass(frozen=True, eq=False)
-class TrackTable:
-    """All living tracks, a row each, ordered by identity."""
-
-    identity: Indices
-    """(N,)"""
-    state: NDArray[np.int8]
-    """(N,) `TrackState`"""
-    first_frame: Indices
-    """(N,) when it was seen first."""
-    last_frame: Indices
-    """(N,) when it was seen last."""
-    score: Floats
-    """(N,) of the detection seen last."""
-    detection: Indices
-    """(N,) index of that detection in its frame."""
-    mean: Floats
-    """(N, 8) and"""
-    spread: Floats
-    """(N, 3, 4): see `kalman.Motion`."""
-    feature: NDArray[np.float32]
-    """(N, D) smoothed embedding of length 1, or zeros where none was ever given."""
-
-    def __len__(self) -> int:
-        return len(self.identity)
-
-    @classmethod
-    def empty(cls, dimension: int) -> TrackTable:
-        """No tracks, with embeddings of `dimension`."""
-        whole = np.zeros(0, np.int64)
-        return cls(
-            identity=whole,
-            state=np.zeros(0, np.int8),
-            first_frame=whole,
-            last_frame=whole,
-            score=np.zeros(0),
-            detection=whole,
-            mean=np.zeros((0, 8)),
-            spread=np.zeros((0, 3, 4)),
-            feature=np.zeros((0, dimension), np.float32),
-        )
-
-    def select(self, keep: NDArray[np.bool_]) -> TrackTable:
-        """The rows where `keep` (N,) holds; itself when that is all."""
-        if keep.all():
-            return self
-        return TrackTable(**{name: column[keep] for name, column in vars(self).items()})
-
-    def extended(self, more: TrackTable) -> TrackTable:
-        """These tracks, then `more`."""
-        if not len(more):
-            return self
-        columns = vars(self)
-        return TrackTable(
-            **{name: np.concatenate((columns[name], column)) for name, column in vars(more).items()}
-        )
-
-    def motion(self, rows: Indices | slice) -> kalman.Motion:
-        """The beliefs about `rows`."""
-        return kalman.Motion(self.mean[rows], self.spread[rows])
-
-    def corners(self, rows: Indices | slice) -> Floats:
-        """Believed boxes of `rows`, (n, 4) x1 y1 x2 y2."""
-        return to_corners(self.mean[rows, :4])
-
-
-@dataclass(frozen=True, eq=False)
-class _Detections:
-    """The detections of a frame that may be used."""
-
-    index: Indices
-    """(N,) in what was given."""
-    corners: Floats
-    """(N, 4)"""
-    measured: Floats
-    """(N, 4) x, y, aspect, height"""
-    score: Floats
-    """(N,)"""
-    embedding: NDArray[np.float32] | None
-    """(N, D) of length 1 or 0; None: association by overlap alone"""
-
-    def __len__(self) -> int:
-        return len(self.index)
 
 
 class Tracker:
@@ -165,7 +62,7 @@ class Tracker:
 
         Args:
             params: thresholds and switches.
-            frame_rate: frames per second; what turns `lost_seconds` into frames.
+            frame_rate: frames per second; what turns seconds into frames.
 
         Raises:
             ValueError: the frame rate is not a number above 0.
@@ -175,38 +72,55 @@ class Tracker:
         self.params = params
         self.lost_frames = round(params.lost_seconds * frame_rate)
         """How many frames a track may miss and still be found again."""
+        self.refind_frames = round(params.refind_seconds * frame_rate)
+        """For how many frames after that its identity is remembered."""
         self.frame = 0
         """Number of the last frame, from 1."""
         self.tracks = TrackTable.empty(0)
+        self.memory = Memory.empty()
+        """Tracks that were given up and may come back; always empty with `refind_seconds: 0`."""
         self._gate = costs.gate_threshold(params.gating_probability)
+        self._extra_pixel = float(params.inclusive_pixels)
         self._next_identity = 1
 
-    def update(self, boxes: ArrayLike, scores: ArrayLike, embeddings: ArrayLike | None = None) -> Tracks:
+    def update(
+        self,
+        boxes: ArrayLike,
+        scores: ArrayLike,
+        embeddings: ArrayLike | None = None,
+        camera: ArrayLike | None = None,
+    ) -> Tracks:
         """Let one frame pass.
 
         Detections below `confidence`, and boxes without width or height, are not used. With embeddings (and
         `use_embedding`), tracks and lost tracks are matched by appearance fused with motion, gated by motion;
         then what is left of the tracks by overlap. Without embeddings the first matching is by overlap, of
-        tracks and lost tracks alike, at `iou_threshold`, and the second has nothing left to do. Tentative
+        tracks and lost tracks alike, at `iou_threshold`, and the second has nothing left to do. With `second_pass`,
+        what is still left of the tracks is matched by overlap with weaker detections. Tentative
         tracks come last, by overlap. The first frame's tracks are confirmed at once.
 
         Args:
             boxes: (N, 4) x1 y1 x2 y2 in image pixels; N may be 0 and differ from frame to frame.
             scores: (N,)
             embeddings: (N, D) of any length, or None. D must not change.
+            camera: (2, 3) A|t that takes image coordinates of the last frame to those of this one, A x + t: how
+                the camera moved (see `kalman.transformed`). None: it did not. What is given is applied; the param
+                `camera_motion` decides whether the pipeline estimates it.
 
         Returns:
             The confirmed tracks that were seen in this frame and that pass `min_box_area` and `max_aspect`.
 
         Raises:
-            ValueError: shapes do not fit together, or a number is nan or infinite. The tracker is unchanged
-            then.
+            ValueError: shapes do not fit together, a number is nan or infinite, or the camera mirrors or flattens the
+            image. The tracker is unchanged then.
         """
-        detections = self._usable(boxes, scores, embeddings)
+        detections, weak = self._usable(boxes, scores, embeddings)
+        moved = None if camera is None else _checked_camera(camera)
         self.frame += 1
-        table = self._predicted(detections)
+        table = self._predicted(detections, moved)
 
         state = table.state
+        corners = table.corners()
         free = np.arange(len(detections))  # detections without a track
         seen_rows: list[Indices] = []
         seen_cols: list[Indices] = []
@@ -220,88 +134,72 @@ class Tracker:
             free = free[left_cols]
             return rows[left_rows]
 
-        def overlaps(rows: Indices, limit: float) -> Pairs:
-            return costs.overlapping_pairs(table.corners(rows), detections.corners[free], limit)
+        def overlaps(rows: Indices, boxes: Floats, limit: float) -> Pairs:
+            return costs.overlapping_pairs(corners[rows], boxes, limit, self._extra_pixel)
 
         params = self.params
         confirmed = np.nonzero(state != TrackState.TENTATIVE)[0]
         if detections.embedding is None:
-            match(confirmed, overlaps(confirmed, params.iou_threshold), params.iou_threshold)
+            pairs = overlaps(confirmed, detections.corners, params.iou_threshold)
+            left = match(confirmed, pairs, params.iou_threshold)
+            left = left[state[left] == TrackState.TRACKED]
         else:
             limit = params.match_threshold
             left = match(confirmed, self._fused(table, confirmed, detections, limit), limit)
             left = left[state[left] == TrackState.TRACKED]
-            match(left, overlaps(left, params.iou_threshold), params.iou_threshold)
+            pairs = overlaps(left, detections.corners[free], params.iou_threshold)
+            left = match(left, pairs, params.iou_threshold)
         tentative = np.nonzero(state == TrackState.TENTATIVE)[0]
-        match(tentative, overlaps(tentative, params.unconfirmed_threshold), params.unconfirmed_threshold)
+        pairs = overlaps(tentative, detections.corners[free], params.unconfirmed_threshold)
+        match(tentative, pairs, params.unconfirmed_threshold)
 
-        table = self._seen(table, detections, np.concatenate(seen_rows), np.concatenate(seen_cols))
-        table = self._aged(table).extended(self._born(detections, free, table.feature.shape[1]))
-        self.tracks = self._without_duplicates(table)
+        rows, cols = np.concatenate(seen_rows), np.concatenate(seen_cols)
+        features = self._smoothed(table, detections, rows, cols)
+        table = self._seen(table, detections, rows, cols)
+        if weak is not None:
+            limit = params.second_pass_threshold
+            matches, _, _ = assign_pairs(overlaps(left, weak.corners, limit), (len(left), len(weak)), limit)
+            table = self._seen(table, weak, left[matches[:, 0]], matches[:, 1])
+        if len(self.memory):
+            confirmed_now = slice(len(rows) - len(seen_rows[-1]), None)
+            table = self._recognised(table, rows[confirmed_now], features[confirmed_now])
+        table = self._aged(table)
+        self.tracks = self._next(table, rows, features, self._born(detections, free, table.feature.shape[1]))
         return self._reported()
 
-    def _usable(self, boxes: ArrayLike, scores: ArrayLike, embeddings: ArrayLike | None) -> _Detections:
-        """Check the input, and copy what may be used of it."""
-        corners = np.asarray(boxes, np.float64)
-        score = np.asarray(scores, np.float64)
-        if corners.size == 0:
-            corners = corners.reshape(-1, 4)  # [] is no boxes
-        if corners.ndim != 2 or corners.shape[1] != 4:
-            raise ValueError(f"boxes should be (N, 4) x1 y1 x2 y2, got {corners.shape}")
-        if score.shape != (len(corners),):
-            raise ValueError(
-                f"{len(corners)} boxes need scores of shape ({len(corners)},), got {score.shape}"
-            )
-        given = {"boxes": corners, "scores": score}
-        vectors = None
-        if embeddings is not None:
-            vectors = np.asarray(embeddings)
-            if vectors.size == 0 and not len(corners):
-                vectors = np.zeros((0, self.tracks.feature.shape[1]), np.float32)
-            if vectors.ndim != 2 or len(vectors) != len(corners):
-                raise ValueError(
-                    f"{len(corners)} boxes need embeddings of shape ({len(corners)}, D), got {vectors.shape}"
-                )
-            dimension = self.tracks.feature.shape[1]
-            if dimension and vectors.shape[1] != dimension:
-                raise ValueError(f"embeddings had {dimension} numbers so far, now {vectors.shape[1]}")
-            given["embeddings"] = vectors
-        for name, values in given.items():
-            # A finite sum has finite terms; when it is not (it may have overflowed), the terms are looked at.
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = values.sum()
-            if not np.isfinite(total) and not np.isfinite(values).all():
-                row = int(np.nonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0][0])
-                raise ValueError(f"{name} hold nan or inf, first in row {row} of frame {self.frame + 1}")
-        use = (score >= self.params.confidence) & (corners[:, 2:] > corners[:, :2]).all(axis=1)
-        index = np.nonzero(use)[0]
-        corners = corners[index]
-        return _Detections(
-            index=index,
-            corners=corners,
-            measured=to_xyah(corners),
-            score=score[index],
-            embedding=(
-                costs.normalised(vectors[index])
-                if vectors is not None and self.params.use_embedding
-                else None
-            ),
+    def _usable(
+        self, boxes: ArrayLike, scores: ArrayLike, embeddings: ArrayLike | None
+    ) -> tuple[FrameDetections, FrameDetections | None]:
+        """The detections that may be used, and (None without a second pass) the weaker ones for that."""
+        params = self.params
+        corners, score, vectors = checked(
+            boxes, scores, embeddings, self.tracks.feature.shape[1], self.frame + 1
         )
+        has_area = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+        strong = (score >= params.confidence) & has_area
+        detections = FrameDetections.chosen(strong, corners, score, vectors if params.use_embedding else None)
+        if not params.second_pass:
+            return detections, None
+        between = (score >= params.second_pass_confidence) & (score < params.confidence) & has_area
+        return detections, FrameDetections.chosen(between, corners, score, None)
 
-    def _predicted(self, detections: _Detections) -> TrackTable:
+    def _predicted(self, detections: FrameDetections, camera: Floats | None) -> TrackTable:
         """The tracks one frame later."""
         table = self.tracks
         mean = table.mean.copy()
         # A box that is out of sight keeps its last height: its growth cannot be checked.
         mean[table.state == TrackState.LOST, _HEIGHT_VELOCITY] = 0
-        motion = kalman.predict(kalman.Motion(mean, table.spread))
+        motion = kalman.Motion(mean, table.spread)
+        if camera is not None:
+            motion = kalman.transformed(motion, camera)
+        motion = kalman.predict(motion)
         feature = table.feature
         if detections.embedding is not None and feature.shape[1] != detections.embedding.shape[1]:
             # The first embeddings of this video: what was tracked without has none yet.
             feature = np.zeros((len(table), detections.embedding.shape[1]), np.float32)
-        return TrackTable(**{**vars(table), "mean": motion.mean, "spread": motion.spread, "feature": feature})
+        return table.replaced(mean=motion.mean, spread=motion.spread, feature=feature)
 
-    def _fused(self, table: TrackTable, rows: Indices, detections: _Detections, limit: float) -> Pairs:
+    def _fused(self, table: TrackTable, rows: Indices, detections: FrameDetections, limit: float) -> Pairs:
         """Appearance fused with motion for the pairs within the motion gate."""
         assert detections.embedding is not None
         weight = self.params.motion_weight
@@ -314,31 +212,56 @@ class Tracker:
         )
         return Pairs(pairs.rows, pairs.cols, costs.fuse(cosine, pairs.costs, weight))
 
-    def _seen(self, table: TrackTable, detections: _Detections, rows: Indices, cols: Indices) -> TrackTable:
-        """The table after its `rows` were matched with the detections `cols`."""
+    def _smoothed(
+        self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices
+    ) -> NDArray[np.float32]:
+        """The features (S, D) of the table's `rows` (S,) after they were matched with the detections `cols` (S,)."""
+        features = table.feature[rows]
+        if detections.embedding is None:
+            return features
+        return costs.smoothed(features, detections.embedding[cols], self.params.embedding_momentum)
+
+    def _seen(
+        self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices
+    ) -> TrackTable:
+        """The table, but for features, after its `rows` were matched with the detections `cols`."""
         motion = kalman.update(table.motion(rows), detections.measured[cols])
-        columns = {name: column.copy() for name, column in vars(table).items() if name != "feature"}
+        names = ("mean", "spread", "state", "last_frame", "score", "detection")
+        columns = {name: getattr(table, name).copy() for name in names}
         columns["mean"][rows], columns["spread"][rows] = motion.mean, motion.spread
         columns["state"][rows] = TrackState.TRACKED
         columns["last_frame"][rows] = self.frame
         columns["score"][rows] = detections.score[cols]
         columns["detection"][rows] = detections.index[cols]
-        feature = table.feature
-        if detections.embedding is not None:
-            feature = feature.copy()
-            feature[rows] = costs.smoothed(
-                feature[rows], detections.embedding[cols], self.params.embedding_momentum
-            )
-        return TrackTable(**columns, feature=feature)
+        return table.replaced(**columns)
+
+    def _recognised(self, table: TrackTable, rows: Indices, features: NDArray[np.float32]) -> TrackTable:
+        """The table after those of its `rows` (S,) who are remembered got their identities back.
+
+        Their features (S, D) become, in place, what they were, smoothed with what they are.
+        """
+        found, places = self.memory.recognised(features, self.params.refind_threshold)
+        if not len(found):
+            return table
+        memory = self.memory
+        identity, first_frame = table.identity.copy(), table.first_frame.copy()
+        identity[rows[found]], first_frame[rows[found]] = memory.identity[places], memory.first_frame[places]
+        features[found] = costs.smoothed(
+            memory.feature[places], features[found], self.params.embedding_momentum
+        )
+        remains = np.ones(len(memory), bool)
+        remains[places] = False
+        self.memory = memory.select(remains)
+        return table.replaced(identity=identity, first_frame=first_frame)
 
     def _aged(self, table: TrackTable) -> TrackTable:
-        """The table after what was not seen was marked lost, or given up."""
-        missed = self.frame - table.last_frame
-        state = np.where((missed > 0) & (table.state == TrackState.TRACKED), TrackState.LOST, table.state)
-        given_up = (missed > 0) & ((state == TrackState.TENTATIVE) | (missed > self.lost_frames))
-        return TrackTable(**{**vars(table), "state": state.astype(np.int8)}).select(~given_up)
+        """The table after what was not seen was marked lost."""
+        missed = (table.last_frame < self.frame) & (table.state == TrackState.TRACKED)
+        state = table.state.copy()
+        state[missed] = TrackState.LOST
+        return table.replaced(state=state)
 
-    def _born(self, detections: _Detections, free: Indices, dimension: int) -> TrackTable:
+    def _born(self, detections: FrameDetections, free: Indices, dimension: int) -> TrackTable:
         """New tracks from the detections `free` that score high enough."""
         cols = free[detections.score[free] >= self.params.new_track_confidence]
         count = len(cols)
@@ -362,23 +285,69 @@ class Tracker:
             ),
         )
 
-    def _without_duplicates(self, table: TrackTable) -> TrackTable:
-        """Of a lost track and one that is seen in its place, keep the one that has lived longer."""
-        lost = np.nonzero(table.state == TrackState.LOST)[0]
-        if not len(lost):
-            return table
-        here = np.nonzero(table.state != TrackState.LOST)[0]
-        drop_here, drop_lost = duplicates(
-            table.corners(here),
-            (table.last_frame - table.first_frame)[here],
-            table.corners(lost),
-            (table.last_frame - table.first_frame)[lost],
-            self.params.duplicate_threshold,
+    def _next(
+        self, table: TrackTable, rows: Indices, features: NDArray[np.float32], born: TrackTable
+    ) -> TrackTable:
+        """The tracks of the next frame: those of the table that are not given up, and new ones.
+
+        Args:
+            table: all tracks of this frame, but for
+            rows: (S,) whose features are now
+            features: (S, D).
+            born: new tracks.
+        """
+        missed = self.frame - table.last_frame
+        given_up = (missed > 0) & ((table.state == TrackState.TENTATIVE) | (missed > self.lost_frames))
+        if self.refind_frames:
+            self._remember(table.select(given_up & (table.state == TrackState.LOST)))
+        keep, keep_born = self._without_duplicates(table, ~given_up, born)
+        joined = table.joined(keep, born, keep_born)
+        place = np.cumsum(keep) - 1
+        stay = keep[rows]
+        joined.feature[place[rows[stay]]] = features[stay]
+        if (joined.identity[1:] < joined.identity[:-1]).any():  # somebody came back
+            return joined.select(np.argsort(joined.identity))
+        return joined
+
+    def _remember(self, gone: TrackTable) -> None:
+        """Take up tracks that were given up, and forget those remembered for too long."""
+        missed = self.frame - self.memory.last_frame
+        memory = self.memory.select(missed <= self.lost_frames + self.refind_frames)
+        self.memory = memory.remembering(
+            Memory(gone.identity, gone.first_frame, gone.last_frame, gone.feature)
         )
-        keep = np.ones(len(table), bool)
-        keep[here[drop_here]] = False
+
+    def _without_duplicates(
+        self, table: TrackTable, keep: NDArray[np.bool_], born: TrackTable
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of a lost track and one that is seen in its place, keep the one that has lived longer.
+
+        Args:
+            table: the tracks that were there before;
+            keep: (N,) which of them still live.
+            born: (M tracks) those that are new.
+
+        Returns:
+            Masks (N,) and (M,) of those that stay.
+        """
+        keep, keep_born = keep.copy(), np.ones(len(born), bool)
+        lost = np.nonzero(keep & (table.state == TrackState.LOST))[0]
+        if not len(lost):
+            return keep, keep_born
+        here = np.nonzero(keep & (table.state != TrackState.LOST))[0]
+        age = table.last_frame - table.first_frame
+        drop_here, drop_lost = duplicates(
+            np.concatenate((table.corners(here), born.corners())),
+            np.concatenate((age[here], np.zeros(len(born), np.int64))),
+            table.corners(lost),
+            age[lost],
+            self.params.duplicate_threshold,
+            self._extra_pixel,
+        )
+        keep[here[drop_here[: len(here)]]] = False
+        keep_born[drop_here[len(here) :]] = False
         keep[lost[drop_lost]] = False
-        return table.select(keep)
+        return keep, keep_born
 
     def _reported(self) -> Tracks:
         """What the world sees of this frame."""
@@ -397,7 +366,7 @@ class Tracker:
 
 
 def duplicates(
-    boxes_a: Floats, ages_a: Indices, boxes_b: Floats, ages_b: Indices, limit: float
+    boxes_a: Floats, ages_a: Indices, boxes_b: Floats, ages_b: Indices, limit: float, offset: float = 0.0
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which tracks of two lists are the younger half of a pair closer than IoU distance `limit`.
 
@@ -406,13 +375,28 @@ def duplicates(
     Args:
         boxes_a: (M, 4) corners; ages_a: (M,) frames between first and last sighting.
         boxes_b: (N, 4) corners; ages_b: (N,).
+        limit: IoU distance.
+        offset: what the IoU adds to sides (`costs.aligned_iou_distance`).
 
     Returns:
         Masks (M,) and (N,) of those to drop.
     """
-    pairs = costs.overlapping_pairs(boxes_a, boxes_b, limit)
+    pairs = costs.overlapping_pairs(boxes_a, boxes_b, limit, offset)
     older_a = ages_a[pairs.rows] > ages_b[pairs.cols]
     drop_a, drop_b = np.zeros(len(boxes_a), bool), np.zeros(len(boxes_b), bool)
     drop_a[pairs.rows[~older_a]] = True
     drop_b[pairs.cols[older_a]] = True
     return drop_a, drop_b
+
+
+def _checked_camera(camera: ArrayLike) -> Floats:
+    matrix = np.asarray(camera, np.float64)
+    if matrix.shape != (2, 3):
+        raise ValueError(f"the camera's motion should be a (2, 3) matrix A|t, got {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise ValueError("the camera's motion holds nan or inf")
+    if not np.linalg.det(matrix[:, :2]) > 0:
+        raise ValueError(
+            "the camera's motion mirrors or flattens the image: the determinant of A is not above 0"
+        )
+    return matrix
