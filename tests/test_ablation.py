@@ -388,6 +388,16 @@ class TestRunning:
         assert run(queue, [a]) == {"a0": ""}
         assert "add a0" not in queue.calls
 
+    def test_what_ends_while_the_queue_is_read_is_not_run_again(self) -> None:
+        class Swift(FakeQueue):
+            def states(self) -> Mapping[str, str]:
+                self.results = {str(TestWaves.plan[0].name)}
+                return dict.fromkeys(self.results, "Success")
+
+        queue = Swift()
+        assert run(queue, TestWaves.plan[:1]) == {"a0": ""}
+        assert queue.calls == ["start 1"]
+
     def test_what_a_killed_worker_left_behind_starts_anew(self) -> None:
         queue = FakeQueue()
         a = TestWaves.plan[0]

@@ -114,6 +114,22 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
     }
 
 
+def test_a_supervised_baseline_says_so_first(project):
+    stage.main()
+    table, summary = project.out("table.md"), project.out("summary.json")
+    assert "SUPERVISED" not in table
+    project.params["loss"]["embedding"] = "supervised"
+    project.params["strip"]["keep_identities"] = True
+    project.set()
+    stage.main()
+    note = "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`)."
+    paragraphs = project.out("table.md").split("\n\n")
+    assert paragraphs[1].startswith(note)
+    assert paragraphs[1].endswith("**")
+    assert "\n\n".join([paragraphs[0], *paragraphs[2:]]) == table
+    assert project.out("summary.json") == summary
+
+
 def test_a_second_run_gives_the_same_bytes(project):
     """Nothing is appended to what an earlier run left."""
     stage.main()

@@ -146,6 +146,29 @@ def test_an_experiment_goes_by_its_name(store: Store, monkeypatch: pytest.Monkey
     assert not (store.folder / ".dvc" / "tmp" / "first-try" / "mlflow.db").exists()
 
 
+def test_experiments_of_a_set_can_be_grouped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the experiment's name alone, which is all that reaches a stage whoever started DVC's worker."""
+    monkeypatch.setenv("DVC_EXP_NAME", "ablation.temperature-0.1.seed2.0123abcd")
+    store.evaluate()
+    monkeypatch.setenv("DVC_EXP_NAME", "jolly-nail")
+    store.evaluate()
+    ours, other = store.runs()
+    tags = {"clmot.ablation": "ablation", "clmot.variant": "temperature-0.1", "clmot.seed": "2"}
+    assert {name: ours.data.tags.get(name) for name in tags} == tags
+    assert not set(tags) & set(other.data.tags)
+    (found,) = store.client.search_runs(
+        [ours.info.experiment_id], "tags.`clmot.ablation` = 'ablation' and tags.`clmot.variant` LIKE 'temp%'"
+    )
+    assert found.info.run_id == ours.info.run_id
+
+
+def test_a_baseline_that_has_seen_identities_is_marked(store: Store) -> None:
+    store.evaluate()
+    text = TEXT.replace("keep_identities: false", "keep_identities: true")
+    store.evaluate(parse_params(text.replace("embedding: nt_xent", "embedding: supervised")))
+    assert [run.data.tags.get("baseline") for run in store.runs()] == [None, "supervised"]
+
+
 def test_git_is_told(store: Store) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]

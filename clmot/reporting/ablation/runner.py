@@ -127,10 +127,11 @@ def _enqueue(wave: Sequence[Experiment], queue: Queue) -> None:
     """Queue what is not in the queue; what runs or waits there is left, what ended there without results makes room."""
     states = queue.states()
     alive = queue.alive()
+    done = queue.finished()  # asked last: one that ended meanwhile must not be taken for one that failed
     for experiment in progress(wave, "queueing", unit="experiment"):
         name = str(experiment.name)
         state = states.get(name)
-        if state == "Queued" or (state == "Running" and alive):
+        if name in done or state == "Queued" or (state == "Running" and alive):
             continue
         if state is not None:
             queue.forget(name)
