@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from clmot.data.frames import find_training_frames
+from clmot.data.frames import check_extra_frames, find_training_frames
 from clmot.errors import run_as_script
 from clmot.losses.criterion import DetectorCriterion
 from clmot.models.network import ModelConfig, OneShotTracker
@@ -16,16 +16,14 @@ from clmot.training import fit_and_save, seeded
 
 
 def main() -> None:
-    """data/frames + data/boxes -> models/detector."""
+    """data/frames + data/boxes + data/extra -> models/detector."""
     params = load_params()
     benchmarks = params.data.benchmarks
     # `strip` saw one benchmark at a time; whether a film trains in one and is tracked in another shows only here.
-    check_split(
-        {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks},
-        params.data.split,
-        params.data.validation_sequences,
-    )
-    frames = find_training_frames("data/frames", "data/boxes", benchmarks)
+    sequences = {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks}
+    check_split(sequences, params.data.split, params.data.validation_sequences)
+    frames = find_training_frames("data/frames", "data/boxes", benchmarks, extra_dir="data/extra")
+    check_extra_frames(frames, sequences, params.data.split, params.data.validation_sequences)
     with seeded(params.seed, "pretrain", "weights"):
         model = OneShotTracker(ModelConfig.from_params(params.model, embedding=False))
     with training_run(params, "pretrain") as log:

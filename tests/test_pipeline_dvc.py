@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ("MOT15", "MOT17")
 TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
 EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
-EVERYTHING |= {"pretrain", "train"}
+EVERYTHING |= {"collect", "pretrain", "train"}
 MEASURED = re.compile(r"speed\.json$")
 """Outs that measure this machine, and so differ from run to run."""
 
@@ -207,7 +207,7 @@ def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
     )
     sentence = f"error: params.yaml:{line}: unknown key 'loss.temprature'; did you mean 'loss.temperature'?"
 
-    for stage in ("download MOT15", "strip MOT15", "pretrain", "train", "track MOT15", "evaluate"):
+    for stage in ("download MOT15", "strip MOT15", "collect", "pretrain", "train", "track MOT15", "evaluate"):
         done = project.call("python", "-m", *f"stages.{stage}".split(), expect=2)
         assert done.stderr.strip() == sentence
     assert project.outs("models") == models
