@@ -41,6 +41,14 @@ def run(arguments: Sequence[str] | None) -> None:
     check = commands.add_parser("params", help="check params.yaml and say how it differs from the profiles")
     check.set_defaults(action=lambda given: describe_params())
 
+    judge = commands.add_parser("check", help="say what data hold, and everything that is wrong with them")
+    judge.add_argument("data", help="a zip, sequence, set of images, or results; or a folder of them")
+    judge.add_argument("--images", help="the folder that a set's images are in, where it is not found")
+    judge.add_argument("--format", choices=("jde", "crowdhuman", "coco", "yolo"), help="of a set of images")
+    judge.add_argument("--classes", nargs="+", help="names or numbers of a set's classes that are people")
+    judge.add_argument("--all", action="store_true", help="every problem, not only the first of each kind")
+    judge.set_defaults(action=check_data)
+
     given = parser.parse_args(arguments)
     given.action(given)
 
@@ -94,6 +102,20 @@ def describe_params() -> None:
     print(f"{PARAMS_FILE} is valid; it is profile '{nearest}'{' with these changes:' if changes else '.'}")
     for key in changes:
         print(f"  {key}: {profiles[nearest][key]} -> {current[key]}")
+
+
+def check_data(given: argparse.Namespace) -> None:
+    """Say what data hold and what is wrong with them.
+
+    Raises:
+        InputError: they cannot be used as they are.
+    """
+    from clmot.data.check.command import (
+        check,
+    )  # loads what reads images; the other commands need not wait for it
+
+    classes = tuple(int(c) if c.isdigit() else c for c in given.classes) if given.classes else None
+    check(given.data, given.images, given.format, classes, given.all)
 
 
 def profile_values() -> dict[str, dict[str, Any]]:

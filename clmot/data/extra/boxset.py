@@ -50,7 +50,7 @@ class BoxSet:
     normalised: bool = False
     """Whether boxes are fractions of the image's sides."""
     place: str = "{source}:{place}"
-    """How to say where a box stands."""
+    """How to say where a box stands: at a line, unless the format has none."""
 
     def where(self, image: LabelledImage, row: int) -> str:
         """Where box `row` of an image stands."""
@@ -90,6 +90,27 @@ def outside(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.boo
     """(N,) boxes, as corners (N, 4), of which no part is in an image of (width, height)."""
     beyond = (boxes[:, 2:] <= 0) | (boxes[:, :2] >= np.array(size, np.float32))
     return np.asarray(beyond.any(axis=1), bool)
+
+
+def image_problems(box_set: BoxSet, image: LabelledImage, size: tuple[int, int]) -> Iterator[Problem]:
+    """What is wrong with an image and its boxes, once its true (width, height) is known."""
+    if any(ord(character) < 32 for character in image.name):
+        yield Problem("image name", repr(image.name), "has control characters in it: rename the file")
+    if image.size is not None and image.size != size:
+        stated = f"{image.size[0]}x{image.size[1]}"
+        text = (
+            f"is {size[0]}x{size[1]} as training reads it, but {image.source} says {stated}: its boxes lie elsewhere; "
+            "get the image that was labelled (a camera's EXIF orientation may turn it)"
+        )
+        yield Problem("image size", str(image.path), text)
+    boxes = corners(image, size, box_set.normalised)
+    flat, gone = without_extent(boxes) & ~image.ignored, outside(boxes, size) & ~image.ignored
+    for row in np.flatnonzero(flat | gone).tolist():
+        x1, y1, x2, y2 = boxes[row].tolist()
+        shown = f"the box x, y, w, h = {x1:.1f}, {y1:.1f}, {x2 - x1:.1f}, {y2 - y1:.1f} (pixels) has no"
+        fault = "width or no height" if flat[row] else f"part in the image of {size[0]}x{size[1]}"
+        kind = "box of no size" if flat[row] else "box outside"
+        yield Problem(kind, box_set.where(image, row), f"{shown} {fault}; it is left out", fatal=False)
 
 
 def find_images(folder: Path) -> list[str]:

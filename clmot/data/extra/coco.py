@@ -87,8 +87,8 @@ def load_coco(labels: Path) -> dict[str, Any]:
         raise InputError(
             f"{labels}:{error.lineno} is not valid JSON ({error.msg}): mend or fetch it again."
         ) from None
-    except RecursionError:
-        raise InputError(f"{labels} is nested too deeply for COCO's annotations.") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, a nest of thousands of brackets
+        raise InputError(f"{labels} holds no annotations of COCO's kind: check 'labels'.") from None
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
             raise InputError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clmot.data.extra.boxset import BoxSet, LabelledImage, corners, outside, without_extent
+from clmot.data.extra.boxset import BoxSet, LabelledImage, corners, image_problems, outside, without_extent
 from clmot.data.extra.coco import read_coco
 from clmot.data.extra.crowdhuman import read_crowdhuman
 from clmot.data.extra.manifest import ExtraImage, ExtraSet, in_project, write_extra_sets
@@ -59,12 +59,13 @@ def collect_set(entry: ExtraSetParams) -> ExtraSet:
     images = []
     dropped = dict.fromkeys(REASONS, 0)
     for image, picture in zip(box_set.images, pictures, strict=True):
-        boxes, reasons = _select(box_set, image, picture, people)
+        size = (picture.width, picture.height)
+        for problem in image_problems(box_set, image, size):
+            refuse(problem)
+        boxes, reasons = select_boxes(box_set, image, size, people)
         for reason in REASONS:
             dropped[reason] += reasons[reason]
-        images.append(
-            ExtraImage(_one_line(image), picture.width, picture.height, picture.bytes, picture.digest, boxes)
-        )
+        images.append(ExtraImage(image.name, *size, picture.bytes, picture.digest, boxes))
     total = sum(dropped.values())
     if total and not any(len(image.boxes) for image in images):
         counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
@@ -104,17 +105,16 @@ def format_report(sets: Sequence[ExtraSet]) -> str:
     )
 
 
-def _select(
-    box_set: BoxSet, image: LabelledImage, picture: Picture, people: set[str] | None
+def select_boxes(
+    box_set: BoxSet, image: LabelledImage, size: tuple[int, int], people: set[str] | None
 ) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """The boxes that train, in the order of their coordinates, and for every reason how many it dropped."""
-    size = (picture.width, picture.height)
-    if image.size not in (None, size):
-        raise InputError(
-            f"{image.path} is {size[0]}x{size[1]} as training reads it, but {image.source} says "
-            f"{image.size[0]}x{image.size[1]}, so its boxes lie elsewhere: get the image that was labelled "
-            "(a camera's EXIF orientation may turn it)."
-        )
+    """The boxes of an image that train, in the order of their coordinates, and for every reason how many it dropped.
+
+    Args:
+        box_set, image: the set and one of its images.
+        size: the image's true (width, height).
+        people: the classes that are people; None: every class.
+    """
     boxes = corners(image, size, box_set.normalised)
     tests = {
         "ignored": image.ignored,
@@ -149,9 +149,3 @@ def _picture(image: LabelledImage) -> Picture:
         return read_picture(image.path)
     except UnreadablePicture as error:
         raise InputError(f"{image.path} {error}: get the image again, or take it out of the set.") from None
-
-
-def _one_line(image: LabelledImage) -> str:
-    if any(ord(character) < 32 for character in image.name):
-        raise InputError(f"{image.path!s:.200} has control characters in its name: rename it.")
-    return image.name

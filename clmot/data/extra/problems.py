@@ -16,14 +16,14 @@ class Problem:
     kind: str
     """A few words that are the same for all faults of this kind: `missing image`."""
     where: str
-    """The file, `file:line`, or `file: annotation 7`."""
+    """The file, `file:line`, or `file: annotations[7]`; empty where the text says it."""
     text: str
     """What is wrong and what was expected, or what to do."""
     fatal: bool = True
     """True: the data cannot be used like this; False: they can, and what the text says happens."""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.text}"
+        return f"{self.where}: {self.text}" if self.where else self.text
 
 
 Report = Callable[[Problem], None]
