@@ -146,7 +146,7 @@ def test_a_list_of_sections() -> None:
     ("old", "new", "words"),
     [
         ("images:", "imagse:", ["unknown key 'data.extra[1].imagse'", "did you mean 'data.extra[1].images'"]),
-        ("weight:", "temperature:", ["unknown key 'data.extra[1].temperature'", "'loss.temperature'"]),
+        ("weight:", "temperature:", ["unknown key 'data.extra[1].temperature'", "name, format, images"]),
         ("weight: 0.5, ", "", ["'data.extra[1].weight' is missing", "profiles/"]),
         ("format: jde", "format: JDE2", ["'data.extra[1].format'", "jde, crowdhuman, coco, yolo"]),
         ("format: jde", "format: crowdhumn", ["did you mean 'crowdhuman'"]),

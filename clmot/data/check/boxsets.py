@@ -9,7 +9,7 @@ import numpy as np
 
 from clmot.data.check.films import decodes, sampled
 from clmot.data.check.findings import Findings, Summary
-from clmot.data.extra.boxset import BoxSet, image_problems
+from clmot.data.extra.boxset import BoxSet, image_problems, unreadable
 from clmot.data.extra.collect import READERS, select_boxes
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
 from clmot.data.extra.problems import Problem
@@ -88,7 +88,7 @@ def _look_at(path: Path, decode: bool, findings: Findings) -> tuple[int, int] | 
         reason = str(error)
     except OSError as error:
         reason = f"cannot be read ({error.strerror})"
-    findings.report(Problem("unreadable image", str(path), reason))
+    findings.report(unreadable(str(path), reason))
     return None
 
 

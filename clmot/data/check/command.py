@@ -128,6 +128,8 @@ def _box_set_in(folder: Path, images: Path | None, kind: str | None) -> BoxSetPl
     for name, layout in (("jde", JDE), ("yolo", YOLO)):
         if (folder / layout.folder).is_dir() and kind in (None, name):
             return BoxSetPlace(name, images or folder / "images", folder / layout.folder)
+        if images and (kind == name or (kind is None and layout.folder in folder.parts)):
+            return BoxSetPlace(name, images, folder)
     labels = _only(folder, "*.odgt") or _only(folder, "annotations/*.json")
     return _box_set_of(labels, images, kind) if labels else None
 

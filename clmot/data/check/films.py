@@ -13,7 +13,7 @@ import numpy as np
 from clmot.data.check.findings import Summary
 from clmot.data.check.tables import Table, check_table
 from clmot.data.check.tree import Folder, Tree
-from clmot.data.extra.boxset import IMAGE_SUFFIXES
+from clmot.data.extra.boxset import IMAGE_SUFFIXES, unreadable
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
 from clmot.data.extra.problems import Problem, Report
 from clmot.errors import InputError
@@ -174,7 +174,7 @@ def _look_at_frames(
                     if not decodes(stream.read()):
                         raise UnreadablePicture("cannot be decoded")
         except UnreadablePicture as error:
-            report(Problem("unreadable image", tree.where(name), str(error)))
+            report(unreadable(tree.where(name), error))
             continue
         except InputError as error:
             report(Problem("damaged", "", str(error)))

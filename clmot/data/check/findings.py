@@ -35,10 +35,13 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     entries: list[dict[str, object]] = field(default_factory=list)
     """Entries for `data.extra` in params.yaml."""
+    _told: set[Problem] = field(default_factory=set)
 
     def report(self, problem: Problem) -> None:
-        """Note a problem."""
-        self.problems.append(problem)
+        """Note a problem; what several images share is told once."""
+        if problem not in self._told:
+            self._told.add(problem)
+            self.problems.append(problem)
 
     @property
     def errors(self) -> int:

@@ -191,3 +191,8 @@ def missing(path: Path, where: str) -> Problem:
     return Problem(
         "missing image", where, f"{path} does not exist: get the image, or take it out of the labels"
     )
+
+
+def unreadable(where: str, reason: object) -> Problem:
+    """The problem of an image that is there and cannot be used."""
+    return Problem("unreadable image", where, f"{reason}; get the image again, or take it out of the set")

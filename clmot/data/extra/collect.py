@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clmot.data.extra.boxset import BoxSet, LabelledImage, corners, image_problems, outside, without_extent
+from clmot.data.extra.boxset import (
+    BoxSet,
+    LabelledImage,
+    corners,
+    image_problems,
+    outside,
+    unreadable,
+    without_extent,
+)
 from clmot.data.extra.coco import read_coco
 from clmot.data.extra.crowdhuman import read_crowdhuman
 from clmot.data.extra.manifest import ExtraImage, ExtraSet, in_project, write_extra_sets
@@ -148,4 +156,4 @@ def _picture(image: LabelledImage) -> Picture:
     try:
         return read_picture(image.path)
     except UnreadablePicture as error:
-        raise InputError(f"{image.path} {error}: get the image again, or take it out of the set.") from None
+        raise InputError(str(unreadable(str(image.path), error))) from None
