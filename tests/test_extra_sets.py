@@ -301,11 +301,15 @@ class TestWholeSets:
             ("data.yaml", "names: [cat, person]"),
         ],
     )
-    @pytest.mark.parametrize("folder", ["labels/train", "labels", "."])
-    def test_names_of_classes(self, file: str, text: str, folder: str, tmp_path: Path) -> None:
-        (tmp_path / "labels" / "train").mkdir(parents=True)
+    @pytest.mark.parametrize(
+        ("folder", "labels"),
+        [(f, "labels/train") for f in ("labels/train", "labels", ".")]
+        + [(f, "train/labels") for f in ("train/labels", "train", ".")],
+    )
+    def test_names_of_classes(self, file: str, text: str, folder: str, labels: str, tmp_path: Path) -> None:
+        (tmp_path / labels).mkdir(parents=True)
         (tmp_path / folder / file).write_text(text)
-        assert class_names(tmp_path / "labels" / "train") == {"0": "cat", "1": "person"}
+        assert class_names(tmp_path / labels) == {"0": "cat", "1": "person"}
 
     @pytest.mark.parametrize("text", ["names: 3", "names: {a: b}", "names: ["])
     def test_names_that_are_none(self, text: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from clmot.data.extra.problems import Problem
+from clmot.reporting.aligned import aligned
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,7 @@ def format_table(summaries: Sequence[Summary]) -> str:
         )
         for found in summaries
     ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in (0, 6) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines, left=(0, 6))
 
 
 def format_problems(problems: Iterable[Problem], most: int | None) -> str:

@@ -28,6 +28,7 @@ from clmot.data.extra.problems import Report, refuse
 from clmot.errors import InputError
 from clmot.params import ExtraSetParams
 from clmot.progress import progress
+from clmot.reporting.aligned import aligned
 
 REASONS = ("ignored", "class", "degenerate", "outside")
 """Why a box is dropped; a box with several reasons counts under the first of them. `ignored`: the labels mark it (a
@@ -103,14 +104,7 @@ def format_report(sets: Sequence[ExtraSet]) -> str:
         drawn = f"{found.weight * len(found.images):.0f}"
         counts = (len(found.images), found.empty, found.unlabelled, found.kept, *found.dropped.values())
         lines.append((found.name, *map(str, counts), drawn))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines)
 
 
 def select_boxes(

@@ -80,9 +80,11 @@ def class_names(labels: Path) -> dict[str, str]:
     """
     start = labels if labels.is_dir() else labels.parent
     folders = [start, start.parent]
-    if "labels" in start.parts:  # labels/train and so on: up to the folder that holds `labels`
-        depth = len(start.parts) - start.parts[::-1].index("labels") - 1
-        folders = [start, *start.parents][: len(start.parts) - depth + 1]
+    if (
+        "labels" in start.parts
+    ):  # labels/train or train/labels: as far as the folder above that which holds `labels`
+        below = start.parts[::-1].index("labels")
+        folders = [start, *start.parents][: below + 3]
     for path in (folder / name for folder in folders for name in _NAME_FILES):
         if path.is_file():
             names = _names_in(path)
