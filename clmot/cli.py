@@ -55,6 +55,13 @@ def run(arguments: Sequence[str] | None) -> None:
     export.add_argument("out", type=Path, help="the file to write, ending in .pth")
     export.set_defaults(action=lambda given: export_model(given.model, given.out))
     add_ablation(commands)
+    judge = commands.add_parser("check", help="say what data hold, and everything that is wrong with them")
+    judge.add_argument("data", help="a zip, sequence, set of images, or results; or a folder of them")
+    judge.add_argument("--images", help="the folder that a set's images are in, where it is not found")
+    judge.add_argument("--format", choices=("jde", "crowdhuman", "coco", "yolo"), help="of a set of images")
+    judge.add_argument("--classes", nargs="+", help="names or numbers of a set's classes that are people")
+    judge.add_argument("--all", action="store_true", help="every problem, not only the first of each kind")
+    judge.set_defaults(action=check_data)
 
     given = parser.parse_args(arguments)
     given.action(given)
@@ -78,7 +85,7 @@ def show_views(out: str, count: int) -> None:
     if count < 1:
         raise InputError(f"--count {count} should be at least 1.")
     params = load_params()
-    frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks)
+    frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks, extra_dir="data/extra")
     sheet = draw_sheet(first_training_views(params, frames, count))
     _, data = cv2.imencode(path.suffix.lower(), sheet)
     with staged_file(path) as aside:
@@ -150,6 +157,20 @@ def export_model(directory: Path, out: Path) -> None:
 
     options = export_pth(directory, out)
     print(f"{out} is written; CL-MOT's and FairMOT's tools read it with --load_model {out} {options}")
+
+
+def check_data(given: argparse.Namespace) -> None:
+    """Say what data hold and what is wrong with them.
+
+    Raises:
+        InputError: they cannot be used as they are.
+    """
+    from clmot.data.check.command import (
+        check,
+    )  # loads what reads images; the other commands need not wait for it
+
+    classes = tuple(int(c) if c.isdigit() else c for c in given.classes) if given.classes else None
+    check(given.data, given.images, given.format, classes, given.all)
 
 
 def profile_values() -> dict[str, dict[str, Any]]:

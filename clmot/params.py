@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,26 @@ class SyntheticParams:
 
 
 @dataclass(frozen=True)
+class ExtraSetParams:
+    """A set of images with boxes that are no film, and whose identities nobody reads. Paths are absolute or start where
+    the project is."""
+
+    name: str
+    """What the set is called in reports; letters, digits, `.`, `_` and `-`."""
+    format: Literal["jde", "crowdhuman", "coco", "yolo"]
+    """How the labels are written (see `clmot.data.extra`)."""
+    images: str
+    """The folder that the names of the images start from."""
+    labels: str
+    """`jde`, `yolo`: the folder of the label files, or a list of images, whose labels stand where the format has them;
+    `crowdhuman`: the .odgt file; `coco`: the .json file."""
+    weight: Annotated[float, Bounds(above=0)]
+    """How often an image is drawn in an epoch, on average: 1 once, 0.5 every other epoch, 2 twice."""
+    classes: tuple[int | str, ...]
+    """Names or numbers of the classes that are people; empty: every class."""
+
+
+@dataclass(frozen=True)
 class DataParams:
     """Which data there is, and which part of it trains."""
 
@@ -64,6 +85,8 @@ class DataParams:
     validation_sequences: tuple[str, ...]
     """With `split: sequence`, the films that are tracked and never trained on."""
     synthetic: SyntheticParams
+    extra: tuple[ExtraSetParams, ...]
+    """Sets of images, beside the benchmarks' films, that train as well."""
 
 
 @dataclass(frozen=True)
@@ -378,8 +401,9 @@ def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
     missing = [key for key in fields if key not in given]
     if missing:
         dotted = f"{prefix}.{missing[0]}" if prefix else missing[0]
+        source = "the example beside that list" if "[" in prefix else "the nearest file"
         raise InputError(
-            f"{_where(name, node)}: '{dotted}' is missing; take its line from the nearest file in profiles/."
+            f"{_where(name, node)}: '{dotted}' is missing; take its line from {source} in profiles/."
         )
     values = {}
     for key, value_node in given.items():
@@ -406,8 +430,10 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -
     origin = typing.get_origin(hint)
     if origin is tuple:
         arguments = typing.get_args(hint)
+        sections = dataclasses.is_dataclass(arguments[0])
         if not isinstance(node, yaml.SequenceNode):
-            raise InputError(f"{where}: '{dotted}' should be a list like [a, b], got {_shown(node)}.")
+            form = "of sections, each begun by a dash" if sections else "like [a, b]"
+            raise InputError(f"{where}: '{dotted}' should be a list {form}, got {_shown(node)}.")
         fixed = arguments[-1] is not Ellipsis
         if fixed and len(node.value) != len(arguments):
             raise InputError(
@@ -415,6 +441,11 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -
             )
         if bounds.non_empty and not node.value:
             raise InputError(f"{where}: '{dotted}' is empty; name at least one.")
+        if sections:
+            return tuple(
+                _section(arguments[0], item, f"{dotted}[{index}]", name)
+                for index, item in enumerate(node.value)
+            )
         kinds = arguments if fixed else (arguments[0],) * len(node.value)
         return tuple(
             _value(kind, item, dotted, name, bounds) for kind, item in zip(kinds, node.value, strict=True)
@@ -441,13 +472,17 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -
 
 
 def _scalar(hint: Any, node: yaml.ScalarNode, dotted: str, where: str) -> Any:
-    """One plain value of type bool, int, float or str."""
+    """One plain value of type bool, int, float, str, or int | str."""
     wrong = InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
     if hint is str:
         if node.tag != "tag:yaml.org,2002:str" or not node.value:
             raise wrong
         return node.value
     value = yaml.SafeLoader("").construct_object(node)
+    if hint == int | str:
+        if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+            raise wrong
+        return value
     if hint is bool:
         if not isinstance(value, bool):
             raise wrong
@@ -501,6 +536,7 @@ def _check_relations(params: Params, name: str) -> None:
         raise InputError(
             f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}."
         )
+    _check_extra_names(params.data.extra, name)
     if params.views.blur_sigma[0] > params.views.blur_sigma[1]:
         raise InputError(
             f"{name}: 'views.blur_sigma' should be [lowest, highest], got {list(params.views.blur_sigma)}."
@@ -527,8 +563,26 @@ def _check_relations(params: Params, name: str) -> None:
         )
 
 
+def _check_extra_names(extra: tuple[ExtraSetParams, ...], name: str) -> None:
+    """Names of extra sets become names of files."""
+    taken: dict[str, int] = {}
+    for index, entry in enumerate(extra):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry.name):
+            raise InputError(
+                f"{name}: 'data.extra[{index}].name' should be letters, digits, '.', '_' and '-', got '{entry.name}'."
+            )
+        if taken.setdefault(entry.name.lower(), index) != index:
+            raise InputError(
+                f"{name}: 'data.extra[{index}].name' is '{entry.name}', which 'data.extra[{taken[entry.name.lower()]}]' "
+                "is called already: give each set its own."
+            )
+
+
 def _expected(hint: Any) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if hint == int | str:
+        return "a name or a whole number (in quotes where YAML takes a name for something else)"
+    return names.get(hint, str(hint))
 
 
 def _shown(node: yaml.Node) -> str:
@@ -548,8 +602,11 @@ def _all_names(kind: type[Any] = Params, prefix: str = "") -> list[str]:
     for item in dataclasses.fields(kind):
         dotted = f"{prefix}.{item.name}" if prefix else item.name
         names.append(dotted)
-        if dataclasses.is_dataclass(hints[item.name]):
-            names += _all_names(typing.cast("type[Any]", hints[item.name]), dotted)
+        hint = hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            names += _all_names(typing.cast("type[Any]", hint), dotted)
+        elif typing.get_origin(hint) is tuple and dataclasses.is_dataclass(typing.get_args(hint)[0]):
+            names += _all_names(typing.get_args(hint)[0], f"{dotted}[]")
     return names
 
 
@@ -557,13 +614,15 @@ def _nearest(key: str, prefix: str) -> str:
     """'; did you mean ...' for an unknown key: its neighbours first, then the same key in another section."""
     names = _all_names()
     depth = prefix.count(".") + 1 if prefix else 0
-    neighbours = {n.rsplit(".", 1)[-1]: n for n in names if n.rpartition(".")[0] == prefix}
+    section = re.sub(r"\[\d+\]", "[]", prefix)  # all sections of a list have the same keys
+    siblings = [n.rsplit(".", 1)[-1] for n in names if n.rpartition(".")[0] == section]
+    neighbours = {n: f"{prefix}.{n}" if prefix else n for n in siblings}
     close = difflib.get_close_matches(key, neighbours, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{neighbours[close[0]]}'?"
     elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key and n.count(".") != depth - 1]
     if elsewhere:
-        return f"; it belongs at '{elsewhere[0]}'."
+        return f"; it belongs at '{min(elsewhere, key=lambda n: '[]' in n)}'."
     return f"; known here are {', '.join(neighbours)}."
 
 

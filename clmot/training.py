@@ -66,7 +66,7 @@ def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
         digest.update(text.encode())
     for frame in frames:
         size = frame.image.stat().st_size if frame.image.exists() else -1
-        digest.update(f"{frame.film} {frame.number} {size}\n".encode() + frame.boxes.tobytes())
+        digest.update(f"{frame.film} {frame.number} {size} {frame.weight}\n".encode() + frame.boxes.tobytes())
         if frame.identities is not None:
             digest.update(frame.identities.tobytes())
     package = Path(__file__).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from clmot.data.frames import find_training_frames
+from clmot.data.frames import check_extra_frames, find_training_frames
 from clmot.errors import run_as_script
 from clmot.losses.criterion import DetectorCriterion
 from clmot.models.pretrained import RANDOM, create_detector
@@ -17,16 +17,14 @@ from clmot.training import fit_and_save, seeded
 
 
 def main() -> None:
-    """data/frames + data/boxes + weights to begin with -> models/detector."""
+    """data/frames + data/boxes + data/extra + weights to begin with -> models/detector."""
     params = load_params()
     benchmarks = params.data.benchmarks
     # `strip` saw one benchmark at a time; whether a film trains in one and is tracked in another shows only here.
-    check_split(
-        {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks},
-        params.data.split,
-        params.data.validation_sequences,
-    )
-    frames = find_training_frames("data/frames", "data/boxes", benchmarks)
+    sequences = {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks}
+    check_split(sequences, params.data.split, params.data.validation_sequences)
+    frames = find_training_frames("data/frames", "data/boxes", benchmarks, extra_dir="data/extra")
+    check_extra_frames(frames, sequences, params.data.split, params.data.validation_sequences)
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
     weights = params.model.weights

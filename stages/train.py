@@ -18,13 +18,17 @@ from clmot.training import fit_and_save, seeded
 
 
 def main() -> None:
-    """data/frames + data/boxes + models/detector -> models/tracker."""
+    """data/frames + data/boxes + data/extra + models/detector -> models/tracker."""
     params = load_params()
     supervised = params.loss.embedding == "supervised"
     if supervised:
         print("SUPERVISED BASELINE: this training reads identity labels (data/identities).", file=sys.stderr)
     frames = find_training_frames(
-        "data/frames", "data/boxes", params.data.benchmarks, "data/identities" if supervised else None
+        "data/frames",
+        "data/boxes",
+        params.data.benchmarks,
+        "data/identities" if supervised else None,
+        extra_dir="data/extra",
     )
     detector = Path("models/detector")
     detections = load_model(detector)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,83 @@ def test_a_second_pass_needs_detections_that_the_first_leaves() -> None:
 )
 def test_the_line_is_named(key: str, new: str) -> None:
     assert message(with_line(key, new)).startswith(f"params.yaml:{line_of(key)}: ")
+
+
+ENTRY = "name: a, format: jde, images: /data/images, labels: /data/labels, weight: 0.5, classes: [0, rider]"
+
+
+def extra(*entries: str) -> str:
+    """The file with sets in `data.extra`, an entry a line."""
+    return with_line("extra", "\n    - ".join(["extra:", *(f"{{{entry}}}" for entry in entries)]))
+
+
+def test_a_list_of_sections() -> None:
+    params = parse_params(extra(ENTRY, ENTRY.replace("name: a", "name: b")))
+    first, second = params.data.extra
+    assert (first.name, second.name) == ("a", "b")
+    assert (first.weight, first.classes, first.labels) == (0.5, (0, "rider"), "/data/labels")
+    flat = params.flat()
+    assert [entry["name"] for entry in flat["data.extra"]] == ["a", "b"]
+    assert not any(key.startswith("data.extra.") for key in flat)
+    assert params.as_dict() == yaml.safe_load(extra(ENTRY, ENTRY.replace("name: a", "name: b")))
+    assert json.loads(json.dumps(flat["data.extra"])) == flat["data.extra"], "MLflow logs it as JSON"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("images:", "imagse:", ["unknown key 'data.extra[1].imagse'", "did you mean 'data.extra[1].images'"]),
+        ("weight:", "temperature:", ["unknown key 'data.extra[1].temperature'", "name, format, images"]),
+        ("weight: 0.5, ", "", ["'data.extra[1].weight' is missing", "profiles/"]),
+        ("format: jde", "format: JDE2", ["'data.extra[1].format'", "jde, crowdhuman, coco, yolo"]),
+        ("format: jde", "format: crowdhumn", ["did you mean 'crowdhuman'"]),
+        ("weight: 0.5", "weight: 0", ["'data.extra[1].weight'", "above 0"]),
+        ("weight: 0.5", "weight: half", ["'data.extra[1].weight'", "a number"]),
+        ("images: /data/images", "images: ''", ["'data.extra[1].images'", "text"]),
+        ("classes: [0, rider]", "classes: person", ["'data.extra[1].classes'", "a list like [a, b]"]),
+        ("classes: [0, rider]", "classes: [no]", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("classes: [0, rider]", "classes: [0.5]", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("classes: [0, rider]", "classes: ['']", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("name: b", "name: a/b", ["'data.extra[1].name'", "letters"]),
+        ("name: b", "name: .b", ["'data.extra[1].name'", "letters"]),
+        ("name: b", "name: A", ["'data.extra[1].name' is 'A'", "'data.extra[0]'"]),
+        ("name: b,", "name: b, name: c,", ["'data.extra[1].name' is set twice"]),
+    ],
+)
+def test_a_wrong_entry(old: str, new: str, words: list[str]) -> None:
+    entry = ENTRY.replace("name: a", "name: b")
+    assert old in entry
+    sentence = message(extra(ENTRY, entry.replace(old, new)))
+    assert all(word in sentence for word in words), sentence
+    if not sentence.startswith("params.yaml: "):  # what relates two entries has no line of its own
+        assert sentence.startswith(f"params.yaml:{line_of('extra') + 2}: ")
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (f"extra: {{{ENTRY}}}", ["'data.extra' should be a list of sections", "dash", "a section"]),
+        ("extra: crowdhuman", ["'data.extra' should be a list of sections", "'crowdhuman'"]),
+        ("extra:", ["'data.extra' should be a list of sections", "nothing"]),
+        ("extra: [crowdhuman]", ["'data.extra[0]' should be a section"]),
+        ("extra: [[]]", ["'data.extra[0]' should be a section"]),
+    ],
+)
+def test_what_is_no_list_of_sections(new: str, words: list[str]) -> None:
+    sentence = message(with_line("extra", new))
+    assert all(word in sentence for word in words), sentence
+    assert sentence.startswith(f"params.yaml:{line_of('extra')}: ")
+
+
+@pytest.mark.parametrize("name", ["mini", "mot17-half", "paper"])
+def test_the_example_of_an_entry_is_one(name: str) -> None:
+    """Every profile shows how an entry is written."""
+    lines = (ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    (example,) = [
+        line.strip().removeprefix("# - ") for line in lines if line.strip().startswith("# - {name:")
+    ]
+    (entry,) = parse_params(with_line("extra", f"extra: [{example}]")).data.extra
+    assert (entry.name, entry.format, entry.classes) == ("CrowdHuman", "crowdhuman", ("person",))
 
 
 def test_a_missing_key() -> None:

@@ -156,7 +156,7 @@ def test_a_folder_among_the_deps_is_used_whole() -> None:
 
 def test_training_cannot_see_identities() -> None:
     """`data/identities` is how the supervised baseline alone sees any: it says "none" unless a param opens the wall."""
-    frames = {"data/frames", "data/boxes"}
+    frames = {"data/frames", "data/boxes", "data/extra"}
     allowed = {"pretrain": frames | {WEIGHTS}, "train": frames | {"data/identities", "models/detector"}}
     for stage, wanted in allowed.items():
         data = {dep for dep in STAGES[stage]["deps"] if dep.split("/")[0] not in ("clmot", "stages")}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tiny_box_sets import write_image, write_set
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ("MOT15", "MOT17")
 TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
 EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
-EVERYTHING |= {"pretrain", "train"}
+EVERYTHING |= {"collect", "pretrain", "train"}
 MEASURED = re.compile(r"speed\.json$")
 """Outs that measure this machine, and so differ from run to run."""
 
@@ -197,6 +198,49 @@ def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
     assert project.outs("models") == models
 
 
+def test_extra_sets_are_looked_at_again_when_asked(tmp_path: Path) -> None:
+    """DVC does not watch them: `-f` looks, and only another image or box changes what training depends on."""
+    project = Project.cloned(tmp_path / "project")
+    given = write_set(tmp_path / "sets", "jde")
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    entry = {"name": "mine", "format": "jde", "images": "../sets/images", "labels": "../sets/labels_with_ids"}
+    params["data"]["extra"] = [{**entry, "weight": 0.5, "classes": [0]}]
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def training_waits_for() -> set[str]:
+        status = json.loads(project.call("dvc", "status", "pretrain", "--json").stdout)
+        causes = [cause for cause in status["pretrain"] if isinstance(cause, dict)]
+        return {name for cause in causes for name in cause.get("changed deps", {}) if name == "data/extra"}
+
+    assert project.dvc("repro", "collect") == {"collect"}
+    assert project.dvc("repro", "collect") == set()
+    before, locked = project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()
+    assert len(before) == 3
+    write_set(tmp_path / "sets", "jde", identity=lambda n: 9 - n)
+    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert (project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()) == (before, locked)
+
+    write_image(Path(given.images) / "part" / "many.jpg", (64, 48), shade=200)
+    assert project.dvc("repro", "collect") == set()
+    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert project.outs("data/extra") != before
+    assert training_waits_for() == {"data/extra"}
+    # An experiment in a copy of the project finds the same sets. A list is set as a whole.
+    project.commit("with a set")
+    again = ",".join(f"{key}:{value}" for key, value in entry.items())
+    experiment = ("exp", "run", "--temp", "-S", f"data.extra=[{{{again},weight:2,classes:[0]}}]", "collect")
+    label = Path(given.labels) / "part" / "many.txt"
+    label.write_text(label.read_text() + "0 1 0.5 nan 0.1 0.1\n")
+    failed = project.call("dvc", *experiment, expect=None)
+    assert failed.returncode != 0
+    assert f"error: {label}:4: column 4 is 'nan', expected a finite number" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    write_set(tmp_path / "sets", "jde")
+    assert project.dvc(*experiment) == {"collect"}
+    assert len(project.call("dvc", "exp", "list", "--name-only").stdout.split()) == 1
+
+
 def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
     path = project.folder / "params.yaml"
     text = path.read_text()
@@ -207,7 +251,7 @@ def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
     )
     sentence = f"error: params.yaml:{line}: unknown key 'loss.temprature'; did you mean 'loss.temperature'?"
 
-    for stage in ("download MOT15", "strip MOT15", "pretrain", "train", "track MOT15", "evaluate"):
+    for stage in ("download MOT15", "strip MOT15", "collect", "pretrain", "train", "track MOT15", "evaluate"):
         done = project.call("python", "-m", *f"stages.{stage}".split(), expect=2)
         assert done.stderr.strip() == sentence
     assert project.outs("models") == models

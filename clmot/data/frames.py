@@ -4,7 +4,7 @@ from `data/identities`, which is empty unless `strip.keep_identities` opened the
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from clmot.data.extra.manifest import read_extra_sets
 from clmot.data.images import letterbox, read_image
 from clmot.data.strip import read_identities, read_strip_report, read_training_boxes
 from clmot.errors import InputError
-from clmot.motchallenge.sequence import image_path, read_seqinfo
+from clmot.motchallenge.sequence import ManifestEntry, image_path, read_seqinfo
+from clmot.motchallenge.splits import film, tracking_range
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,15 @@ class TrainingFrame:
 
     image: Path
     film: str
-    """`benchmark/sequence`, so that frame strides count within one film."""
+    """`benchmark/sequence`, so that frame strides count within one film; `extra/set` for an image of no film."""
     number: int
+    """In the film, or the line in the set's list of images."""
     boxes: NDArray[np.float32]
     """(N, 4) corners in image pixels; N may be 0."""
     identities: NDArray[np.int64] | None = None
     """(N,) numbers from 0, unique over all films, for the supervised baseline; None: nobody knows."""
+    weight: float | None = None
+    """How often an image that is of no film is drawn in an epoch, on average; None: a frame of a film."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,20 @@ def find_training_frames(
     boxes_dir: str | os.PathLike[str],
     benchmarks: Sequence[str],
     identities_dir: str | os.PathLike[str] | None = None,
+    extra_dir: str | os.PathLike[str] | None = None,
 ) -> list[TrainingFrame]:
-    """All frames of the training ranges that `strip` recorded, those without people included.
+    """All frames of the training ranges that `strip` recorded, those without people included, then the extra images.
 
     Args:
         frames_dir: `data/frames`, with a folder per benchmark.
         boxes_dir: `data/boxes`, with a folder per benchmark.
         benchmarks: the benchmarks that take part, in any order.
         identities_dir: `data/identities`, for the supervised baseline alone.
+        extra_dir: `data/extra`: images that are of no film, and whose identities nobody knows.
 
     Raises:
-        InputError: a frame or a box file is missing or malformed, or there is no frame to train on at all.
+        InputError: a frame or a box file is missing or malformed, there is no frame to train on at all, or an extra image
+            is not the one that was collected.
     """
     found = []
     known = 0  # identities so far
@@ -118,7 +126,63 @@ def find_training_frames(
             f"{boxes_dir} holds no training frame of {', '.join(sorted(benchmarks))}: "
             "check `data.split`, and the report of the strip stage."
         )
+    return found + (find_extra_frames(extra_dir) if extra_dir is not None else [])
+
+
+def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
+    """The images of `data/extra`.
+
+    Raises:
+        InputError: the folder is absent or damaged, or an image is gone or has another size in bytes than when it was
+            collected (its whole content is looked at only there).
+    """
+    found = []
+    for extra in read_extra_sets(extra_dir):
+        for number, image in enumerate(extra.images, 1):
+            path = extra.path(image)
+            try:
+                changed = "has changed" if path.stat().st_size != image.bytes else ""
+            except OSError as error:
+                changed = f"cannot be read ({error.strerror})"
+            if changed:
+                raise InputError(
+                    f"{path} {changed} since it was collected: run `dvc repro -f collect`, then go on."
+                )
+            found.append(TrainingFrame(path, f"extra/{extra.name}", number, image.boxes, weight=extra.weight))
     return found
+
+
+def check_extra_frames(
+    frames: Sequence[TrainingFrame],
+    sequences: Mapping[str, Sequence[ManifestEntry]],
+    split: str,
+    validation_sequences: Sequence[str] = (),
+) -> None:
+    """Refuse to train on extra images of a film that is tracked, which the name of their folder tells.
+
+    Args:
+        frames: films' and extra ones.
+        sequences: benchmark -> its sequences.
+        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
+
+    Raises:
+        InputError: an extra image lies in a folder with the name of a tracked sequence, or of one with the same film.
+    """
+    tracked = {
+        film(entry.name): f"{benchmark}'s {entry.name}"
+        for benchmark, entries in sequences.items()
+        for entry in entries
+        if tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+    }
+    for frame in frames:
+        seen = (
+            {film(part) for part in frame.image.parts} & tracked.keys() if frame.weight is not None else set()
+        )
+        if seen:
+            raise InputError(
+                f"'data.extra' would train on a film that is tracked: {frame.image} of '{frame.film}' looks like a frame "
+                f"of {tracked[min(seen)]}: take that film out of the set, or do not track it."
+            )
 
 
 def count_identities(frames: Sequence[TrainingFrame]) -> int:
@@ -147,7 +211,8 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
         self.frames = frames
         self.input_size = input_size
         self.previous_min_iou = previous_min_iou
-        self.position = {(frame.film, frame.number): i for i, frame in enumerate(frames)}
+        # An image of no film has no frame before it.
+        self.position = {(f.film, f.number): i for i, f in enumerate(frames) if f.weight is None}
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -247,18 +312,42 @@ def epoch_order(
     """Batches of frame indices for one epoch, shuffled.
 
     Every `stride`-th frame of each film takes part, starting `epoch` frames later than in epoch 0: neighbours
-    in time show almost the same, so a stride buys variety per second of training. A last batch of a single
-    frame is merged into the one before (batch statistics of one frame are noise).
+    in time show almost the same, so a stride buys variety per second of training. Images of no film take part as often
+    as their weight says. A last batch of a single frame is merged into the one before (batch statistics of one frame
+    are noise).
     """
+    films = [i for i, f in enumerate(frames) if f.weight is None]
     first: dict[str, int] = {}
-    for frame in frames:
-        first.setdefault(frame.film, frame.number)
-    chosen = [i for i, f in enumerate(frames) if (f.number - first[f.film] - epoch) % stride == 0]
+    for i in films:
+        first.setdefault(frames[i].film, frames[i].number)
+    chosen = [i for i in films if (frames[i].number - first[frames[i].film] - epoch) % stride == 0]
     if not chosen:  # films shorter than the stride
-        chosen = list(range(len(frames)))
+        chosen = films
+    chosen = chosen + draw_by_weight(frames, generator)
     shuffled = [chosen[i] for i in torch.randperm(len(chosen), generator=generator).tolist()]
     batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
     if len(batches) > 1 and len(batches[-1]) == 1:
         lonely = batches.pop()
         batches[-1] += lonely
     return batches
+
+
+def draw_by_weight(frames: Sequence[TrainingFrame], generator: torch.Generator) -> list[int]:
+    """Indices of the images of no film that take part in one epoch.
+
+    Of a set of n images with weight w, each is drawn floor(w) times, and (w - floor(w)) * n of them, at random, once
+    more; a fraction of an image is drawn with that probability, so that small sets get their share over the epochs.
+    Nothing is drawn from the generator where there is no such set.
+    """
+    sets: dict[str, list[int]] = {}
+    for i, frame in enumerate(frames):
+        if frame.weight is not None:
+            sets.setdefault(frame.film, []).append(i)
+    drawn = []
+    for members in sets.values():
+        whole, part = divmod(frames[members[0]].weight or 0.0, 1.0)
+        chance = torch.rand(1, generator=generator, dtype=torch.float64).item()
+        order = torch.randperm(len(members), generator=generator).tolist()
+        more = int(round(part * len(members), 6) + chance)
+        drawn += members * int(whole) + [members[i] for i in order[:more]]
+    return drawn

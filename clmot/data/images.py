@@ -28,7 +28,9 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     image = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
     if image is None:
         state = "is not a readable image" if Path(path).exists() else "is missing"
-        raise InputError(f"{path} {state}: delete the folder of its benchmark and run `dvc repro` again.")
+        raise InputError(
+            f"{path} {state}: get it again (frames of a benchmark: delete their folder and run `dvc repro`)."
+        )
     return np.asarray(image, np.uint8)
 
 

@@ -106,16 +106,45 @@ def extract_benchmark(
             benchmark; the disk is too small.
     """
     path = Path(zip_path)
-    with _open(path) as archive:
-        members = _safe_members(archive, path)
-        copies = _find_copies(members, path, benchmark, ("train", "test") if split == "full" else ("train",))
-        sequences = [
-            _prepare(archive, path, benchmark, name, group) for name, group in sorted(copies.items())
-        ]
+    with open_archive(path) as (archive, members):
+        sequences = _prepare_all(archive, members, path, benchmark, split)
         _check_space(sequences, Path(frames_out))
         with staged_directory(frames_out) as frames_dir, staged_directory(gt_out) as gt_dir:
             _write(archive, path, benchmark, sequences, frames_dir, gt_dir)
     return [sequence.entry for sequence in sequences]
+
+
+def inspect_benchmark(zip_path: str | os.PathLike[str], benchmark: str, split: str) -> list[ManifestEntry]:
+    """What `extract_benchmark` would extract. It refuses the same archives, and writes nothing."""
+    path = Path(zip_path)
+    with open_archive(path) as (archive, members):
+        return [sequence.entry for sequence in _prepare_all(archive, members, path, benchmark, split)]
+
+
+@contextlib.contextmanager
+def open_archive(
+    zip_path: str | os.PathLike[str],
+) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """A zip and its files by name.
+
+    Raises:
+        InputError: it is not a zip, damaged, cut off or unsafe.
+    """
+    path = Path(zip_path)
+    with _open(path) as archive:
+        yield archive, _safe_members(archive, path)
+
+
+def read_member(archive: zipfile.ZipFile, zip_path: Path, info: zipfile.ZipInfo) -> bytes:
+    """The content of a file of a zip. Raises an InputError that names it if it is damaged."""
+    return _read(archive, zip_path, info)
+
+
+def _prepare_all(
+    archive: zipfile.ZipFile, members: Members, path: Path, benchmark: str, split: str
+) -> list[_Sequence]:
+    copies = _find_copies(members, path, benchmark, ("train", "test") if split == "full" else ("train",))
+    return [_prepare(archive, path, benchmark, name, group) for name, group in sorted(copies.items())]
 
 
 @contextlib.contextmanager
