@@ -56,7 +56,7 @@ class DataParams:
 
     source: str
     """`synthetic`; `official`: fetched from MOTChallenge; an http(s) URL that holds MOT15.zip, MOT17.zip, MOT20.zip; a
-    folder (from the project's) or file URL that holds such zips or sequences of one's own; one sequence; a zip of some."""
+    folder (from the project's) or file URL that holds such zips or one's own sequences; one sequence; a zip of some."""
     archives: str
     """A folder (from the project's) of archives that are there already and need not be fetched, or `none`."""
     benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]

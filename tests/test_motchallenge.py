@@ -518,7 +518,7 @@ class TestExtraction:
         path = write_zip(tmp_path / "MOT15.zip", sequence_files("train/TUD-Campus", 3))
         usage = shutil.disk_usage(tmp_path)._replace(free=100)
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-        with pytest.raises(InputError, match=r"needs 0\.00 GB but its disk has 0\.00 GB left"):
+        with pytest.raises(InputError, match=r"needs 0\.00 GB in .* but its disk has 0\.00 GB left"):
             outs.extract(path)
 
 
@@ -584,8 +584,6 @@ class TestDamagedArchives:
         outs.refuse(r"is not a zip archive \(it is empty\)", path)
         path.unlink()
         outs.refuse("does not exist", path)
-        path.mkdir()
-        outs.refuse("cannot be read", path)
 
     def test_truncated_anywhere(self, tmp_path: Path, outs: Outs) -> None:
         whole = write_zip(tmp_path / "MOT15.zip", sequence_files("train/TUD-Campus", 2)).read_bytes()

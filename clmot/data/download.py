@@ -56,7 +56,7 @@ class Patience:
     """Seconds without a byte after which a connection counts as dead."""
     slowest: float = 256
     """Bytes per second, over `read_timeout`; a connection that is slower is opened anew."""
-    first_attempts: int = 4
+    first_attempts: int = 5
     """Failures in a row before the server's first answer, after which it is given up."""
     attempts: int = 8
     """Failures of a connection in a row, with no byte from any other, after which the server is given up."""
@@ -223,10 +223,8 @@ class _Download:
         """Ask for the first bytes, which tell whether there is such a file and what the server can do."""
         for failures in range(1, PATIENCE.first_attempts + 1):
             try:
-                answer = self.server.ask(0, len(_ZIP_STARTS[0]))
-                break
-            except _NoRanges:
-                answer = self.server.ask(None, None)
+                answer = self._asked_for_its_beginning()
+                is_zip = answer.starts_a_zip()
                 break
             except _Broken as error:
                 if failures == PATIENCE.first_attempts:
@@ -237,7 +235,7 @@ class _Download:
                 seconds = _pause(failures, error)
                 _say(f"{self.shown} cannot be reached ({error}): trying again in {seconds:.0f} s.")
                 time.sleep(seconds)
-        if not answer.starts_a_zip():
+        if not is_zip:
             kind = answer.content_type
             answer.close()
             raise _Denied(f"is not a zip archive (the server sent {kind})")
@@ -245,6 +243,12 @@ class _Download:
             answer.close()
             raise _Denied(f"has {answer.remote.size} bytes, but the known {self.target.name} has {self.size}")
         return answer
+
+    def _asked_for_its_beginning(self) -> _Answer:
+        try:
+            return self.server.ask(0, len(_ZIP_STARTS[0]))
+        except _NoRanges:
+            return self.server.ask(None, None)
 
     def _begun(self, remote: RemoteFile) -> PartialFile:
         """What an earlier run left of this very file, else an empty one."""
@@ -490,8 +494,10 @@ class _Server:
         if code in (408, 425, 429) or code >= 500:
             wait = response.headers.get("Retry-After", "")
             raise _Broken(f"it answered {code} {response.reason}", float(wait) if wait.isdigit() else 0)
-        if code == 416 and start is not None:
+        if code == 416 and start == 0:
             raise _NoRanges
+        if code == 416:
+            raise _Broken(f"it says that there are no bytes from {start} on")
         if code not in (200, 206):
             raise _Denied(f"answered {code} {response.reason}")
         if code == 200:
@@ -539,6 +545,8 @@ class _Answer:
         """Whether the body, which must be the beginning of the file, begins like a zip."""
         while len(self._read) < len(_ZIP_STARTS[0]):
             block = self._more()
+            if not block and (self.remote.size is None or self.remote.size > len(self._read)):
+                raise _Broken("it broke off")
             if not block:
                 break
             self._read += block

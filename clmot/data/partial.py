@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import threading
@@ -20,6 +21,9 @@ from clmot.files import write_json
 
 Range = tuple[int, int]
 """Bytes `start` to `stop`, without `stop`."""
+
+_ROOM_FOR_SIDECAR = 1 << 16
+"""Bytes."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,19 @@ class PartialFile:
             complete = self._complete
         with self.path.open("r+b") as stream:
             os.fsync(stream.fileno())
+        try:
+            self._write_sidecar(complete)
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not complete:
+                raise
+            # The last bytes make room for the note that saves all the others.
+            end = max(0, complete[-1][1] - _ROOM_FOR_SIDECAR)
+            os.truncate(self.path, end)
+            with self._guard:
+                self._complete = without(self._complete, [(end, complete[-1][1])])
+            self._write_sidecar(self._complete)
+
+    def _write_sidecar(self, complete: Iterable[Range]) -> None:
         write_json(self.sidecar, dataclasses.asdict(self.remote) | {"complete": [list(r) for r in complete]})
 
     def finish(self) -> None:
