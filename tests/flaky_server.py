@@ -69,6 +69,13 @@ class FlakyServer:
     def put(self, path: str, body: bytes) -> None:
         self.files[path] = body
 
+    def settled(self) -> int:
+        """Bytes of bodies that were sent, once nobody listens any more."""
+        deadline = time.monotonic() + 10
+        while self._sending and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self.sent
+
     def asked(self, name: str) -> list[Request]:
         return [request for request in self.requests if request.path.endswith(name)]
 

@@ -219,9 +219,9 @@ class TestBreaks:
         assert half / 2 < held < len(ARCHIVE)
         assert f"{held / 1000:.2f} kB of {len(ARCHIVE) / 1000:.2f} kB that came are kept in" in sentence
         assert "run again later to go on from there" in sentence
-        before, server.cut = server.sent, lambda request: None
+        before, server.cut = server.settled(), lambda request: None
         arrives(server, target)
-        assert server.sent - before == len(ARCHIVE) - held + 4
+        assert server.settled() - before == len(ARCHIVE) - held + 4
 
     def test_nobody_there_keeps_what_came(self, server: FlakyServer, target: Path) -> None:
         server.cut = lambda request: 0 if server.sent > 100_000 else None
@@ -253,9 +253,9 @@ class TestBreaks:
             fetch(server, target)
         held = kept(target)
         assert held >= len(ARCHIVE) // 2
-        before, server.speed = server.sent, None
+        before, server.speed = server.settled(), None
         arrives(server, target)
-        assert server.sent - before == len(ARCHIVE) - held + 4
+        assert server.settled() - before == len(ARCHIVE) - held + 4
 
 
 class TestServersWithoutRanges:
@@ -276,9 +276,9 @@ class TestServersWithoutRanges:
         refuses("broke off again and again", server, target)
         assert kept(target) == 100_000
         assert len(server.requests) <= 2 * QUICK.stream_attempts
-        server.ranges, server.cut, before = True, lambda request: None, server.sent
+        server.ranges, server.cut, before = True, lambda request: None, server.settled()
         arrives(server, target)  # a server that has learnt it in the meantime
-        assert server.sent - before == len(ARCHIVE) - 100_000 + 4
+        assert server.settled() - before == len(ARCHIVE) - 100_000 + 4
 
     def test_they_end_on_the_way(
         self, server: FlakyServer, target: Path, capsys: pytest.CaptureFixture[str]
@@ -425,7 +425,7 @@ class TestChanges:
             mirror.put(PATH, ARCHIVE)
             mirror.etags = False
             arrives(mirror, target, sha256=SHA256)
-            assert mirror.sent == len(ARCHIVE) - held + 4
+            assert mirror.settled() == len(ARCHIVE) - held + 4
 
     def test_a_mirror_of_an_unknown_archive_begins_afresh(self, server: FlakyServer, target: Path) -> None:
         server.cut = lambda request: 0 if server.sent > 150_000 else None
@@ -433,7 +433,7 @@ class TestChanges:
         with running() as mirror:
             mirror.put(PATH, ARCHIVE)
             arrives(mirror, target)
-            assert mirror.sent == len(ARCHIVE) + 4
+            assert mirror.settled() == len(ARCHIVE) + 4
 
 
 class TestSpace:
@@ -462,9 +462,9 @@ class TestSpace:
         assert f"(the {held / 1000:.2f} kB that came are kept)" in sentence
         monkeypatch.undo()
         monkeypatch.setattr(module, "PATIENCE", QUICK)
-        before = server.sent
+        before = server.settled()
         arrives(server, target)
-        assert server.sent - before == len(ARCHIVE) - held + 4
+        assert server.settled() - before == len(ARCHIVE) - held + 4
 
     @pytest.mark.parametrize("ranges", [True, False])
     def test_a_disk_that_is_really_full(self, server: FlakyServer, tmp_path: Path, ranges: bool) -> None:
@@ -480,9 +480,9 @@ class TestSpace:
             held = kept(target)
             assert held > 20_000
             subprocess.run(["mount", "-o", "remount,size=2m", str(disk)], check=True)
-            before = server.sent
+            before = server.settled()
             arrives(server, target)
-            assert not ranges or server.sent - before == len(ARCHIVE) - held + 4
+            assert not ranges or server.settled() - before == len(ARCHIVE) - held + 4
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 
