@@ -290,10 +290,11 @@ class TestServersWithoutRanges:
         arrives(server, target)
         assert "no longer sends parts" in capsys.readouterr().err
 
-    def test_no_length(self, server: FlakyServer, target: Path) -> None:
+    @pytest.mark.parametrize("size", [None, len(ARCHIVE)])
+    def test_no_length(self, server: FlakyServer, target: Path, size: int | None) -> None:
         server.ranges = server.announce_length = False
         server.cut = lambda request: [150_000, None][request.number]
-        arrives(server, target, sha256=SHA256)
+        arrives(server, target, sha256=SHA256, size=size)
 
     def test_the_wrong_part(self, server: FlakyServer, target: Path) -> None:
         server.shift = 1

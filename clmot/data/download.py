@@ -239,7 +239,9 @@ class _Download:
             kind = answer.content_type
             answer.close()
             raise _Denied(f"is not a zip archive (the server sent {kind})")
-        if None not in (self.size, answer.remote.size) and self.size != answer.remote.size:
+        if answer.remote.size is None:
+            answer.remote = replace(answer.remote, size=self.size)
+        if self.size is not None and self.size != answer.remote.size:
             answer.close()
             raise _Denied(f"has {answer.remote.size} bytes, but the known {self.target.name} has {self.size}")
         return answer

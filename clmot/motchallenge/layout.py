@@ -1,8 +1,14 @@
 """Where the sequences are in an archive or a folder.
 
 Archives come in several layouts: `train/` and `test/` at the root, below `MOT17/`, or below `MOT17/images/`.
-One's own films may be laid out so as well, or stand side by side without `train/`, or be just one. Frames and
-tables may come from two archives: MOT17's frames are those of MOT16.zip, its tables are in MOT17Labels.zip.
+One's own films may be laid out so as well, or stand side by side without `train/`, or be just one:
+
+    films/MyFilm/img1/000001.jpg, 000002.jpg, ...
+    films/MyFilm/gt/gt.txt          frame,id,x,y,width,height,1,1,1
+    films/MyFilm/seqinfo.ini        where it is absent, 30 frames per second are taken
+
+Frames and tables may come from two archives: MOT17's frames are those of MOT16.zip, its tables are in
+MOT17Labels.zip.
 """
 
 from __future__ import annotations
