@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from clmot.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def staged_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty directory beside `target`; on success it takes `target`'s place, on failure it vanishes.
 
-    An existing `target` stays untouched until the new content is complete.
+    An existing `target` stays untouched until the new content is complete. What earlier processes left beside
+    it because they were killed is removed first, for it may be as large as the result.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*.partial")):
+        _remove_abandoned(left)
+    aside, handle = _new_directory_beside(target)
     try:
         aside.chmod(0o755)  # mkdtemp gives 0700, which would make shared results unreadable to others
         yield aside
@@ -29,10 +40,51 @@ def staged_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
         if target.exists():
             target.rename(old)
         aside.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        for old in target.parent.glob(f".{glob.escape(target.name)}.*.old"):
+            shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _new_directory_beside(target: Path) -> tuple[Path, int | None]:
+    """An empty directory that this process holds a lock on for as long as the handle is open.
+
+    The kernel drops the lock when the process dies, however it dies: so others can tell what is abandoned.
+    """
+    while True:
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        handle = _locked(aside)
+        if aside.exists():  # between the two lines somebody may have taken it for abandoned
+            return aside, handle
+        if handle is not None:
+            os.close(handle)
+
+
+def _remove_abandoned(directory: Path) -> None:
+    handle = _locked(directory)
+    if handle is not None:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(directory: Path) -> int | None:
+    """An open handle that holds the directory's lock; None where somebody else does, or locks are unknown."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 @contextlib.contextmanager
@@ -58,6 +110,33 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
 def write_json(target: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON with a final newline; keys keep their order; nan and inf are refused."""
     write_text(target, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def require_space(needs: Iterable[tuple[str | os.PathLike[str], int]], what: str) -> None:
+    """Refuse to begin what the disks cannot hold.
+
+    Args:
+        needs: (path, bytes) to be written there; the paths need not exist. Those on one disk add up.
+        what: begins the sentence, "MOT20.zip and its frames".
+
+    Raises:
+        InputError: a disk has less room than is needed on it.
+    """
+    needed: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for path, size in needs:
+        absolute = Path(path).absolute()
+        there = next(folder for folder in (absolute, *absolute.parents) if folder.exists())
+        device = there.stat().st_dev
+        needed[device] = needed.get(device, 0) + size
+        places.setdefault(device, there)
+    for device, size in needed.items():
+        free = shutil.disk_usage(places[device]).free
+        if free < size:
+            raise InputError(
+                f"{what} needs {size / 1e9:.2f} GB in {places[device]} but its disk has {free / 1e9:.2f} GB left: "
+                "free some and run again (nothing that was there is lost)."
+            )
 
 
 def content_hash(*parts: str | bytes | os.PathLike[str]) -> str:

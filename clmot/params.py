@@ -76,7 +76,10 @@ class DataParams:
     """Which data there is, and which part of it trains."""
 
     source: str
-    """`synthetic`, or a folder or http(s)/file URL that holds MOT15.zip, MOT17.zip, MOT20.zip."""
+    """`synthetic`; `official`: fetched from MOTChallenge; an http(s) URL that holds MOT15.zip, MOT17.zip, MOT20.zip; a
+    folder (from the project's) or file URL that holds such zips or one's own sequences; one sequence; a zip of some."""
+    archives: str
+    """A folder (from the project's) of archives that are there already and need not be fetched, or `none`."""
     benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]
     """The benchmarks that take part."""
     split: Literal["half", "sequence", "full"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from clmot.data.sources import archives_dir, fetch_archive
+from clmot.data.sources import archives_dir, fetch_archives
 from clmot.errors import InputError, run_as_script
 from clmot.motchallenge.archive import extract_benchmark
 from clmot.params import BENCHMARKS, load_params
@@ -18,9 +18,11 @@ def main() -> None:
     benchmark = sys.argv[1]
     params = load_params()
     data = params.data
-    archive = fetch_archive(data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames)
+    archives = fetch_archives(
+        data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames, data.archives
+    )
     extract_benchmark(
-        archive, benchmark, data.split, Path("data/frames") / benchmark, Path("data/gt") / benchmark
+        archives, benchmark, data.split, Path("data/frames") / benchmark, Path("data/gt") / benchmark
     )
 
 

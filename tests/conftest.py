@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# Nor to the site that the data come from.
+os.environ["CLMOT_OFFICIAL_URL"] = "http://127.0.0.1:9/nobody"
 
 import pytest
 

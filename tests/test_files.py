@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from clmot.errors import InputError, run_as_script
-from clmot.files import content_hash, dvc_root, staged_directory, staged_file, write_json
+from clmot.files import content_hash, dvc_root, require_space, staged_directory, staged_file, write_json
 
 
 def fill(directory, text):
@@ -19,6 +23,47 @@ def test_a_directory_appears_whole(tmp_path):
         assert not target.exists()
     assert (target / "file.txt").read_text() == "new"
     assert [p.name for p in target.parent.iterdir()] == ["out"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """But not what a living one writes: the kernel knows, by the lock that each holds on its directory."""
+    code = """
+import sys, time
+from clmot.files import staged_directory
+with staged_directory(sys.argv[1]) as aside:
+    (aside / "file.txt").write_text("half")
+    print("there", flush=True)
+    time.sleep(60)
+"""
+    target = tmp_path / "out"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == b"there\n"
+        assert len(list(tmp_path.iterdir())) == 2, "the second must not have taken the first for dead"
+        processes[0].kill()
+        processes[0].wait()
+        with staged_directory(target) as aside:
+            fill(aside, "new")
+        assert (target / "file.txt").read_text() == "new"
+        assert len(list(tmp_path.iterdir())) == 2, "the living one's and the result"
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def test_space_on_one_disk_adds_up(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    require_space([(tmp_path / "not" / "yet", 4_000_000), (tmp_path, 6_000_000)], "this")
+    with pytest.raises(
+        InputError, match=r"^this needs 0\.01 GB in .* but its disk has 0\.01 GB left: free some"
+    ):
+        require_space([(tmp_path / "not" / "yet", 4_000_001), (tmp_path, 6_000_000)], "this")
 
 
 def test_a_failure_leaves_the_earlier_directory(tmp_path):

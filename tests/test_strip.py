@@ -342,7 +342,7 @@ class TestStages:
         write_zip(archive, files)
         refused("img1/000004.jpg is missing")
         archive.unlink()
-        refused("MOT17.zip does not exist (it has no zip)")
+        refused("MOT17.zip does not exist (it has no zip) and ")
         refused("usage: python -m stages.download {MOT15,MOT17,MOT20}", "download", ("MOT99",))
         refused("usage: python -m stages.strip {MOT15,MOT17,MOT20}", "strip", ("MOT17", "MOT20"))
         refused("data/gt/MOT20/manifest.json does not exist", "strip", ("MOT20",))

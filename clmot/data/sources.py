@@ -1,27 +1,35 @@
-"""Where a benchmark's archive comes from: drawn here, found in a folder, or fetched from a server.
+"""Where a benchmark's frames and tables come from: drawn here, the official site, a mirror, or the user's disk.
 
-Whatever the source, the result is the path of one zip in an official layout, so that everything after it is
-the same for synthetic and for real data.
+Whatever the source, the result is the same: paths of zips in an official layout, or of a folder laid out like
+one, so that everything after it is the same for synthetic, official and one's own data.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import errno
 import os
 import re
-import zipfile
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from filelock import FileLock, Timeout
+
+from clmot.data.download import Unavailable, download, file_sha256, readable
+from clmot.data.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, staged_file
-from clmot.progress import progress
+from clmot.files import content_hash, dvc_root, require_space, staged_file
 
 SYNTHETIC = "synthetic"
-_KNOWN = "'synthetic', a folder, or a file://, http:// or https:// address that holds MOT15.zip and so on"
-_TIMEOUT = (20, 60)  # seconds to connect, and between two pieces of data
-_BLOCK = 1 << 20
+OFFICIAL = "official"
+NO_ARCHIVES = "none"
+_KNOWN = (
+    "'synthetic', 'official', a folder or zip of yours, or a file://, http:// or https:// address "
+    "that holds MOT15.zip and so on"
+)
+_SIGNS_OF_SEQUENCES = ("train", "*/train", "img1", "seqinfo.ini", "*/img1", "*/seqinfo.ini", "*/gt/gt.txt")
 
 
 def archives_dir() -> Path:
@@ -29,37 +37,74 @@ def archives_dir() -> Path:
     return dvc_root() / ".archives"
 
 
-def fetch_archive(
-    source: str, benchmark: str, cache_dir: str | os.PathLike[str], seed: int, synthetic_frames: int
-) -> Path:
-    """The path of a benchmark's zip.
+def fetch_archives(
+    source: str,
+    benchmark: str,
+    cache_dir: str | os.PathLike[str],
+    seed: int,
+    synthetic_frames: int,
+    archives: str = NO_ARCHIVES,
+) -> tuple[Path, ...]:
+    """The zips, or the folder, that hold a benchmark; for `extract_benchmark`.
 
     Args:
-        source: `synthetic`; a folder (a relative one starts where the project is, also for experiments that
-            run in a copy of it) or a `file://` address, whose zip is used in place; or an `http(s)://`
-            address, whose zip is fetched once and kept in `cache_dir`.
-        benchmark: `MOT15`, `MOT17` or `MOT20`; the zip is `<benchmark>.zip`.
+        source: `synthetic`; `official`, whose archives are fetched once and kept in `cache_dir`; an
+            `http(s)://` address, whose `<benchmark>.zip` is fetched once in the same way; or a folder or zip
+            (a path or a `file://` address; a relative path starts where the project is, also for experiments
+            that run in a copy of it), which is used in place. A folder holds the benchmark's zips under
+            their official names, or else sequences.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
         cache_dir: where drawn and fetched archives are kept.
         seed: of the synthetic films.
         synthetic_frames: frames in each of them.
+        archives: a folder of archives that the user has already, or `none`; those are used in place of
+            fetching them.
 
     Raises:
-        InputError: the source is none of these, does not hold the zip, or cannot be reached.
+        InputError: the source is none of these, does not hold the benchmark, or cannot be reached; an
+            archive of the user's is not the official one that its name says; the disk is too small.
     """
     cache_dir = Path(cache_dir)
     if source == SYNTHETIC:
-        return _drawn(benchmark, cache_dir, seed, synthetic_frames)
+        return (_drawn(benchmark, cache_dir, seed, synthetic_frames),)
+    if source == OFFICIAL:
+        return _official(benchmark, cache_dir, _owned(archives))
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", source)
     if scheme is None:
-        return _in_folder((dvc_root() / Path(source).expanduser()).resolve(), source, benchmark)
+        return _on_disk(_path(source), source, benchmark)
     if scheme.group(1).lower() in ("http", "https"):
-        return _fetched(source, benchmark, cache_dir)
+        return (_mirrored(source, benchmark, cache_dir, _owned(archives)),)
     if scheme.group(1).lower() == "file":
         parts = urlsplit(source)
         if parts.netloc not in ("", "localhost"):
             raise InputError(f"data.source '{source}' names a host: a local address is file:///folder.")
-        return _in_folder(Path(unquote(parts.path)), source, benchmark)
+        return _on_disk(Path(unquote(parts.path)), source, benchmark)
     raise InputError(f"data.source '{source}' cannot be used: expected {_KNOWN}.")
+
+
+def _path(text: str) -> Path:
+    """A path that params.yaml names; a relative one starts at the project, not at an experiment's copy of it."""
+    return (dvc_root() / Path(text).expanduser()).resolve()
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time make `path`; the others wait, and then find it made."""
+    folder = path.parent / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{path.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"another process is getting {path.name}: waiting for it", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+# --- drawn -----------------------------------------------------------------------------------------------
 
 
 def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
@@ -72,115 +117,157 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
     code = content_hash(*(part for m in modules for part in (m.relative_to(package).as_posix(), m)))
     stem = f"synthetic-{benchmark}-seed{seed}-frames{frames}"
     path = cache_dir / f"{stem}-{code[:12]}.zip"
-    if not path.exists():
-        with staged_file(path) as aside:
-            synthetic.write_archive(aside, benchmark, seed, frames)
-        for older in sorted(cache_dir.glob(f"{stem}-*.zip")):
-            if older != path:
-                older.unlink(missing_ok=True)
+    with _alone(path):
+        if not path.exists():
+            for left in cache_dir.glob(f".{path.name}.*.partial"):  # by a process that was killed
+                left.unlink(missing_ok=True)
+            with staged_file(path) as aside:
+                synthetic.write_archive(aside, benchmark, seed, frames)
+            for older in sorted(cache_dir.glob(f"{stem}-*.zip")):
+                if older != path:
+                    older.unlink(missing_ok=True)
     return path
 
 
-def _in_folder(folder: Path, source: str, benchmark: str) -> Path:
-    """`<benchmark>.zip` in a folder, used where it is."""
-    path = folder / f"{benchmark}.zip"
+# --- on the user's disk ----------------------------------------------------------------------------------
+
+
+def _on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
+    """A zip as it is, the zips of a folder, or the folder itself if it holds sequences."""
     if path.is_file():
-        return path
-    if folder.is_file():
-        raise InputError(f"data.source '{source}' is a file: name the folder that holds {benchmark}.zip.")
-    if not folder.is_dir():
-        if source == "official":
-            raise InputError(f"data.source 'official' is not offered: expected {_KNOWN}.")
-        close = difflib.get_close_matches(source, [SYNTHETIC], n=1, cutoff=0.7)
+        return (path,)
+    if not path.is_dir():
+        close = difflib.get_close_matches(source, [SYNTHETIC, OFFICIAL], n=1, cutoff=0.7)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise InputError(
-            f"data.source '{source}' is no folder{hint}: {folder} does not exist; expected {_KNOWN}."
+            f"data.source '{source}' is no folder{hint}: {path} does not exist; expected {_KNOWN}."
         )
-    zips = sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() == ".zip")
-    held = f"it has {', '.join(zips[:5])}{' ...' if len(zips) > 5 else ''}" if zips else "it has no zip"
+    for recipe in sorted(RECIPES[benchmark], key=len):  # the archive of the benchmark's own name first
+        zips = tuple(path / name for name in recipe)
+        if all(zip_path.is_file() for zip_path in zips):
+            return zips
+    if (path / benchmark).is_dir():
+        return (path / benchmark,)
+    if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES):
+        return (path,)
+    names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
+    held = f"it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no zip"
     raise InputError(
-        f"{path} does not exist ({held}): put the archive there, change 'data.source', "
-        f"or take {benchmark} out of 'data.benchmarks'."
+        f"{path / benchmark}.zip does not exist ({held}) and {path} holds no sequences either: put the archive there, "
+        f"change 'data.source', or take {benchmark} out of 'data.benchmarks'."
     )
 
 
-def _fetched(source: str, benchmark: str, cache_dir: Path) -> Path:
-    """The archive of a server, fetched once."""
+def _owned(archives: str) -> Mapping[str, Path]:
+    """Name -> path of the zips in the folder `data.archives`."""
+    if archives == NO_ARCHIVES:
+        return {}
+    folder = _path(archives)
+    if not folder.is_dir():
+        raise InputError(
+            f"data.archives '{archives}' is no folder: {folder} does not exist; expected a folder of archives that you "
+            "have already, or 'none'."
+        )
+    return {entry.name: entry for entry in sorted(folder.iterdir()) if entry.suffix.lower() == ".zip"}
+
+
+# --- on servers ------------------------------------------------------------------------------------------
+
+
+def _official(benchmark: str, cache_dir: Path, owned: Mapping[str, Path]) -> tuple[Path, ...]:
+    """The official archives of a benchmark: those that are here, else those that are the least to fetch."""
+    recipes = RECIPES[benchmark]
+    for recipe in recipes:
+        if all(name in owned or (cache_dir / name).exists() for name in recipe):
+            return tuple(_official_archive(name, cache_dir, owned) for name in recipe)
+    first, *others = recipes
     try:
-        parts = urlsplit(source)
-        if not parts.hostname:
-            raise ValueError("no host")
-    except ValueError:
-        raise InputError(f"data.source '{source}' is no valid address: expected {_KNOWN}.") from None
-    address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{benchmark}.zip"))
-    # A password in the address belongs neither on the screen nor in the logs.
-    shown = urlunsplit(urlsplit(address)._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
-    path = cache_dir / f"{benchmark}-{content_hash(address)[:12]}.zip"
-    if not path.exists():
-        with staged_file(path) as aside:
-            _download(address, shown, aside, benchmark)
+        return tuple(_official_archive(name, cache_dir, owned) for name in first)
+    except Unavailable as reason:
+        for recipe in others:
+            print(f"warning: {reason} Trying {' and '.join(recipe)} instead.", file=sys.stderr)
+            with contextlib.suppress(Unavailable):
+                return tuple(_official_archive(name, cache_dir, owned) for name in recipe)
+        raise
+
+
+def _official_archive(name: str, cache_dir: Path, owned: Mapping[str, Path]) -> Path:
+    known = ARCHIVES[name]
+    if name in owned:
+        _require_official(owned[name])
+        return owned[name]
+    path = cache_dir / name
+    url = f"{(os.environ.get('CLMOT_OFFICIAL_URL') or OFFICIAL_URL).rstrip('/')}/{name}"
+    with _alone(path):
+        if not path.exists():
+            print(
+                f"{name} is licensed {LICENCE}: no commercial use, see https://motchallenge.net", flush=True
+            )
+            download(
+                _checked_address(url, "CLMOT_OFFICIAL_URL"),
+                path,
+                size=known.size,
+                sha256=known.sha256,
+                advice=(
+                    "set 'data.source' to a mirror's address (also one of a newer release), "
+                    f"or 'data.archives' to a folder that has {name}"
+                ),
+                room=_room(path, known.frames),
+            )
     return path
 
 
-def _download(address: str, shown: str, target: Path, benchmark: str) -> None:
-    """Stream a zip to `target` and check that it is whole."""
-    import requests  # type: ignore[import-untyped,unused-ignore]  # only this source needs a network
+def _require_official(path: Path) -> None:
+    """Refuse a zip that is not the official one of its name."""
+    known = ARCHIVES[path.name]
+    wrong = ""
+    if known.size is not None and path.stat().st_size != known.size:
+        wrong = f"it has {path.stat().st_size} bytes instead of {known.size}"
+    elif known.sha256 is not None and (found := file_sha256(path)) != known.sha256:
+        wrong = f"its SHA-256 is {found} instead of {known.sha256}"
+    if wrong:
+        raise InputError(
+            f"{path} is not the official {path.name} ({wrong}): set 'data.archives: none' to fetch that one, or "
+            f"'data.source: {path.parent}' to use yours as it is."
+        )
 
-    received = 0
-    try:
-        # Compression on the way would make Content-Length mean something else.
-        with requests.get(
-            address, stream=True, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}
-        ) as response:
-            if response.status_code != 200:
-                raise InputError(
-                    f"{shown} answered {response.status_code} {response.reason}: check 'data.source' "
-                    f"(it should hold {benchmark}.zip) and run again."
-                )
-            expected = _content_length(response.headers.get("Content-Length"))
-            blocks = progress(
-                response.iter_content(_BLOCK),
-                f"fetch {benchmark}",
-                total=None if expected is None else -(-expected // _BLOCK),
-                unit="MiB",
+
+def _mirrored(source: str, benchmark: str, cache_dir: Path, owned: Mapping[str, Path]) -> Path:
+    """`<benchmark>.zip` of a server, fetched once."""
+    name = f"{benchmark}.zip"
+    if name in owned:
+        return owned[name]
+    parts = urlsplit(_checked_address(source, "data.source"))
+    address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
+    path = cache_dir / f"{benchmark}-{content_hash(address)[:12]}.zip"
+    with _alone(path):
+        if not path.exists():
+            download(
+                address,
+                path,
+                advice=f"check 'data.source' (it should hold {name})",
+                room=_room(path, ARCHIVES[name].frames),
             )
-            with target.open("wb") as stream:
-                for block in blocks:
-                    if not received and not block.startswith(b"PK"):
-                        kind = response.headers.get("Content-Type", "of unknown type")
-                        raise InputError(
-                            f"{shown} is not a zip archive (the server sent {kind}): open the address in a "
-                            "browser, mend 'data.source' and run again."
-                        )
-                    received += len(block)
-                    stream.write(block)
-    except requests.exceptions.Timeout:
-        raise InputError(f"{shown} did not answer in time: run again later, or use another source.") from None
-    except requests.exceptions.RequestException as error:
-        if received:
-            raise InputError(
-                f"{shown} broke off after {received} bytes: check the network and run again."
-            ) from None
-        raise InputError(
-            f"{shown} cannot be reached ({type(error).__name__}): check 'data.source' and the network, "
-            "then run again."
-        ) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"no space is left on the disk for {shown} in {target.parent}: free some and run again."
-            ) from None
-        raise
-    if expected is not None and received != expected:
-        raise InputError(
-            f"{shown} broke off after {received} of {expected} bytes: check the network and run again."
-        )
-    if not zipfile.is_zipfile(target):
-        raise InputError(
-            f"{shown} is cut off or no zip archive ({received} bytes came): check 'data.source' and run "
-            "again."
-        )
+    return path
 
 
-def _content_length(header: str | None) -> int | None:
-    return int(header) if header and header.isdigit() else None
+def _checked_address(address: str, where: str) -> str:
+    try:
+        if urlsplit(address).hostname and urlsplit(address).scheme in ("http", "https"):
+            return address
+    except ValueError:
+        pass
+    raise InputError(f"{where} '{readable(address)}' is no valid address: expected {_KNOWN}.")
+
+
+def _room(path: Path, frames: float) -> Callable[[int, int], None]:
+    """The check of the disks before a fetch: for what is missing of the archive, and the frames that it will give.
+
+    DVC's cache needs nothing more: it holds the frames by hard links (`cache.type` in .dvc/config).
+    """
+
+    def check(missing: int, size: int) -> None:
+        outs = Path.cwd()
+        require_space([(path.parent, missing), (outs, int(frames * size))], f"{path.name} with its frames")
+
+    return check

@@ -20,7 +20,8 @@ from clmot.data.extra.coco import load_coco
 from clmot.data.extra.normalised import JDE, YOLO
 from clmot.data.extra.problems import Problem
 from clmot.errors import InputError
-from clmot.motchallenge.archive import inspect_benchmark, open_archive
+from clmot.motchallenge.archive import inspect_benchmark
+from clmot.motchallenge.contents import open_contents
 from clmot.params import BENCHMARKS
 
 SHOWN_OF_A_KIND = 10
@@ -213,8 +214,8 @@ def _check_one_zip(path: Path, findings: Findings) -> None:
 
 def _check_zip(path: Path, findings: Findings) -> None:
     known = findings.errors
-    with open_archive(path) as (archive, members):
-        tree = Zip(path, archive, members)
+    with open_contents(path) as members:
+        tree = Zip(path, members)
         if not find_sequences(tree):
             raise InputError(
                 f"{path} holds no sequence: expected train/<sequence>/img1/000001.jpg and so on."

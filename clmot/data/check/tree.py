@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from clmot.data.extra.boxset import walk
 from clmot.errors import InputError
-from clmot.motchallenge.archive import read_member
+from clmot.motchallenge.contents import Entry
 
 
 class Folder:
@@ -38,14 +37,14 @@ class Folder:
 class Zip:
     """The files of an open zip, with what `Folder` has."""
 
-    def __init__(self, root: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> None:
-        self.root, self.archive, self.members = root, archive, members
+    def __init__(self, root: Path, members: Mapping[str, Entry]) -> None:
+        self.root, self.members = root, members
         hidden = {name for name in members if any(p.startswith((".", "__MACOSX")) for p in name.split("/"))}
         self.names = sorted(members.keys() - hidden)
 
     def open(self, name: str) -> BinaryIO:
         """A file for reading. It is read whole, so that its checksum is looked at."""
-        return io.BytesIO(read_member(self.archive, self.root, self.members[name]))
+        return io.BytesIO(self.members[name].read())
 
     def where(self, name: str) -> str:
         """How to call a file or folder in messages."""
