@@ -290,7 +290,14 @@ class TestStages:
         ]
         boxes = sorted(tree(project / "data" / "boxes" / "MOT17"))
         assert boxes == ["MOT17-02.txt", "MOT17-04.txt", "strip.json"]
-        assert sorted(p.name for p in (project / "data").iterdir()) == ["boxes", "frames", "gt", "identities"]
+        assert sorted(p.name for p in (project / "data").iterdir()) == [
+            "boxes",
+            "detections",
+            "frames",
+            "gt",
+            "held_out",
+            "identities",
+        ]
         before = tree(project / "data")
         (project / "zips" / "MOT17.zip").write_text("not a zip")
         done = run("download")
