@@ -109,7 +109,7 @@ def compare_embeddings(
             similarity = vectors[block] @ vectors.T  # (B, N)
             others = np.delete(similarity, own, axis=1)  # (B, N - count)
             itself = np.arange(block.start - start, block.stop - start)[:, None] == np.arange(count)
-            partners = similarity[:, own][~itself].reshape(-1, count - 1)  # (B, count - 1)
+            partners = similarity[:, own][~itself].reshape(len(similarity), count - 1)
             # Every pair comes up twice, once from each side: shares are not changed by that.
             same += _histogram(partners)
             different += _histogram(others)

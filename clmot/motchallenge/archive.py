@@ -173,7 +173,10 @@ def _naming_damage(path: Path, member: str) -> Iterator[None]:
             f"{path}: {member} is compressed in a way that Python cannot unpack: pack the archive again."
         ) from None
     except OSError as error:
-        if error.errno is None:  # bz2 says so of damaged data
+        if error.errno in (
+            None,
+            errno.EINVAL,
+        ):  # bz2 says so of damaged data, and seek of an impossible offset
             raise InputError(
                 f"{path} is damaged at {member} (its data cannot be unpacked): "
                 "delete the archive, fetch it again and run again."
