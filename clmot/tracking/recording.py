@@ -50,6 +50,7 @@ def write_detections(path: str | os.PathLike[str], detections: RecordedDetection
     with staged_file(path) as aside:
         # No metadata: safetensors leaves the order of its keys open.
         safetensors.numpy.save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, aside)
+        aside.chmod(0o644)  # it gives 0600, which would make shared results unreadable to others
 
 
 def read_detections(path: str | os.PathLike[str]) -> RecordedDetections:
