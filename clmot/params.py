@@ -271,12 +271,20 @@ class TrackParams:
     """Detection thresholds and association."""
 
     detections: str
-    """Where boxes come from: `network`; `public` (the det.txt of the benchmark); `truth` (the boxes of the ground truth,
-    without identities); or a folder of <sequence>.txt. Embeddings are always the network's, read at those boxes."""
+    """Where boxes come from: `network`; `public` (the det.txt of the benchmark; of MOT17's three the one beside the
+    frames that were kept, see data/detections/MOT17/sources.json); `truth` (the boxes of the ground truth, without
+    identities); or a folder of <sequence>.txt in MOTChallenge format, frames numbered within the whole film, a relative
+    one starting where the project is (DVC does not watch it: `dvc repro --force --single-item track@B` after a change).
+    Embeddings are always the network's, read at those boxes. A file's scores are used as they are, cut off at 0 and 1;
+    `confidence` and `new_track_confidence` compare with them on that detector's own scale, so DPM's margins and MOT15's
+    scores want values of their own, and 0 takes every box. Scores that are all -1 are none, and count as 1."""
     max_objects: Annotated[int, Bounds(1)]
     """Highest peaks of a heatmap that are considered in a frame (K)."""
     confidence: Annotated[float, Bounds(0, 1)]
     """Detections scored below this are not used."""
+    recorded_confidence: Annotated[float, Bounds(0, 1)]
+    """Detections scored below this (and below `confidence`) are not kept for judging detector and embedding; the average
+    precision sees nothing of them."""
     new_track_confidence: Annotated[float, Bounds(0, 1)]
     """An unmatched detection starts a track only from this score on."""
     use_embedding: bool

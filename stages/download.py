@@ -1,4 +1,4 @@
-"""Fetch a benchmark's archive; keep its frames and its ground truth (with identities) apart."""
+"""Fetch a benchmark's archive; keep its frames, its ground truth (with identities) and its detections apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clmot.params import BENCHMARKS, load_params
 
 
 def main() -> None:
-    """data.source -> data/frames/B, data/gt/B."""
+    """data.source -> data/frames/B, data/gt/B, data/detections/B."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.download {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
@@ -22,7 +22,12 @@ def main() -> None:
         data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames, data.archives
     )
     extract_benchmark(
-        archives, benchmark, data.split, Path("data/frames") / benchmark, Path("data/gt") / benchmark
+        archives,
+        benchmark,
+        data.split,
+        Path("data/frames") / benchmark,
+        Path("data/gt") / benchmark,
+        Path("data/detections") / benchmark,
     )
 
 

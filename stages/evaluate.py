@@ -20,7 +20,7 @@ METRICS = Path("metrics")
 
 
 def main() -> None:
-    """tracks + data/gt -> metrics/{summary.json, sequences.csv, table.md, speed.json}."""
+    """tracks (with their detections) + data/gt -> metrics/{summary.json, sequences.csv, table.md, speed.json}."""
     params = load_params()
     benchmarks = [
         score_benchmark(
@@ -30,13 +30,15 @@ def main() -> None:
             params.data.split,
             params.data.validation_sequences,
             params.evaluate.iou_threshold,
+            TRACKS / f"{benchmark}.detections",
+            params.track.confidence,
         )
         for benchmark in sorted(params.data.benchmarks)
     ]
     numbers = summary(benchmarks)
     sequences = sequence_table(benchmarks)
     supervised = params.loss.embedding == "supervised"
-    table = markdown_table(benchmarks, params.evaluate.iou_threshold, supervised)
+    table = markdown_table(benchmarks, params.evaluate.iou_threshold, params.track.detections, supervised)
     speeds = measured_speeds(params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)
     write_text(METRICS / "sequences.csv", sequences.to_csv(index=False, lineterminator="\n"))

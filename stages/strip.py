@@ -11,7 +11,8 @@ from clmot.params import BENCHMARKS, load_params
 
 
 def main() -> None:
-    """data/gt/B -> data/boxes/B, data/identities/B (which says that there are none, but for the supervised baseline)."""
+    """data/gt/B -> data/boxes/B, data/held_out/B (boxes of the tracked frames), data/identities/B (which says that there
+    are none, but for the supervised baseline)."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
@@ -27,6 +28,7 @@ def main() -> None:
         benchmarks=params.data.benchmarks,
         identities_dir=Path("data/identities") / benchmark,
         keep_identities=params.strip.keep_identities,
+        held_out_dir=Path("data/held_out") / benchmark,
     )
     print(format_report(benchmark, report))
     if params.strip.keep_identities:

@@ -19,11 +19,12 @@ from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
 from clmot.models.checkpoint import load_model
 from clmot.motchallenge.annotations import write_results
-from clmot.motchallenge.sequence import SEQINFO_FILE, image_path, read_manifest, read_seqinfo
-from clmot.motchallenge.splits import tracking_range
 from clmot.params import BENCHMARKS, Params, load_params
 from clmot.reporting.drawing import draw_tracks
-from clmot.tracking.pipeline import SequenceTracks, track_sequence
+from clmot.tracking.parts import TrackedPart, find_tracked_parts
+from clmot.tracking.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
+from clmot.tracking.recording import write_detections
+from clmot.tracking.sources import GivenDetections, Recorder, given_detections
 
 FRAMES = Path("data/frames")
 MODEL = Path("models/tracker")
@@ -31,53 +32,56 @@ TRACKS = Path("tracks")
 
 
 def main() -> None:
-    """data/frames/B + models/tracker -> tracks/B, tracks/B.speed.json, tracks/B.jpg."""
+    """data/frames/B + models/tracker -> tracks/B, tracks/B.detections, tracks/B.speed.json, tracks/B.jpg.
+
+    `track.detections` may replace what the network finds by data/detections/B or data/held_out/B.
+    """
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.track {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
     params = load_params()
     device = set_up(params.hardware).device
-    frames = frames_to_track(FRAMES / benchmark, params)
-    model = load_model(MODEL)
-    tracks = {
-        name: track_sequence(
-            model, paths, params.model.input_size, params.track, frame_rate, device, description=name
-        )
-        for name, (paths, frame_rate) in frames.items()
-    }
-    # All three are finished before the first takes its place, so that a stage that dies leaves none.
+    parts = find_tracked_parts(FRAMES / benchmark, params.data.split, params.data.validation_sequences)
+    sources = detection_sources(parts, benchmark, params, device)
+    floor = min(params.track.recorded_confidence, params.track.confidence)
+    tracks = {}
+    # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         directory = outs.enter_context(staged_directory(TRACKS / benchmark))
+        detections = outs.enter_context(staged_directory(TRACKS / f"{benchmark}.detections"))
         speed = outs.enter_context(staged_file(TRACKS / f"{benchmark}.speed.json"))
         picture = outs.enter_context(staged_file(TRACKS / f"{benchmark}.jpg"))
-        for name, found in tracks.items():
+        for name, part in parts.items():
+            recorder = Recorder(sources[name], floor)
+            found = track_frames(recorder, part.images, params.track, part.frame_rate, description=name)
             write_results(directory / f"{name}.txt", found.frame, found.identity, found.boxes, found.scores)
+            write_detections(detections / f"{name}.safetensors", recorder.recorded())
+            tracks[name] = found
         write_json(speed, speeds(tracks, device))
-        picture.write_bytes(annotated_frame(tracks, {name: paths for name, (paths, _) in frames.items()}))
+        picture.write_bytes(annotated_frame(tracks, {name: part.images for name, part in parts.items()}))
 
 
-def frames_to_track(directory: Path, params: Params) -> dict[str, tuple[list[Path], float]]:
-    """The images that the split wants tracked, and the frame rate, of each sequence by name.
+def detection_sources(
+    parts: dict[str, TrackedPart], benchmark: str, params: Params, device: torch.device
+) -> dict[str, DetectionSource]:
+    """Where the detections of each sequence come from, as `track.detections` says.
 
     Raises:
-        InputError: there is nothing to track, or the manifest or a seqinfo.ini cannot be read.
+        InputError: files of detections are absent or faulty, whichever sequence they belong to; or there is no model.
     """
-    found = {}
-    for entry in read_manifest(directory):
-        span = tracking_range(
-            entry.name, entry.frames, entry.subset, params.data.split, params.data.validation_sequences
-        )
-        if span is not None:
-            sequence = directory / entry.name
-            info = read_seqinfo(sequence / SEQINFO_FILE)
-            paths = [image_path(sequence, info, frame) for frame in range(span.first, span.last + 1)]
-            found[entry.name] = (paths, entry.frame_rate)
-    if not found:
-        raise InputError(
-            f"'data.split: {params.data.split}' tracks no frame of {directory}: take {directory.name} out of "
-            "'data.benchmarks', or choose another split."
-        )
-    return found
+    # All files are read before the first frame is tracked: a mistake in the last of them costs seconds, not hours.
+    tables = {
+        name: given_detections(params.track.detections, benchmark, name, part.frames, part.length)
+        for name, part in parts.items()
+    }
+    model = load_model(MODEL)
+    size, wanted = params.model.input_size, params.track.use_embedding
+    network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
+    known = wanted and model.config.embedding_dim > 0
+    return {
+        name: network if table is None else GivenDetections(table, model, size, device, embeddings=known)
+        for name, table in tables.items()
+    }
 
 
 def annotated_frame(tracks: dict[str, SequenceTracks], frames: dict[str, list[Path]]) -> bytes:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
 import yaml
 
 from clmot.errors import InputError
+from clmot.evaluation.observations import DETECTION_METRICS, OBSERVATION_METRICS
 from clmot.evaluation.score import COUNTS, METRICS
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
+from clmot.tracking.recording import RecordedDetections, write_detections
 
 REPOSITORY = Path(__file__).parents[1]
 LENGTH = 20
@@ -63,6 +66,18 @@ class Project:
         corners = np.column_stack([x, np.full(len(x), 49), x + 40, np.full(len(x), 129)]).reshape(-1, 4)
         path = self.folder / "tracks" / benchmark / f"{name}.txt"
         write_results(path, list(frames), [3] * len(x), corners, [0.9] * len(x))
+        self.detect(benchmark, name, frames)
+
+    def detect(self, benchmark: str, name: str, frames: range, *, embeddings: bool = True) -> None:
+        """Write both people as detections, the second with a score that the tracker does not use."""
+        rows = [
+            (frame, x + frame + FIRST - 2, score) for frame in frames for x, score in ((10, 0.9), (300, 0.1))
+        ]
+        frame, x, score = np.array(rows, np.float32).reshape(-1, 3).T
+        boxes = np.column_stack([x, np.full(len(x), 49), x + 40, np.full(len(x), 129)]).astype(np.float32)
+        vectors = np.where(score[:, None] > 0.5, (1, 0), (0, 1)).astype(np.float16) if embeddings else None
+        path = self.folder / "tracks" / f"{benchmark}.detections" / f"{name}.safetensors"
+        write_detections(path, RecordedDetections(frame.astype(np.int32), boxes, score, vectors))
 
     def out(self, name: str) -> str:
         return (self.folder / "metrics" / name).read_text()
@@ -89,7 +104,8 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
     summary = json.loads(project.out("summary.json"))
     assert list(summary) == ["MOT15", "MOT17"]
     for scores in summary.values():
-        assert tuple(scores) == METRICS
+        # Only one person's detections are used: there are no pairs of different people.
+        assert tuple(scores) == (*METRICS, *DETECTION_METRICS, "ReID_mAP")
         assert all(isinstance(scores[name], int) for name in COUNTS)
         assert [scores["MOTA"], scores["MOTP"], scores["IDF1"]] == [0.5, 1.0, 0.666667]
     tracked = LENGTH - FIRST + 1
@@ -97,7 +113,7 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
     assert [summary["MOT15"]["MT"], summary["MOT17"]["ML"]] == [1, 2]
 
     rows = pd.read_csv(project.folder / "metrics" / "sequences.csv")
-    assert list(rows.columns) == ["benchmark", "sequence", "frames", *METRICS]
+    assert list(rows.columns) == ["benchmark", "sequence", "frames", *METRICS, *DETECTION_METRICS, "ReID_mAP"]
     assert list(rows.sequence) == ["TUD-Campus", "MOT17-04", "MOT17-09"]
     assert set(rows.frames) == {tracked}
 
@@ -107,6 +123,7 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
     assert cells[0][:7] == ["Dataset", "MOTA", "MOTP", "IDF1", "IDSW", "MT", "ML"]
     assert cells[1][:7] == ["MOT15", "50.0", "100.0", "66.7", "0", "1", "1"]
     assert cells[2][0] == "MOT17"
+    assert "| MOT15   | 100.0 |     100.0 |   50.0 |    100.0 |" in table.splitlines()
     assert capsys.readouterr().out == table
     assert json.loads(project.out("speed.json")) == {
         "MOT15": {"frames_per_second": 12.5},
@@ -128,6 +145,59 @@ def test_a_supervised_baseline_says_so_first(project):
     assert paragraphs[1].endswith("**")
     assert "\n\n".join([paragraphs[0], *paragraphs[2:]]) == table
     assert project.out("summary.json") == summary
+
+
+def test_detections_and_embeddings_are_scored_before_association(project):
+    project.params["track"]["confidence"] = 0.1
+    project.set()
+    stage.main()
+    for scores in json.loads(project.out("summary.json")).values():
+        assert tuple(scores) == (*METRICS, *OBSERVATION_METRICS)
+        assert [scores[name] for name in OBSERVATION_METRICS] == [1.0] * 7
+    assert "MOT17" in project.out("table.md").split("TPR@FAR 1e-1")[1]
+
+
+def test_without_embeddings_their_metrics_are_absent(project):
+    for benchmark, names in SEQUENCES.items():
+        for name in names:
+            project.detect(benchmark, name, range(1, 10), embeddings=False)
+    stage.main()
+    for scores in json.loads(project.out("summary.json")).values():
+        assert tuple(scores) == (*METRICS, *DETECTION_METRICS)
+    assert "ReID" not in project.out("table.md")
+    assert "ReID" not in project.out("sequences.csv")
+
+
+def test_where_one_sequence_has_embeddings_the_others_have_empty_cells(project):
+    project.detect("MOT15", "TUD-Campus", range(1, 10), embeddings=False)
+    stage.main()
+    rows = pd.read_csv(project.folder / "metrics" / "sequences.csv")
+    assert rows["ReID_mAP"].isna().tolist() == [True, False, False]
+    assert "ReID_mAP" not in json.loads(project.out("summary.json"))["MOT15"]
+    second = [line for line in project.out("table.md").splitlines() if line.startswith("| MOT15")][1]
+    assert second.rstrip(" |").endswith("-")
+
+
+@pytest.mark.parametrize("harm", ["absent", "damaged", "another"])
+def test_detections_that_cannot_be_read_name_the_stage_to_run(project, harm):
+    path = project.folder / "tracks/MOT17.detections/MOT17-04.safetensors"
+    path.unlink()
+    if harm == "damaged":
+        path.write_bytes(b"no tensors")
+    if harm == "another":
+        safetensors.numpy.save_file({"weights": np.zeros(3)}, path)
+    with pytest.raises(InputError, match=r"MOT17-04\.safetensors does not (exist|hold).*track stage"):
+        stage.main()
+    assert not (project.folder / "metrics").exists()
+
+
+def test_the_table_says_when_boxes_were_given(project):
+    stage.main()
+    assert "given to the tracker" not in project.out("table.md")
+    project.params["track"]["detections"] = "truth"
+    project.set()
+    stage.main()
+    assert "The boxes were given to the tracker, 'track.detections: truth'" in project.out("table.md")
 
 
 def test_a_second_run_gives_the_same_bytes(project):

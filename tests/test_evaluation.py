@@ -144,9 +144,12 @@ def by_trackeval(folder: Path, benchmark: str, sequences: dict, length: int) -> 
 
 
 def assert_parity(ours, theirs: dict, *, clear: bool) -> None:
-    """HOTA, DetA, AssA, IDF1 and the numbers of boxes; CLEAR's counts where `clear` (nothing ambiguous)."""
+    """All of HOTA, IDF1 and the numbers of boxes; CLEAR's counts where `clear` (nothing ambiguous)."""
     for name in ("HOTA", "DetA", "AssA"):
         assert getattr(ours, name) == pytest.approx(np.mean(theirs[name]), abs=1e-9), name
+    assert {"DetRe", "DetPr", "AssRe", "AssPr", "LocA"} < set(ours.hota.fields)
+    for name, values in ours.hota.fields.items():  # a value for each threshold
+        np.testing.assert_allclose(values, theirs[name], rtol=0, atol=1e-9, err_msg=name)
     assert ours.IDF1 == pytest.approx(theirs["IDF1"], abs=1e-9)
     assert ours.clear.objects == theirs["CLR_TP"] + theirs["CLR_FN"]
     assert ours.clear.predictions == theirs["CLR_TP"] + theirs["CLR_FP"]
@@ -159,6 +162,35 @@ def assert_parity(ours, theirs: dict, *, clear: bool) -> None:
         assert abs(ours.FN - theirs["CLR_FN"]) <= 2
 
 
+def every_class(benchmark: str) -> tuple[AnnotationTable, AnnotationTable]:
+    """Somebody of every class, each followed by a track; identities are large, far apart and in no order."""
+    truth, tracks = [], []
+    for category in range(1, 14):
+        # trackeval expects class 1 in every row that it counts for MOT15.
+        kind = 1 if benchmark == "MOT15" else category
+        for frame in range(1, 11):
+            box = (300.0 * category, 50.0 + frame, 20, 40)
+            truth.append((frame, 10**6 - 1000 * category, *box, 1, kind))
+            tracks.append((frame, 7919 * category % 101 + 10**7, *box))
+    return table(truth), table(tracks)
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+@pytest.mark.parametrize("whose", ["truth", "results"])
+@pytest.mark.parametrize("fault", ["beyond the end", "twice in a frame"])
+def test_refuses_what_trackeval_refuses(tmp_path, benchmark, whose, fault):
+    good = table(standing(range(1, 11)))
+    row = standing(range(11, 12)) if fault == "beyond the end" else [(4, 1, 90, 90, 20, 40)]
+    bad = table(standing(range(1, 11)) + row)
+    pair = (bad, good) if whose == "truth" else (good, bad)
+    with pytest.raises(
+        InputError, match=r"frame 11 lies outside|identity 1 stands more than once in frame 4"
+    ):
+        score_sequence(*pair, 10, benchmark)
+    with pytest.raises(trackeval.utils.TrackEvalException):
+        by_trackeval(tmp_path, benchmark, {"S": pair}, 10)
+
+
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 @pytest.mark.parametrize("sparse", [False, True], ids=["crowded", "sparse"])
 def test_agrees_with_trackeval_on_files(tmp_path, benchmark, sparse):
@@ -169,6 +201,7 @@ def test_agrees_with_trackeval_on_files(tmp_path, benchmark, sparse):
     scenes["nothing"] = (AnnotationTable.empty(), AnnotationTable.empty())
     ignored = dataclasses.replace(full, confidence=np.zeros(len(full)))
     scenes["only-ignored-truth"] = (ignored, tracks)
+    scenes["every-class"] = every_class(benchmark)
     theirs = by_trackeval(tmp_path, benchmark, scenes, LENGTH)
     ours = {
         name: score_sequence(truth, results, LENGTH, benchmark) for name, (truth, results) in scenes.items()

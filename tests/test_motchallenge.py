@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import stat
@@ -315,6 +316,58 @@ class Outs:
 @pytest.fixture
 def outs(tmp_path: Path) -> Outs:
     return Outs(tmp_path / "data")
+
+
+class TestPublicDetections:
+    """Which det.txt is kept, and that it is kept as it is."""
+
+    def extract(self, zip_path: Path, out: Path, benchmark: str = "MOT17") -> dict[str, bytes]:
+        extract_benchmark(zip_path, benchmark, "half", out / "frames", out / "gt", out / "detections")
+        return tree(out / "detections")
+
+    def files(self, **detections: bytes) -> dict[str, bytes]:
+        """MOT17-02 in the copies named, with these det.txt; an empty one leaves it out."""
+        files: dict[str, bytes] = {}
+        for detector, data in detections.items():
+            folder = f"MOT17/train/MOT17-02-{detector}"
+            files |= sequence_files(folder, 3) | ({f"{folder}/det/det.txt": data} if data else {})
+        return files
+
+    def test_that_of_the_first_copy_whose_frames_are_complete(self, tmp_path: Path) -> None:
+        files = self.files(SDP=b"1,-1,1,1,2,2,-0.5\n", DPM=b"1,-1,1,1,2,2,2.5\r\n")
+        found = self.extract(write_zip(tmp_path / "a.zip", files), tmp_path / "a")
+        assert found.pop("MOT17-02.txt") == b"1,-1,1,1,2,2,2.5\r\n"
+        assert json.loads(found["sources.json"]) == {
+            "benchmark": "MOT17",
+            "sources": {"MOT17-02": "MOT17/train/MOT17-02-DPM/det/det.txt"},
+        }
+        del files["MOT17/train/MOT17-02-DPM/img1/000002.jpg"]
+        found = self.extract(write_zip(tmp_path / "b.zip", files), tmp_path / "b")
+        assert found["MOT17-02.txt"] == b"1,-1,1,1,2,2,-0.5\n"
+
+    def test_that_of_another_copy_where_the_kept_one_has_none(self, tmp_path: Path) -> None:
+        files = self.files(DPM=b"", FRCNN=b"1,-1,1,1,2,2,1\n", SDP=b"2,-1,1,1,2,2,1\n")
+        found = self.extract(write_zip(tmp_path / "a.zip", files), tmp_path / "a")
+        assert found["MOT17-02.txt"] == b"1,-1,1,1,2,2,1\n"
+
+    def test_none(self, tmp_path: Path) -> None:
+        found = self.extract(write_zip(tmp_path / "a.zip", self.files(DPM=b"")), tmp_path / "a")
+        assert list(found) == ["sources.json"]
+
+    def test_a_second_run_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        """Nothing is appended to what an earlier run left."""
+        path = write_zip(tmp_path / "a.zip", self.files(DPM=b"1,-1,1,1,2,2,1\n"))
+        self.extract(path, tmp_path / "a")
+        first = tree(tmp_path / "a")
+        self.extract(path, tmp_path / "a")
+        assert tree(tmp_path / "a") == first
+
+    def test_damage_leaves_nothing(self, tmp_path: Path) -> None:
+        path = write_zip(tmp_path / "a.zip", self.files(DPM=b"1,-1,1,1,2,2,1\n" * 50))
+        damage(path, "MOT17/train/MOT17-02-DPM/det/det.txt")
+        with pytest.raises(InputError, match=r"a\.zip is damaged at MOT17/train/MOT17-02-DPM/det/det\.txt"):
+            self.extract(path, tmp_path / "a")
+        assert tree(tmp_path / "a") == {}
 
 
 class TestExtraction:

@@ -163,6 +163,13 @@ def test_training_cannot_see_identities() -> None:
         assert data == wanted
 
 
+def test_tracking_cannot_see_identities() -> None:
+    """The true boxes that `track.detections: truth` takes come from behind the wall as well."""
+    data = {dep for dep in STAGES["track"]["deps"] if dep.split("/")[0] not in ("clmot", "stages")}
+    folders = {f"data/{kind}/${{item.benchmark}}" for kind in ("frames", "detections", "held_out")}
+    assert data == folders | {"models/tracker"}
+
+
 def test_data_deps_are_outs_of_other_stages() -> None:
     outs = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for o in s["outs"]}
     for stage, spec in STAGES.items():

@@ -181,7 +181,7 @@ def test_experiments_run_what_depends_on_their_params(project: Project) -> None:
 
 def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
     """The identity wall: what training sees does not change by a byte when all identities do."""
-    boxes = project.outs("data/boxes")
+    boxes = project.outs("data/boxes", "data/held_out")
     models = project.outs("models")
     generator = np.random.default_rng(0)
     for path in sorted((project.folder / "data/gt").rglob("gt.txt")):
@@ -194,7 +194,7 @@ def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
     project.call("dvc", "commit", "--force", *(f"download@{name}" for name in BENCHMARKS))
 
     assert project.dvc("repro") == {*(f"strip@{name}" for name in BENCHMARKS), "evaluate"}
-    assert project.outs("data/boxes") == boxes
+    assert project.outs("data/boxes", "data/held_out") == boxes
     assert project.outs("models") == models
 
 

@@ -127,6 +127,45 @@ class TestStripping:
         assert set(table.box[:, 3].tolist()) == {8e-3}
         assert set(table.visibility.tolist()) == {0.3333333333333333}
 
+    def test_boxes_of_the_tracked_frames_stand_apart(self, tmp_path: Path) -> None:
+        """Those that evaluation counts, whatever trains: flagged pedestrians, numbered within the film."""
+        gt = ground_truth(
+            tmp_path / "gt", {"MOT17-02": MIXED + "10,4,70.5,20,0,8,1,1,0\n10,3,1,20,5,8,1,1,1\n"}
+        )
+        out = tmp_path / "held_out"
+        report = strip(gt, tmp_path / "boxes", min_visibility=1, held_out_dir=out)
+        assert (out / "MOT17-02.txt").read_bytes() == (
+            b"7,-1,70,20,5,8,1,-1,-1\n"
+            b"10,-1,1,20,5,8,1,-1,-1\n"
+            b"10,-1,70.5,20,0,8,1,-1,-1\n"  # evaluation counts a box without width, too
+        )
+        assert json.loads((out / "held_out.json").read_text()) == {
+            "benchmark": "MOT17",
+            "sequences": {"MOT17-02": {"frames": [7, 10], "boxes": 3}},
+        }
+        assert strip(gt, tmp_path / "again", min_visibility=1) == report
+
+    def test_only_held_out_sequences_have_held_out_boxes(self, tmp_path: Path) -> None:
+        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})
+        options = {"split": "sequence", "validation_sequences": ("MOT17-04",)}
+        strip(gt, tmp_path / "boxes", held_out_dir=tmp_path / "held_out", **options)
+        assert sorted(tree(tmp_path / "held_out")) == ["MOT17-04.txt", "held_out.json"]
+        assert len((tmp_path / "held_out" / "MOT17-04.txt").read_text().splitlines()) == 7
+        strip(gt, tmp_path / "boxes", held_out_dir=tmp_path / "held_out", split="full")
+        assert sorted(tree(tmp_path / "held_out")) == ["held_out.json"]
+
+    def test_a_second_run_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        """Nothing is appended to what an earlier run left."""
+        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
+        outs = {
+            "held_out_dir": tmp_path / "out" / "held_out",
+            "identities_dir": tmp_path / "out" / "identities",
+        }
+        strip(gt, tmp_path / "out" / "boxes", **outs)
+        first = tree(tmp_path / "out")
+        strip(gt, tmp_path / "out" / "boxes", **outs)
+        assert tree(tmp_path / "out") == first
+
     def test_table_for_people(self, tmp_path: Path) -> None:
         gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})
         report = strip(gt, tmp_path / "boxes", split="sequence", validation_sequences=("MOT17-04",))
@@ -184,9 +223,10 @@ class TestIdentityWall:
         straight = list(range(len(rows)))
         one = ground_truth(folder / "one", {"MOT17-02": text([i + 1 for i in straight], straight)})
         other = ground_truth(folder / "other", {"MOT17-02": text(identities, list(order))})
-        strip(one, folder / "boxes-one", split=split)
-        strip(other, folder / "boxes-other", split=split)
+        strip(one, folder / "boxes-one", split=split, held_out_dir=folder / "held-out-one")
+        strip(other, folder / "boxes-other", split=split, held_out_dir=folder / "held-out-other")
         assert tree(folder / "boxes-one") == tree(folder / "boxes-other")
+        assert tree(folder / "held-out-one") == tree(folder / "held-out-other")
 
     def test_every_written_identity_is_unknown(self, tmp_path: Path) -> None:
         strip(ground_truth(tmp_path / "gt", {"MOT17-02": MIXED}), tmp_path / "boxes")
@@ -209,12 +249,12 @@ class TestMistakes:
     )
     def test_faulty_row_keeps_earlier_outs(self, tmp_path: Path, row: str, message: str) -> None:
         gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        strip(gt, tmp_path / "boxes")
-        before = tree(tmp_path / "boxes")
+        strip(gt, tmp_path / "out" / "boxes", held_out_dir=tmp_path / "out" / "held_out")
+        before = tree(tmp_path / "out")
         ground_truth(gt, {"MOT17-02": MIXED + row + "\n"})
         with pytest.raises(InputError, match=message):
-            strip(gt, tmp_path / "boxes")
-        assert tree(tmp_path / "boxes") == before
+            strip(gt, tmp_path / "out" / "boxes", held_out_dir=tmp_path / "out" / "held_out")
+        assert tree(tmp_path / "out") == before
 
     def test_nothing_left(self, tmp_path: Path) -> None:
         gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
@@ -290,7 +330,14 @@ class TestStages:
         ]
         boxes = sorted(tree(project / "data" / "boxes" / "MOT17"))
         assert boxes == ["MOT17-02.txt", "MOT17-04.txt", "strip.json"]
-        assert sorted(p.name for p in (project / "data").iterdir()) == ["boxes", "frames", "gt", "identities"]
+        assert sorted(p.name for p in (project / "data").iterdir()) == [
+            "boxes",
+            "detections",
+            "frames",
+            "gt",
+            "held_out",
+            "identities",
+        ]
         before = tree(project / "data")
         (project / "zips" / "MOT17.zip").write_text("not a zip")
         done = run("download")

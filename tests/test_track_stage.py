@@ -8,6 +8,7 @@ import importlib.util
 import json
 import math
 import sys
+import types
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ from clmot.motchallenge.sequence import (
 )
 from clmot.params import load_params
 from clmot.tracking.pipeline import Detections, NetworkDetections, track_frames, track_sequence
+from clmot.tracking.recording import read_detections, read_embeddings
 
 REPOSITORY = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -42,6 +44,8 @@ _spec.loader.exec_module(stage)
 
 class SeesRectangles(nn.Module):
     """Finds every bright rectangle exactly; its embedding is the colour."""
+
+    config = types.SimpleNamespace(embedding_dim=3)
 
     def __init__(self):
         super().__init__()
@@ -217,6 +221,8 @@ def outs(project):
 def test_the_tracked_half_is_written_with_frames_from_one(project, monkeypatch):
     track(monkeypatch, "MOT17")
     assert sorted(outs(project)) == [
+        "tracks/MOT17.detections/MOT17-02.safetensors",
+        "tracks/MOT17.detections/MOT17-04.safetensors",
         "tracks/MOT17.jpg",
         "tracks/MOT17.speed.json",
         "tracks/MOT17/MOT17-02.txt",
@@ -229,6 +235,84 @@ def test_the_tracked_half_is_written_with_frames_from_one(project, monkeypatch):
     left = np.sort(one.box[:, 0])
     np.testing.assert_allclose(left, [37, 107, 177], atol=0.02)  # 0-based 36, 106, 176
     np.testing.assert_allclose(one.box[:, 2:], [[20, 50]] * 3, atol=0.02)
+
+
+def test_what_was_detected_is_kept_with_its_embeddings(project, monkeypatch):
+    track(monkeypatch, "MOT17")
+    path = project / "tracks/MOT17.detections/MOT17-04.safetensors"
+    found = read_detections(path)
+    assert found.frame.tolist() == sorted([1, 2, 3, 4, 5] * 3)
+    one = np.sort(found.boxes[found.frame == 1, 0])
+    np.testing.assert_allclose(one, [36, 106, 176], atol=1e-3)
+    embeddings = read_embeddings(path, np.arange(len(found)))
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-3)
+
+
+def test_detections_below_the_floor_are_tracked_but_not_kept(project, monkeypatch):
+    change_track(project, confidence=0.0, new_track_confidence=0.0, recorded_confidence=0.96)
+    track(monkeypatch, "MOT17")
+    # The floor is never above `confidence`: what the tracker uses is always kept.
+    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) > 15
+    change_track(project, confidence=0.99, new_track_confidence=0.99, recorded_confidence=0.96)
+    track(monkeypatch, "MOT17")
+    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
+
+
+def change_track(project, **values):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["track"].update(values)
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def rows(lines):
+    return "".join(f"{','.join(map(str, line))}\n" for line in lines)
+
+
+@pytest.mark.parametrize("detections", ["public", "truth", "mine"])
+def test_tracks_of_given_boxes(project, monkeypatch, detections):
+    """Files number frames within the film: 8 to 12 are tracked, as 1 to 5."""
+    folder = {"public": "data/detections/MOT17", "truth": "data/held_out/MOT17", "mine": "mine"}[detections]
+    (project / folder).mkdir(parents=True)
+    tail = (1, -1, -1) if detections == "truth" else (0.9, -1, -1, -1)
+    # MOT17-04's second person, without the others, in every frame of the film.
+    film = rows((f, -1, 20 + 2 * f + 70 + 1, 91, 20, 50, *tail) for f in range(1, 13))
+    (project / folder / "MOT17-04.txt").write_text(film)
+    (project / folder / "MOT17-02.txt").write_text("")
+    change_track(project, detections=detections)
+    track(monkeypatch, "MOT17")
+    table = read_results(project / "tracks/MOT17/MOT17-04.txt")
+    assert table.frame.tolist() == [1, 2, 3, 4, 5]
+    assert set(table.identity.tolist()) == {1}
+    np.testing.assert_allclose(table.box[:, 0], [107, 109, 111, 113, 115], atol=2)
+    assert outs(project)["tracks/MOT17/MOT17-02.txt"] == b""
+    # The embedding is the colour at the centre of that very box.
+    vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(5))
+    assert vectors.argmax(axis=1).tolist() == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("detections", "sentence"),
+    [
+        ("public", r"detections/MOT17/MOT17-02\.txt does not exist, as MOT17's archive has no det/det\.txt"),
+        ("truth", r"held_out/MOT17/MOT17-02\.txt does not exist, as MOT17-02 has no ground truth"),
+        ("publc", r"'track\.detections' is 'publc', and .* is no folder: expected network, public, truth"),
+    ],
+)
+def test_detections_that_are_not_there(project, monkeypatch, detections, sentence):
+    change_track(project, detections=detections)
+    with pytest.raises(InputError, match=sentence):
+        track(monkeypatch, "MOT17")
+    assert not (project / "tracks").exists()
+
+
+def test_a_fault_in_the_last_file_is_found_before_the_first_frame(project, monkeypatch):
+    (project / "mine").mkdir()
+    (project / "mine/MOT17-02.txt").write_text("")
+    (project / "mine/MOT17-04.txt").write_text("8,-1,10,20,30,nan,1\n")
+    change_track(project, detections="mine")
+    monkeypatch.setattr(stage, "load_model", lambda directory: pytest.fail("tracking began"))
+    with pytest.raises(InputError, match=r"MOT17-04\.txt:1: column 6 is 'nan'"):
+        track(monkeypatch, "MOT17")
 
 
 def test_the_picture_is_the_frame_with_the_most_tracks(project, monkeypatch):
@@ -276,7 +360,8 @@ def test_nobody_in_sight_gives_empty_files(project, monkeypatch):
     monkeypatch.setattr(stage, "load_model", lambda directory: Blind())
     track(monkeypatch, "MOT17")
     assert outs(project)["tracks/MOT17/MOT17-04.txt"] == b""
-    assert len(outs(project)) == 4
+    assert len(outs(project)) == 6
+    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
 
 
 class Blind(SeesRectangles):

@@ -24,11 +24,13 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
     read_ground_truth,
 )
+from clmot.motchallenge.classes import counted
 from clmot.motchallenge.sequence import read_manifest
-from clmot.motchallenge.splits import FrameRange, check_split, training_range
+from clmot.motchallenge.splits import FrameRange, check_split, tracking_range, training_range
 
 REPORT_FILE = "strip.json"
 IDENTITIES_FILE = "identities.json"
+HELD_OUT_FILE = "held_out.json"
 REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
 """Why a row is dropped; a row with several reasons counts under the first of them. `degenerate` boxes have no
 width or no height."""
@@ -57,6 +59,7 @@ def strip_benchmark(
     benchmarks: Iterable[str] | None = None,
     identities_dir: str | os.PathLike[str] | None = None,
     keep_identities: bool = False,
+    held_out_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, StrippedSequence]:
     """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
 
@@ -75,6 +78,10 @@ def strip_benchmark(
             identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
             `out_dir/<seq>.txt`. They stand apart from the boxes so that boxes never change with them.
         keep_identities: opens the wall, for the supervised baseline.
+        held_out_dir: `data/held_out/B`, for tracking from true boxes; replaced whole or not at all. It holds
+            `<seq>.txt` for every sequence with tracked frames: rows `frame,-1,x,y,w,h,1,-1,-1`, ordered by frame
+            and box, of the boxes that evaluation counts in those frames (numbered within the film); and
+            `held_out.json`, which says which frames and how many boxes. Nor does any identity change a byte of these.
 
     Returns:
         Sequence name -> what became of its rows, sorted by name.
@@ -90,6 +97,7 @@ def strip_benchmark(
     report: dict[str, StrippedSequence] = {}
     texts: dict[str, str] = {}
     labels: dict[str, str] = {}
+    held_out: dict[str, tuple[FrameRange, AnnotationTable]] = {}
     for entry in entries:
         frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
         # Whether identities are unique is the business of those who use them.
@@ -101,6 +109,10 @@ def strip_benchmark(
         if frames is not None:
             texts[entry.name] = _rows(kept)
             labels[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
+        tracked = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+        if tracked is not None:
+            scored = table.select(counted(table.confidence, table.category, benchmark))
+            held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
     if texts and not any(sequence.kept for sequence in report.values()):
         total = sum(sum(sequence.dropped.values()) for sequence in report.values())
         raise InputError(
@@ -108,7 +120,7 @@ def strip_benchmark(
             f"'strip.min_visibility: {min_visibility:g}': loosen them, or take {benchmark} out of "
             "'data.benchmarks'."
         )
-    # Both are finished before the first takes its place, so that a stage that dies leaves neither.
+    # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         out = outs.enter_context(staged_directory(out_dir))
         for name, text in texts.items():
@@ -119,6 +131,8 @@ def strip_benchmark(
             write_json(beside / IDENTITIES_FILE, {"benchmark": benchmark, "kept": keep_identities})
             for name, text in labels.items() if keep_identities else ():
                 write_text(beside / f"{name}.txt", text)
+        if held_out_dir is not None:
+            _write_held_out(outs.enter_context(staged_directory(held_out_dir)), benchmark, held_out)
     return report
 
 
@@ -245,6 +259,23 @@ def _rows(table: AnnotationTable) -> str:
         f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,{category},{visibility}\n"
         for frame, x, y, w, h, category, visibility in columns
     )
+
+
+def _write_held_out(
+    out: Path, benchmark: str, held_out: dict[str, tuple[FrameRange, AnnotationTable]]
+) -> None:
+    """Write the boxes of the tracked frames, in the columns of a det.txt, into an empty folder."""
+    for name, (_, table) in held_out.items():
+        rows = zip(
+            table.frame.tolist(), *(map(_shortest, column) for column in table.box.T.tolist()), strict=True
+        )
+        text = "".join(f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,-1,-1\n" for frame, x, y, w, h in rows)
+        write_text(out / f"{name}.txt", text)
+    sequences = {
+        name: {"frames": [frames.first, frames.last], "boxes": len(table)}
+        for name, (frames, table) in held_out.items()
+    }
+    write_json(out / HELD_OUT_FILE, {"benchmark": benchmark, "sequences": sequences})
 
 
 def _shortest(value: float) -> str:

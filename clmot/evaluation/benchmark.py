@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clmot.errors import InputError
+from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import read_manifest
@@ -31,6 +33,12 @@ class BenchmarkScores:
         """The scores of all sequences together; None when none could be scored."""
         return combine(self.sequences) if self.sequences else None
 
+    @property
+    def observations(self) -> ObservationScores | None:
+        """The scores of all sequences' detections together; None when none could be scored, or was to be."""
+        known = [s.observations for s in self.sequences if s.observations is not None]
+        return combine_observations(known) if known else None
+
 
 def score_benchmark(
     tracks: str | os.PathLike[str],
@@ -39,6 +47,8 @@ def score_benchmark(
     split: str,
     validation_sequences: Sequence[str] = (),
     iou_threshold: float = 0.5,
+    detections: str | os.PathLike[str] | None = None,
+    confidence: float = 0.0,
 ) -> BenchmarkScores:
     """Score every sequence of a benchmark in the frames that the split tracks.
 
@@ -48,7 +58,10 @@ def score_benchmark(
         ground_truth: folder of `manifest.json` and `<sequence>/gt.txt`, frames numbered from 1 in the film.
         benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
         split, validation_sequences: as in `data.split` and `data.validation_sequences`.
-        iou_threshold: IoU from which a tracker box and a true box can match (CLEAR and identity).
+        iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity, detections).
+        detections: folder of `<sequence>.safetensors`, what the tracker was given (see tracking/recording.py); None:
+            detections and embeddings are not scored.
+        confidence: score from which the tracker used a detection.
 
     Raises:
         InputError: results are absent, do not belong to the split, or are not as they should be.
@@ -81,18 +94,24 @@ def score_benchmark(
             )
         truth_file = ground_truth / entry.name / "gt.txt"
         truth = read_ground_truth(truth_file, length=entry.frames)
-        scored.append(
-            score_sequence(
-                truth.in_frames(frames.first, frames.last, renumber=True),
-                read_results(results_file),
-                frames.last - frames.first + 1,
-                benchmark,
-                iou_threshold,
-                sequence=entry.name,
-                truth_name=str(truth_file),
-                results_name=str(results_file),
-            )
+        truth = truth.in_frames(frames.first, frames.last, renumber=True)
+        scores = score_sequence(
+            truth,
+            read_results(results_file),
+            len(frames),
+            benchmark,
+            iou_threshold,
+            sequence=entry.name,
+            truth_name=str(truth_file),
+            results_name=str(results_file),
         )
+        if detections is not None:
+            recorded = Path(detections) / f"{entry.name}.safetensors"
+            observations = score_observations(
+                truth, recorded, len(frames), benchmark, confidence, iou_threshold
+            )
+            scores = dataclasses.replace(scores, observations=observations)
+        scored.append(scores)
     return BenchmarkScores(
         benchmark=benchmark,
         sequences=tuple(scored),

@@ -19,16 +19,13 @@ from scipy.optimize import linear_sum_assignment
 
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import AnnotationTable
-from clmot.motchallenge.classes import DISTRACTORS, ObjectClass
+from clmot.motchallenge.classes import DISTRACTORS, UNCLASSED, ObjectClass, counted
 
 ROUNDING = float(np.finfo(float).eps)
 """How far below a threshold an IoU may lie and still reach it (TrackEval's convention)."""
 
 DISTRACTOR_OVERLAP = 0.5
 """IoU from which a tracker box belongs to a distractor: fixed by the benchmark, not a choice of ours."""
-
-UNCLASSED = ("MOT15",)
-"""Benchmarks whose ground truth states no class: every flagged box is a pedestrian."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,28 +102,23 @@ def preprocess(
     for table, name in ((truth, truth_name), (results, results_name)):
         _check_frames(table, length, name)
         _check_identities(table, name)
-    distractors = np.array(sorted(int(c) for c in DISTRACTORS[benchmark]), dtype=np.int64)
-    classed = benchmark not in UNCLASSED
-    if classed:
+    if benchmark not in UNCLASSED:
         _check_classes(truth, truth_name)
-
-    counted = truth.confidence != 0
-    if classed:
-        counted &= truth.category == int(ObjectClass.PEDESTRIAN)
-    is_distractor = np.isin(truth.category, distractors) if classed else np.zeros(len(truth), dtype=bool)
+    is_counted = counted(truth.confidence, truth.category, benchmark)
+    is_distractor = on_distractor_class(truth.category, benchmark)
 
     kept_truth: list[np.ndarray] = []  # rows of `truth`, per frame
     kept_results: list[np.ndarray] = []  # rows of `results`, per frame
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    frames = zip(_rows_by_frame(truth.frame, length), _rows_by_frame(results.frame, length), strict=True)
+    frames = zip(rows_by_frame(truth.frame, length), rows_by_frame(results.frame, length), strict=True)
     for truth_rows, result_rows in frames:
         overlaps = iou_matrix(truth.box[truth_rows], results.box[result_rows])
         dropped = _on_distractors(overlaps, is_distractor[truth_rows])
         result_rows = np.delete(result_rows, dropped)
-        overlaps = np.delete(overlaps, dropped, axis=1)[counted[truth_rows]]
+        overlaps = np.delete(overlaps, dropped, axis=1)[is_counted[truth_rows]]
         rows, columns = np.nonzero(overlaps)
         pairs.append((rows.astype(np.int32), columns.astype(np.int32), overlaps[rows, columns]))
-        kept_truth.append(truth_rows[counted[truth_rows]])
+        kept_truth.append(truth_rows[is_counted[truth_rows]])
         kept_results.append(result_rows)
 
     truth_dense, truth_identities = _dense_identities(truth.identity, kept_truth)
@@ -139,6 +131,11 @@ def preprocess(
         truth_identities=truth_identities,
         tracked_identities=tracked_identities,
     )
+
+
+def on_distractor_class(category: np.ndarray, benchmark: str) -> np.ndarray:
+    """(N,) bool: true boxes whose detection is neither right nor wrong in `benchmark`."""
+    return np.isin(category, [int(c) for c in DISTRACTORS[benchmark]])
 
 
 def iou_matrix(truth: np.ndarray, results: np.ndarray) -> np.ndarray:
@@ -172,7 +169,7 @@ def _on_distractors(overlaps: np.ndarray, is_distractor: np.ndarray) -> np.ndarr
     return columns[matched & is_distractor[rows]]
 
 
-def _rows_by_frame(frame: np.ndarray, length: int) -> Iterator[np.ndarray]:
+def rows_by_frame(frame: np.ndarray, length: int) -> Iterator[np.ndarray]:
     """For frames 1..length, the indices of its rows, in the order of the file."""
     order = np.argsort(frame, kind="stable")
     bounds = np.searchsorted(frame[order], np.arange(1, length + 2))

@@ -8,6 +8,7 @@ from typing import Any
 
 from clmot.evaluation.clear import ClearCounts, combine_clear, score_clear
 from clmot.evaluation.hota import HotaScores, combine_hota, score_hota
+from clmot.evaluation.observations import ObservationScores
 from clmot.evaluation.preprocessing import preprocess
 from clmot.motchallenge.annotations import AnnotationTable
 
@@ -71,6 +72,8 @@ class SequenceScores(Scores):
 
     sequence: str
     """Its name."""
+    observations: ObservationScores | None = None
+    """What its detections and their embeddings were worth before association; None: not asked for."""
 
 
 def score_sequence(

@@ -1,13 +1,14 @@
-"""Scores as people and tools read them: a Markdown table, a summary for JSON, a row per sequence."""
+"""Scores as people and tools read them: Markdown tables, a summary for JSON, a row per sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from clmot.evaluation.benchmark import BenchmarkScores
 from clmot.evaluation.markdown import aligned
+from clmot.evaluation.observations import OBSERVATION_METRICS, ObservationScores
 from clmot.evaluation.score import COUNTS, METRICS, Scores
 
 DECIMALS = 6
@@ -18,6 +19,18 @@ _NOTES = (
     "frames without output count. MOTP is the mean IoU of the matched boxes (higher is better). CLEAR and "
     "identity metrics are motmetrics', HOTA, DetA and AssA trackeval's."
 )
+_OBSERVATION_NOTES = (
+    "Before association, in percent. AP: of all recorded detections; precision and recall: of those that the tracker "
+    "uses (scored {confidence:g} or more)."
+)
+_EMBEDDING_NOTES = (
+    " TPR@FAR: share of the pairs of one person that are accepted where that share of the pairs of two people is. "
+    "ReID mAP: retrieval of the same person in other frames. Both within each sequence, by cosine similarity."
+)
+_TITLES = {
+    **{name: name.replace("TPR_", "TPR@FAR ") for name in OBSERVATION_METRICS},
+    "ReID_mAP": "ReID mAP",
+}
 
 _SUPERVISED = (
     "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers are "
@@ -33,54 +46,114 @@ def rounded(scores: Scores) -> dict[str, float | int]:
     }
 
 
-def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
-    """`{benchmark: {metric: value}}`; a benchmark without ground truth is left out."""
-    combined = {item.benchmark: item.combined for item in benchmarks}
-    return {name: rounded(scores) for name, scores in combined.items() if scores is not None}
-
-
-def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
-    """A row per sequence: benchmark, sequence, frames, then the metrics as in the summary."""
-    return pd.DataFrame(
-        [
-            [item.benchmark, scores.sequence, scores.frames, *rounded(scores).values()]
-            for item in benchmarks
-            for scores in item.sequences
-        ],
-        columns=["benchmark", "sequence", "frames", *METRICS],
+def rounded_observations(scores: ObservationScores | None) -> dict[str, float]:
+    """The metrics that there are by name, rounded for storage; none without scores."""
+    return (
+        {} if scores is None else {name: round(value, DECIMALS) for name, value in scores.metrics().items()}
     )
 
 
-def markdown_table(
-    benchmarks: Sequence[BenchmarkScores], iou_threshold: float, supervised: bool = False
-) -> str:
-    """The table of results: a row per benchmark in the order given, the original project's columns first.
-
-    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored. Where training
-    was `supervised` by identities, the first note says so: such numbers must not be taken for those of the method.
-    """
-    rows = [["Dataset", *METRICS]]
-    notes = []
+def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
+    """`{benchmark: {metric: value}}`, those of tracks first, then those of detections and embeddings that there are; a
+    benchmark without ground truth is left out."""
+    found = {}
     for item in benchmarks:
         scores = item.combined
-        rows.append([item.benchmark, *(_cells(scores) if scores is not None else ["-"] * len(METRICS))])
+        if scores is not None:
+            found[item.benchmark] = rounded(scores) | rounded_observations(item.observations)
+    return found
+
+
+def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
+    """A row per sequence: benchmark, sequence, frames, then the metrics as in the summary.
+
+    Metrics of detections and embeddings are columns where any sequence has them, empty (nan) for those without.
+    """
+    rows = [
+        {"benchmark": item.benchmark, "sequence": scores.sequence, "frames": scores.frames}
+        | rounded(scores)
+        | rounded_observations(scores.observations)
+        for item in benchmarks
+        for scores in item.sequences
+    ]
+    known = {name for row in rows for name in row}
+    observed = [name for name in OBSERVATION_METRICS if name in known]
+    return pd.DataFrame(rows, columns=["benchmark", "sequence", "frames", *METRICS, *observed])
+
+
+def markdown_table(
+    benchmarks: Sequence[BenchmarkScores],
+    iou_threshold: float,
+    detections: str = "network",
+    supervised: bool = False,
+) -> str:
+    """The tables of results: a row per benchmark in the order given, the original project's columns first; then what its
+    detections and embeddings were worth before association, where they were scored.
+
+    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored. Where the tracker
+    was not given what the network found, `detections` (as in `track.detections`), a sentence says so. Where training was
+    `supervised` by identities, the first note says so: such numbers must not be taken for those of the method.
+    """
+    notes = []
+    for item in benchmarks:
         if item.unscored:
             notes.append(
-                f"{item.benchmark}: there is no public ground truth for {', '.join(item.unscored)}; to have "
-                f"them scored, upload the files of tracks/{item.benchmark} to the MOTChallenge server in one "
-                f"zip{_MOT17_NAMES if item.benchmark == 'MOT17' else ''}."
+                f"{item.benchmark}: there is no public ground truth for {', '.join(item.unscored)}; to have them "
+                f"scored, upload what `clmot submit {item.benchmark}` writes to the MOTChallenge server."
             )
-        elif scores is None:
+        elif item.combined is None:
             notes.append(
                 f"{item.benchmark}: the split tracks none of its sequences, so there is nothing to score."
             )
-    notes.insert(0, _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold))
-    if supervised:
-        notes[:0] = [_SUPERVISED, ""]  # a paragraph of its own
-    return "\n".join([*aligned(rows), "", *notes]) + "\n"
+    lines = scores_table(
+        {item.benchmark: item.combined for item in benchmarks},
+        iou_threshold,
+        warning=_SUPERVISED if supervised else None,
+    )
+    if detections != "network":
+        notes.append(
+            f"The boxes were given to the tracker, 'track.detections: {detections}'; the network found none."
+        )
+    observed = {item.benchmark: item.observations for item in benchmarks}
+    return "\n".join([lines, *notes, *_observation_table(observed)]) + "\n"
 
 
-_MOT17_NAMES = " (each file under its three official names, -DPM, -FRCNN and -SDP)"
+def scores_table(
+    rows: Mapping[str, Scores | None],
+    iou_threshold: float,
+    label: str = "Dataset",
+    warning: str | None = None,
+) -> str:
+    """A Markdown table of tracking metrics with a row per name (dashes for None), and a sentence on what they are.
+
+    Args:
+        rows: name -> scores, in the order of the rows.
+        iou_threshold: from which a tracker box and a true box could match.
+        label: what the names are, the first column's title.
+        warning: a paragraph between table and sentence.
+    """
+    cells = [
+        [name, *(_cells(scores) if scores is not None else ["-"] * len(METRICS))]
+        for name, scores in rows.items()
+    ]
+    note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold)
+    notes = [note] if warning is None else [warning, "", note]
+    return "\n".join([*aligned([[label, *METRICS], *cells]), "", *notes])
+
+
+def _observation_table(observed: Mapping[str, ObservationScores | None]) -> list[str]:
+    """Lines of the second table; none when nothing was scored."""
+    values = {name: scores.metrics() for name, scores in observed.items() if scores is not None}
+    shown = [name for name in OBSERVATION_METRICS if any(name in metrics for metrics in values.values())]
+    if not shown:
+        return []
+    rows = [["Dataset", *(_TITLES[name] for name in shown)]]
+    for name in observed:
+        metrics = values.get(name, {})
+        rows.append([name, *(f"{100 * metrics[m]:.1f}" if m in metrics else "-" for m in shown)])
+    (confidence,) = {scores.confidence for scores in observed.values() if scores is not None}
+    note = _OBSERVATION_NOTES.format(confidence=confidence)
+    return ["", *aligned(rows), "", note + (_EMBEDDING_NOTES if "ReID_mAP" in shown else "")]
 
 
 def _cells(scores: Scores) -> list[str]:

@@ -152,7 +152,7 @@ def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:
     Raises:
         InputError: the file is absent, or a row is not as it should be (the message names its line).
     """
-    return _table(_scored_rows(path), with_class=False)
+    return _table(_scored_rows(_read_bytes(path), str(path)), with_class=False)
 
 
 def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
@@ -162,7 +162,12 @@ def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
         InputError: the file is absent, a row is not as it should be, or an identity stands twice in one frame
             (the message names the lines).
     """
-    rows = _scored_rows(path)
+    return parse_results(_read_bytes(path), str(path))
+
+
+def parse_results(data: bytes, name: str) -> AnnotationTable:
+    """Read the content of tracking results; `name` stands in error messages. Else as `read_results`."""
+    rows = _scored_rows(data, name)
     table = _table(rows, with_class=False)
     _refuse_repeated_identities(rows, table, exempt=None)
     return table
@@ -289,10 +294,10 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
 
 
-def _scored_rows(path: str | os.PathLike[str]) -> _Rows:
+def _scored_rows(data: bytes, name: str) -> _Rows:
     return _Rows.parse(
-        _read_bytes(path),
-        str(path),
+        data,
+        name,
         columns=(7, 8, 9, 10),
         expected="7 to 10 columns (frame,id,x,y,w,h,confidence,-1,-1,-1)",
     )

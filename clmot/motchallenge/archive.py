@@ -1,4 +1,4 @@
-"""From a benchmark's zips or folder to its frames and its ground truth, kept in folders apart.
+"""From a benchmark's zips or folder to its frames, its ground truth and its public detections, kept in folders apart.
 
 Nothing is written under a name that the archive chose, except that of the sequence, so no entry can leave its
 folder; entries that try are refused all the same, because such an archive is not what it claims to be.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clmot.errors import InputError
-from clmot.files import require_space, staged_directory
+from clmot.files import require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth
 from clmot.motchallenge.contents import (
     COMPRESSION_FREE,
@@ -41,6 +41,9 @@ from clmot.motchallenge.sequence import (
 from clmot.motchallenge.splits import MOT15_FRAME_RATES
 from clmot.progress import progress
 
+DETECTIONS_FILE = "det/det.txt"
+DETECTION_SOURCES_FILE = "sources.json"
+"""In a folder of public detections: which entry of the archive each sequence's file was."""
 DEFAULT_FRAME_RATE = 30.0
 """Frames per second of a sequence that has no seqinfo.ini and is none of MOT15's: the commonest rate."""
 
@@ -55,6 +58,7 @@ class _Sequence:
     info: SequenceInfo
     frames: list[Entry]
     ground_truth: bytes | None
+    detections: Entry | None
 
 
 def extract_benchmark(
@@ -63,14 +67,21 @@ def extract_benchmark(
     split: str,
     frames_out: str | os.PathLike[str],
     gt_out: str | os.PathLike[str],
+    detections_out: str | os.PathLike[str] | None = None,
 ) -> list[ManifestEntry]:
-    """Extract what `split` needs: images into `frames_out`, ground truth (with identities) into `gt_out`.
+    """Extract what `split` needs: images into `frames_out`, ground truth (with identities) into `gt_out`, public
+    detections into `detections_out`.
 
     `half` and `sequence` take the train set, `full` the test set as well. Writes, per sequence,
     `frames_out/<seq>/{seqinfo.ini,img1/000001.jpg,...}` and, where there is ground truth,
     `gt_out/<seq>/{seqinfo.ini,gt.txt}`, and a `manifest.json` in both (that of `gt_out` lists the sequences
     with ground truth). MOT17's detector copies are stored once, under the name without the detector. Each
     folder appears whole or stays as it was. Frames are streamed from the zip; there is no second copy.
+
+    `detections_out/<seq>.txt` is the sequence's `det/det.txt` as it stands in the archive, frames numbered within
+    the film; a sequence without one has no file. MOT17's copies differ in it: the one beside the frames that were
+    taken is kept (where all copies are complete, the first by name: DPM), or where that copy has none, the first
+    copy's that has. `detections_out/sources.json` says which it was.
 
     Args:
         archives: a zip or a folder, or several that make the benchmark together.
@@ -86,8 +97,12 @@ def extract_benchmark(
     """
     with _prepared(archives, benchmark, split) as sequences:
         _check_size(sequences, Path(frames_out))
-        with staged_directory(frames_out) as frames_dir, staged_directory(gt_out) as gt_dir:
+        with contextlib.ExitStack() as outs:
+            frames_dir, gt_dir = (outs.enter_context(staged_directory(out)) for out in (frames_out, gt_out))
             _write(benchmark, sequences, frames_dir, gt_dir)
+            if detections_out is not None:
+                detections_dir = outs.enter_context(staged_directory(detections_out))
+                _write_detections(benchmark, sequences, detections_dir)
     return [sequence.entry for sequence in sequences]
 
 
@@ -159,7 +174,8 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
         detectors=tuple(sorted(detectors)),
     )
     stored = dataclasses.replace(info, name=name, image_dir=IMAGE_DIR)
-    return _Sequence(entry, stored, frames, ground_truth)
+    detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen, *copies))
+    return _Sequence(entry, stored, frames, ground_truth, next(filter(None, detections), None))
 
 
 def _ground_truth(copies: Sequence[SequenceCopy]) -> tuple[bytes | None, str, AnnotationTable | None]:
@@ -297,6 +313,16 @@ def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_
             shutil.copyfileobj(source, stream, _BLOCK)
     write_manifest(frames_dir, benchmark, [sequence.entry for sequence in sequences])
     write_manifest(gt_dir, benchmark, [s.entry for s in sequences if s.ground_truth is not None])
+
+
+def _write_detections(benchmark: str, sequences: Sequence[_Sequence], directory: Path) -> None:
+    """Copy the chosen det.txt of every sequence that has one, unread: whoever tracks with them checks them."""
+    sources = {}
+    for sequence in sequences:
+        if sequence.detections is not None:
+            (directory / f"{sequence.entry.name}.txt").write_bytes(sequence.detections.read())
+            sources[sequence.entry.name] = sequence.detections.name
+    write_json(directory / DETECTION_SOURCES_FILE, {"benchmark": benchmark, "sources": sources})
 
 
 def _warn(sentence: str) -> None:

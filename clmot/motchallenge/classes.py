@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
 
 class ObjectClass(IntEnum):
     """Column 8 of a 9-column `gt.txt`. MOT15 has no such column: its rows are all pedestrians."""
@@ -41,3 +44,20 @@ DISTRACTORS: Mapping[str, tuple[ObjectClass, ...]] = MappingProxyType(
 )
 """Per benchmark: a tracker box that matches an object of these classes counts neither for nor against it
 (official preprocessing, as in TrackEval)."""
+
+UNCLASSED = ("MOT15",)
+"""Benchmarks whose ground truth states no class: every flagged box is a pedestrian."""
+
+
+def counted(
+    flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benchmark: str
+) -> npt.NDArray[np.bool_]:
+    """(N,) bool: the rows of ground truth that evaluation counts: flagged pedestrians (as in TrackEval).
+
+    Args:
+        flag: (N,) column 7 of the file; 0: not to be considered.
+        category: (N,) `ObjectClass` numbers.
+        benchmark: `MOT15`, `MOT17`, `MOT20`.
+    """
+    flagged = flag != 0
+    return flagged if benchmark in UNCLASSED else flagged & (category == int(ObjectClass.PEDESTRIAN))

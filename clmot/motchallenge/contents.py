@@ -141,7 +141,8 @@ def naming_damage(source: Path, name: str) -> Iterator[None]:
             f"{source}: {name} is compressed in a way that Python cannot unpack: pack the archive again."
         ) from None
     except OSError as error:
-        if error.errno is None:  # bz2 says so of damaged data
+        # bz2 says so of damaged data, and a seek to an impossible offset does.
+        if error.errno in (None, errno.EINVAL):
             raise InputError(
                 f"{source} is damaged at {name} (its data cannot be unpacked): "
                 "delete the archive, fetch it again and run again."

@@ -1,6 +1,7 @@
 """From the frames of a video to tracks: read, detect, associate.
 
-Where detections come from is a function of the frame (`DetectionSource`); the network is one such source.
+Where detections come from is a function of the frame (`DetectionSource`); the network is one such source, others are in
+sources.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clmot.data.images import STRIDE, letterbox, read_image
+from clmot.data.images import STRIDE, Letterbox, letterbox, read_image
 from clmot.models.decode import decode, gather_cells
 from clmot.params import TrackParams
 from clmot.progress import progress
@@ -73,6 +74,15 @@ class SequenceTracks:
         return self.boxes[rows], self.identity[rows]
 
 
+def network_input(
+    image: Image, input_size: tuple[int, int], device: torch.device
+) -> tuple[torch.Tensor, Letterbox]:
+    """An image (h, w, 3) BGR as the network sees it, (1, 3, H, W) RGB in 0..1 on `device`, and how it lies in there."""
+    canvas, fit = letterbox(image, input_size)
+    rgb = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))  # (3, H, W)
+    return torch.from_numpy(rgb).to(device)[None].float() / 255, fit
+
+
 class NetworkDetections:
     """The one-shot network as a source of detections with embeddings."""
 
@@ -102,9 +112,7 @@ class NetworkDetections:
     @torch.inference_mode()
     def __call__(self, frame: int, image: Image) -> Detections:
         """The detections of one image, best first; `frame` is not needed."""
-        canvas, fit = letterbox(image, self.input_size)
-        rgb = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))  # (3, H, W)
-        pixels = torch.from_numpy(rgb).to(self.device)[None].float() / 255
+        pixels, fit = network_input(image, self.input_size, self.device)
         maps = self.model(pixels, heads=self.heads)
         peaks = decode(maps["hm"], maps["wh"], maps.get("reg"), self.max_objects)
         boxes = np.asarray(fit.to_image(peaks.boxes[0].double().cpu().numpy() * STRIDE), np.float64)

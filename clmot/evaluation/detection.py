@@ -1,0 +1,139 @@
+"""How good detections are before anybody links them: average precision, precision and recall.
+
+Average precision is the area under the interpolated curve of precision over recall (Everingham et al., "The Pascal
+Visual Object Classes Challenge: A Retrospective", IJCV 2015, section 4.1, all points). Which true boxes count and what
+is forgiven is as in the MOTChallenge's preprocessing for tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clmot.evaluation.preprocessing import (
+    DISTRACTOR_OVERLAP,
+    ROUNDING,
+    iou_matrix,
+    on_distractor_class,
+    rows_by_frame,
+)
+from clmot.motchallenge.annotations import AnnotationTable
+from clmot.motchallenge.classes import counted
+
+WRONG, FORGIVEN = -1, -2
+"""Instead of a true box: the detection is a false positive; it lies on a distractor and is neither right nor wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedDetections:
+    """The detections that count, of one sequence or of several together."""
+
+    scores: np.ndarray
+    """(N,) float."""
+    right: np.ndarray
+    """(N,) bool: whether the detection is a true box's."""
+    truth_boxes: int
+    """How many true boxes count."""
+
+    @property
+    def average_precision(self) -> float:
+        """Area under precision over recall, 0..1; 0 without a true box."""
+        return average_precision(self.scores, self.right, self.truth_boxes)
+
+    def precision(self, confidence: float) -> float:
+        """Share of the detections scored `confidence` or more that are right; 0 when there are none."""
+        used = self.scores >= confidence
+        return float(self.right[used].mean()) if used.any() else 0.0
+
+    def recall(self, confidence: float) -> float:
+        """Share of the true boxes found by detections scored `confidence` or more; 0 without a true box."""
+        found = int(self.right[self.scores >= confidence].sum())
+        return found / self.truth_boxes if self.truth_boxes else 0.0
+
+
+def match_detections(
+    truth: AnnotationTable,
+    detections: AnnotationTable,
+    length: int,
+    benchmark: str,
+    iou_threshold: float = 0.5,
+) -> np.ndarray:
+    """Which true box each detection found.
+
+    Per frame, best score first, a detection takes the true box with which it overlaps most, of those that are still free
+    and that it overlaps enough: IoU >= `iou_threshold` for boxes that count (flagged pedestrians), >= 0.5 for
+    distractors of `benchmark`. Greedy by score as usual for detectors, so that detections below a threshold change
+    nothing above it; the one-to-one matching that the official preprocessing makes for tracks would not have this.
+
+    Args:
+        truth: the ground truth, frames numbered from 1, every class and flag.
+        detections: the boxes with their scores as `confidence`, frames numbered from 1.
+        length: number of frames; what lies beyond is ignored.
+
+    Returns:
+        (N,) int64: row of `truth`, `WRONG` or `FORGIVEN`.
+    """
+    is_counted = counted(truth.confidence, truth.category, benchmark)
+    is_distractor = on_distractor_class(truth.category, benchmark)
+    candidates = np.nonzero(is_counted | is_distractor)[0]
+    needed = np.where(is_counted, iou_threshold, DISTRACTOR_OVERLAP) - ROUNDING
+    found = np.full(len(detections), WRONG, np.int64)
+    frames = zip(
+        rows_by_frame(truth.frame[candidates], length), rows_by_frame(detections.frame, length), strict=True
+    )
+    for places, rows in frames:
+        true = candidates[places]
+        rows = rows[np.argsort(-detections.confidence[rows], kind="stable")]  # equal scores as in the file
+        overlaps = iou_matrix(truth.box[true], detections.box[rows])  # (G, T)
+        which, ranks = np.nonzero(overlaps >= needed[true][:, None])
+        best_first = np.lexsort((-overlaps[which, ranks], ranks))
+        free = [True] * len(true)
+        waiting = [True] * len(rows)
+        for one, rank in zip(which[best_first].tolist(), ranks[best_first].tolist(), strict=True):
+            if free[one] and waiting[rank]:
+                free[one] = waiting[rank] = False
+                found[rows[rank]] = true[one]
+    on_distractor = found >= 0
+    on_distractor[on_distractor] = ~is_counted[found[on_distractor]]
+    found[on_distractor] = FORGIVEN
+    return found
+
+
+def judge(scores: np.ndarray, found: np.ndarray, truth: AnnotationTable, benchmark: str) -> JudgedDetections:
+    """What `match_detections` `found` (N,) says of detections with `scores` (N,)."""
+    kept = found != FORGIVEN
+    total = int(counted(truth.confidence, truth.category, benchmark).sum())
+    return JudgedDetections(scores[kept], found[kept] >= 0, total)
+
+
+def combine_judged(sequences: Sequence[JudgedDetections]) -> JudgedDetections:
+    """The detections of several sequences as one detector's."""
+    return JudgedDetections(
+        np.concatenate([s.scores for s in sequences]),
+        np.concatenate([s.right for s in sequences]),
+        sum(s.truth_boxes for s in sequences),
+    )
+
+
+def average_precision(scores: np.ndarray, right: np.ndarray, truth_boxes: int) -> float:
+    """Area under the curve of precision over recall; 0 without a true box.
+
+    At every recall the precision is the highest that is reached at this recall or a higher one. Detections of equal score
+    come in together: the order in which they happen to stand makes no difference.
+
+    Args:
+        scores: (N,) in any order.
+        right: (N,) bool, each true box at most once.
+        truth_boxes: how many there are to find.
+    """
+    if not truth_boxes or not len(scores):
+        return 0.0
+    order = np.argsort(-scores, kind="stable")
+    last_of_equal = np.nonzero(np.append(np.diff(scores[order]) != 0, True))[0]
+    hits = np.cumsum(right[order])[last_of_equal]
+    precision = hits / (last_of_equal + 1)
+    recall = hits / truth_boxes
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0) * precision).sum())

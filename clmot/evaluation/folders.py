@@ -1,0 +1,241 @@
+"""Scoring anybody's results: which file of results belongs to which ground truth, whatever the layout of either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clmot.errors import InputError
+from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
+from clmot.evaluation.table import rounded, scores_table
+from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
+from clmot.motchallenge.classes import DISTRACTORS
+from clmot.motchallenge.sequence import MANIFEST_FILE, SEQINFO_FILE, read_manifest, read_seqinfo
+from clmot.motchallenge.splits import home_benchmark, tracking_range, without_detector
+from clmot.progress import progress
+
+SCORED_SPLITS = ("all", "half")
+"""Which frames of a film are scored: all, or those that the half split tracks, renumbered from 1 in the results."""
+
+_SAME_RULES = {"MOT16": "MOT17"}
+RULES = (*DISTRACTORS, *_SAME_RULES)
+"""Benchmarks whose rules are known; MOT16's are MOT17's."""
+
+_LAYOUTS = "<sequence>/gt/gt.txt (as in the official archives) or <sequence>/gt.txt (as in data/gt)"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The ground truth of one sequence."""
+
+    name: str
+    path: Path
+    length: int | None
+    """Frames of the film; None: nothing states it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FolderScores:
+    """The scores of a folder of results."""
+
+    rules: str
+    """The benchmark whose rules applied."""
+    sequences: tuple[SequenceScores, ...]
+    """In the order of the files' names; at least one."""
+    left_out: tuple[str, ...]
+    """Names of files of results that have no ground truth."""
+    iou_threshold: float
+
+    @property
+    def combined(self) -> Scores:
+        """The scores of all sequences together."""
+        return combine(self.sequences)
+
+    def table(self) -> str:
+        """A row per sequence, and the last for all of them, as Markdown."""
+        rows: dict[str, Scores | None] = {scores.sequence: scores for scores in self.sequences}
+        return scores_table(rows | {"COMBINED": self.combined}, self.iou_threshold, f"{self.rules} rules")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: fractions 0..1."""
+        return {
+            "rules": self.rules,
+            "iou_threshold": self.iou_threshold,
+            "sequences": {s.sequence: {"frames": s.frames} | rounded(s) for s in self.sequences},
+            "combined": {"frames": self.combined.frames} | rounded(self.combined),
+        }
+
+
+def score_folder(
+    results: str | os.PathLike[str],
+    ground_truth: str | os.PathLike[str],
+    benchmark: str | None = None,
+    split: str = "all",
+    iou_threshold: float = 0.5,
+    only: Sequence[str] = (),
+) -> FolderScores:
+    """Score a folder of `<sequence>.txt` against a folder of ground truth, or one file against one file.
+
+    MOT17's sequences may have a detector's suffix on either side: results of several detectors are scored each, and of
+    the ground truth, which is the same in all copies, any serves.
+
+    Args:
+        results: the folder, or one file of results.
+        ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a manifest
+            or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
+        benchmark: whose rules apply; None: the names of the sequences tell.
+        split: one of `SCORED_SPLITS`.
+        iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity).
+        only: names of the sequences to score, with or without a detector; empty: all that have ground truth.
+
+    Raises:
+        InputError: files are absent, do not belong together, or are not as they should be; the rules are not clear.
+    """
+    results, ground_truth = Path(results), Path(ground_truth)
+    for path in (results, ground_truth):
+        if not path.exists():
+            raise InputError(f"{path} does not exist: expected a folder or a file there.")
+    if results.is_dir() != ground_truth.is_dir():
+        kinds = ("folder", "file") if results.is_dir() else ("file", "folder")
+        raise InputError(
+            f"{results} is a {kinds[0]} and {ground_truth} a {kinds[1]}: compare two folders or two files."
+        )
+    if results.is_file():
+        truth = _single_truth(ground_truth, results.stem)
+        pairs = [(truth.name, results, truth)]
+        left_out: list[str] = []
+    else:
+        pairs, left_out = _paired(results, ground_truth, only)
+    rules = _rules([name for name, _, _ in pairs], benchmark, ground_truth)
+    sequences = tuple(
+        _score(name, path, truth, rules, split, iou_threshold)
+        for name, path, truth in progress(pairs, "evaluate", unit="sequence")
+    )
+    return FolderScores(rules, sequences, tuple(left_out), iou_threshold)
+
+
+def find_truths(directory: Path) -> dict[str, Truth]:
+    """The ground truth in a folder, by sequence.
+
+    Raises:
+        InputError: there is none, or a sequence's seqinfo.ini is faulty.
+    """
+    lengths = {}
+    if (directory / MANIFEST_FILE).is_file():
+        lengths = {entry.name: entry.frames for entry in read_manifest(directory)}
+    found = {}
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+        for path in (folder / "gt" / "gt.txt", folder / "gt.txt"):
+            if path.is_file():
+                length = lengths.get(folder.name) or _stated_length(folder)
+                found[folder.name] = Truth(folder.name, path, length)
+                break
+    if not found:
+        inside = (path for path in sorted(directory.iterdir()) if _has_truths(path))
+        hint = next((f" (but {path} does)" for path in inside), "")
+        raise InputError(f"{directory} holds no ground truth{hint}: expected {_LAYOUTS}.")
+    return found
+
+
+def _has_truths(directory: Path) -> bool:
+    return any(directory.glob("*/gt/gt.txt")) or any(directory.glob("*/gt.txt"))
+
+
+def _single_truth(path: Path, results_name: str) -> Truth:
+    """One file of ground truth; a `gt.txt` is its folder's, any other file is called as the results are."""
+    if path.name != "gt.txt":
+        return Truth(results_name, path, None)
+    folder = path.absolute().parent
+    folder = folder.parent if folder.name == "gt" else folder
+    return Truth(folder.name, path, _stated_length(folder))
+
+
+def _stated_length(folder: Path) -> int | None:
+    return read_seqinfo(folder / SEQINFO_FILE).length if (folder / SEQINFO_FILE).is_file() else None
+
+
+def _paired(
+    results: Path, ground_truth: Path, only: Sequence[str]
+) -> tuple[list[tuple[str, Path, Truth]], list[str]]:
+    """Name, results and ground truth of every sequence to score, and the names of results without ground truth."""
+    truths = find_truths(ground_truth)
+    by_film: dict[str, Truth] = {}
+    for truth in truths.values():
+        by_film.setdefault(without_detector(truth.name), truth)
+    for name in only:
+        if without_detector(name) not in by_film:
+            raise InputError(f"{ground_truth} has no ground truth of '{name}': it has {_listed(truths)}.")
+    chosen = {without_detector(name) for name in only} or set(by_film)
+    files = {path.stem: path for path in sorted(results.glob("*.txt"))}
+    if not files:
+        raise InputError(f"{results} has no <sequence>.txt: expected one for every sequence that is scored.")
+    pairs, left_out = [], []
+    for name, path in files.items():
+        found = truths.get(name) or by_film.get(without_detector(name))
+        if found is None:
+            left_out.append(name)
+        elif without_detector(name) in chosen:
+            pairs.append((name, path, found))
+    missing = sorted(chosen - {without_detector(name) for name, _, _ in pairs})
+    if missing:
+        more = f" (nor of {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            f"{results} has no {missing[0]}.txt{more}, though {ground_truth} has its ground truth: frames without output "
+            "count as missed, so add the file (an empty one where nobody was found), or name the others after --only."
+        )
+    return pairs, left_out
+
+
+def _rules(names: Sequence[str], benchmark: str | None, ground_truth: Path) -> str:
+    """The benchmark whose rules apply."""
+    if benchmark is None:
+        homes = {home_benchmark(name) for name in names}
+        if len(homes) != 1 or not homes <= set(RULES):
+            raise InputError(
+                f"the names in {ground_truth} do not tell whose rules apply ({_listed(names)}): add --benchmark "
+                f"{', '.join(RULES[:-1])} or {RULES[-1]}."
+            )
+        (benchmark,) = homes
+    assert benchmark is not None
+    return _SAME_RULES.get(benchmark, benchmark)
+
+
+def _score(
+    name: str, path: Path, truth: Truth, rules: str, split: str, iou_threshold: float
+) -> SequenceScores:
+    true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+    length, first = truth.length, 1
+    if split == "half":
+        if length is None:
+            raise InputError(
+                f"{truth.path}: nothing states how many frames the film has, so it cannot be halved: put its "
+                f"{SEQINFO_FILE} beside it."
+            )
+        frames = tracking_range(name, length, "train", split)
+        if frames is None:
+            raise InputError(f"{truth.path}: a film of {length} frames has no second half to score.")
+        first = frames.first
+    elif length is None:
+        length = max(1, _last_frame(true), _last_frame(tracked))
+    return score_sequence(
+        true.in_frames(first, length, renumber=True),
+        tracked,
+        length - first + 1,
+        rules,
+        iou_threshold,
+        sequence=name,
+        truth_name=str(truth.path),
+        results_name=str(path),
+    )
+
+
+def _last_frame(table: AnnotationTable) -> int:
+    return int(table.frame.max(initial=0))
+
+
+def _listed(names: Sequence[str] | dict[str, Truth]) -> str:
+    shown = list(names)[:5]
+    return ", ".join(shown) + (" ..." if len(names) > 5 else "")

@@ -1,0 +1,112 @@
+"""What a sequence looked like before association: the scores of its detections and of their embeddings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clmot.evaluation.detection import JudgedDetections, combine_judged, judge, match_detections
+from clmot.evaluation.embedding import (
+    FALSE_ACCEPT_RATES,
+    EmbeddingComparisons,
+    combine_comparisons,
+    compare_embeddings,
+    sample_readings,
+)
+from clmot.motchallenge.annotations import AnnotationTable
+from clmot.tracking.recording import read_detections, read_embeddings
+
+DETECTION_METRICS = ("AP", "Precision", "Recall")
+EMBEDDING_METRICS = (*(f"TPR_{rate:.0e}".replace("e-0", "e-") for rate in FALSE_ACCEPT_RATES), "ReID_mAP")
+OBSERVATION_METRICS = (*DETECTION_METRICS, *EMBEDDING_METRICS)
+"""In the order in which they are reported. `TPR_1e-2` is the true-positive rate at a false-accept rate of 0.01."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObservationScores:
+    """The metrics of the detections of a sequence or of a benchmark, and of their embeddings."""
+
+    detections: JudgedDetections
+    embeddings: EmbeddingComparisons | None
+    """None: the network gave none."""
+    confidence: float
+    """The score from which the tracker uses a detection: precision and recall are those of what it uses."""
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics (0..1) by name, in the order of `OBSERVATION_METRICS`; those of embeddings only where there are
+        pairs to compare."""
+        values: dict[str, float | None] = {
+            "AP": self.detections.average_precision,
+            "Precision": self.detections.precision(self.confidence),
+            "Recall": self.detections.recall(self.confidence),
+        }
+        if self.embeddings is not None:
+            rates = [self.embeddings.true_positive_rate(rate) for rate in FALSE_ACCEPT_RATES]
+            values |= zip(EMBEDDING_METRICS, [*rates, self.embeddings.retrieval_precision], strict=True)
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def score_observations(
+    truth: AnnotationTable,
+    path: str | os.PathLike[str],
+    length: int,
+    benchmark: str,
+    confidence: float,
+    iou_threshold: float = 0.5,
+) -> ObservationScores:
+    """Score the recorded detections of one sequence.
+
+    Embeddings are judged where they were read at a true box and where the tracker would use them: at detections that
+    found one and score `confidence` or more.
+
+    Args:
+        truth: the ground truth of the evaluated range, every class and flag, frames numbered from 1.
+        path: file of the recorded detections.
+        length: number of evaluated frames.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
+        confidence: score from which the tracker uses a detection.
+        iou_threshold: IoU from which a detection can be a true box's.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
+    recorded = read_detections(path)
+    corners, count = recorded.boxes.astype(np.float64), len(recorded)
+    detections = AnnotationTable(
+        frame=recorded.frame.astype(np.int64),
+        identity=np.full(count, -1),
+        box=np.concatenate([corners[:, :2] + 1, corners[:, 2:] - corners[:, :2]], axis=1),
+        confidence=recorded.scores.astype(np.float64),
+        category=np.ones(count, np.int64),
+        visibility=np.ones(count),
+    )
+    found = match_detections(truth, detections, length, benchmark, iou_threshold)
+    confidence = float(np.float32(confidence))  # rounded as the stored scores are: equal stays equal
+    read = np.nonzero((found >= 0) & (recorded.scores >= confidence))[0]
+    identity, frame = truth.identity[found[read]], recorded.frame[read]
+    sample = sample_readings(identity, frame)
+    vectors = read_embeddings(path, read[sample])
+    return ObservationScores(
+        judge(recorded.scores, found, truth, benchmark),
+        None if vectors is None else compare_embeddings(vectors, identity[sample], frame[sample]),
+        confidence,
+    )
+
+
+def combine_observations(sequences: Sequence[ObservationScores]) -> ObservationScores:
+    """The scores of a benchmark: detections pooled, pairs of embeddings summed, of one tracker's sequences.
+
+    Raises:
+        ValueError: there is no sequence.
+    """
+    if not sequences:
+        raise ValueError("there is no sequence to combine")
+    compared = [s.embeddings for s in sequences if s.embeddings is not None]
+    return ObservationScores(
+        combine_judged([s.detections for s in sequences]),
+        combine_comparisons(compared) if compared else None,
+        sequences[0].confidence,
+    )

@@ -1,0 +1,50 @@
+"""Which images the split wants tracked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clmot.errors import InputError
+from clmot.motchallenge.sequence import SEQINFO_FILE, image_path, read_manifest, read_seqinfo
+from clmot.motchallenge.splits import FrameRange, tracking_range
+
+
+@dataclass(frozen=True)
+class TrackedPart:
+    """The part of a sequence that is tracked."""
+
+    images: list[Path]
+    frames: FrameRange
+    """Their numbers in the film."""
+    length: int
+    """Frames of the whole film."""
+    frame_rate: float
+    """Frames per second."""
+
+
+def find_tracked_parts(
+    directory: str | os.PathLike[str], split: str, validation_sequences: Sequence[str]
+) -> dict[str, TrackedPart]:
+    """What the split wants tracked of each sequence in `data/frames/B`, by name.
+
+    Raises:
+        InputError: there is nothing to track, or the manifest or a seqinfo.ini cannot be read.
+    """
+    directory = Path(directory)
+    found = {}
+    for entry in read_manifest(directory):
+        frames = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+        if frames is not None:
+            sequence = directory / entry.name
+            info = read_seqinfo(sequence / SEQINFO_FILE)
+            images = [image_path(sequence, info, frame) for frame in frames]
+            found[entry.name] = TrackedPart(images, frames, entry.frames, entry.frame_rate)
+    if not found:
+        raise InputError(
+            f"'data.split: {split}' tracks no frame of {directory}: take {directory.name} out of 'data.benchmarks', or "
+            "choose another split."
+        )
+    return found
