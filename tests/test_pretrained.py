@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+import torchvision
 import yaml
 from dla34_recipe import assert_reference_outputs, dla34_recipe, reference_images
 from safetensors.torch import save_file
@@ -241,6 +242,19 @@ def test_timm_s_own_files(tmp_path: Path, name: str) -> None:
         wanted = plain.forward_intermediates(IMAGES, intermediates_only=True)
         found = model.base(IMAGES)
     torch.testing.assert_close(found[-1], wanted[-1])
+
+
+def test_torchvision_s_resnet(tmp_path: Path) -> None:
+    """The trunk of CenterNet's and FairMOT's ResNets is torchvision's; ours, by timm, computes the same."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18().eval()
+    torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
+    model = create_detector(
+        model_params(tmp_path / "resnet18.pth", backbone="resnet18", neck="deconv")
+    ).eval()
+    without_classifier = torch.nn.Sequential(*list(theirs.children())[:-2])
+    with torch.no_grad():
+        torch.testing.assert_close(model.base(IMAGES)[-1], without_classifier(IMAGES))
 
 
 def test_imagenet_s_dla34(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
