@@ -54,7 +54,7 @@ from clmot.data.frames import (
 )
 from clmot.data.images import read_image
 from clmot.errors import InputError
-from clmot.motchallenge.sequence import ManifestEntry, SequenceInfo, write_seqinfo
+from clmot.motchallenge.sequence import ManifestEntry, SequenceInfo, write_manifest, write_seqinfo
 from clmot.params import ExtraSetParams
 
 ROOT = Path(__file__).parents[1]
@@ -515,6 +515,39 @@ class TestProject:
         assert batch.valid.sum(1).tolist()[4:] == [len(f.boxes) for f in frames[4:]]
         assert sorted(batch.valid.sum(1).tolist()[4:7]) == [0, 1, 3]
         assert (batch.identities == -1).all()
+
+    @pytest.mark.slow
+    def test_training_takes_them_and_no_identity_changes_it(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Frames of a film and images of four sets, all of other sizes, train one detector."""
+        import stages.pretrain
+
+        monkeypatch.setattr(stages.pretrain, "training_run", lambda *_: contextlib.nullcontext())
+        write_manifest("data/frames/MOT17", "MOT17", [ManifestEntry("a", "train", 8, 40, 30, 30.0)])
+        params = yaml.safe_load(Path("params.yaml").read_text())
+        params["data"]["benchmarks"] = ["MOT17"]
+        params["model"] |= {"input_size": [64, 64], "neck_channels": [8, 8, 8, 8], "head_channels": 8}
+        params["pretrain"] |= {"epochs": 1, "batch_size": 8}
+        params["hardware"] |= {"device": "cpu", "threads": 1}
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+
+        def trained() -> dict[str, bytes]:
+            collect()
+            stages.pretrain.main()
+            return tree(project / "models/detector")
+
+        first = trained()
+        for kind in FORMATS:
+            write_set(project / "sets" / kind, kind, identity=lambda n: 100 - n)
+        assert trained() == first
+        params["data"]["extra"][0]["weight"] = 3
+        Path("params.yaml").write_text(yaml.safe_dump(params))
+        assert trained() != first
+        os.rename(project / "sets" / "jde" / "images" / "part", project / "sets" / "jde" / "images" / "a")
+        os.rename(project / "sets/jde/labels_with_ids/part", project / "sets/jde/labels_with_ids/a")
+        with pytest.raises(InputError, match="would train on a film that is tracked"):
+            trained()
 
     def test_an_image_of_no_film_stands_before_itself(self, project: Path) -> None:
         collect()

@@ -102,15 +102,17 @@ def _check_unlabelled(box_set: BoxSet, labels: Path, findings: Findings) -> None
         )
         findings.report(Problem("images without labels", str(labels), text, fatal=False))
     used = {category for image in box_set.images for category in image.categories}
-    for key, name in box_set.names.items():
-        if key not in used:
-            findings.report(Problem("unused class", str(labels), f"no box is of class '{name}'", fatal=False))
+    unused = [f"'{name}'" for key, name in box_set.names.items() if key not in used]
+    if unused:
+        more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""
+        text = f"no box is of class {', '.join(unused[:12])}{more}"
+        findings.report(Problem("unused class", str(labels), text, fatal=False))
 
 
 def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findings) -> tuple[int | str, ...]:
     """The classes that are people by their name; where classes have none, 0, or the only one."""
     known = box_set.names or {key: key for key in counts}
-    named = tuple(name for name in known.values() if name.lower() in PEOPLE)
+    named = tuple(dict.fromkeys(name for name in known.values() if name.lower() in PEOPLE))
     if named:
         return named
     if len(known) == 1 or (not box_set.names and "0" in known):
@@ -128,10 +130,8 @@ def _name(images: Path) -> str:
     """A name for the set: the last folder that tells something."""
     common = ("images", "train", "val", "data", "/")
     told = next((part for part in reversed(images.parts) if part.lower() not in common), "")
-    return (
-        "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in told).lstrip("._-")
-        or "extra"
-    )
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in told)
+    return plain.lstrip("._-") or "extra"
 
 
 def _from_project(path: Path) -> str:
