@@ -54,7 +54,9 @@ def markdown(comparison: Comparison, command: str, provenance: Sequence[str]) ->
     ]
     lines += ["", "## Where this comes from", "", f"Made by `{command}`.", *provenance]
     lines.append(
-        "`dvc exp show` lists the experiments; MLflow's runs of them carry the tag " + _tag(comparison) + "."
+        "`dvc exp show --all-commits` lists the experiments; MLflow's runs of them carry the tag "
+        + _tag(comparison)
+        + "."
     )
     return "\n".join(lines) + "\n"
 
