@@ -1,16 +1,17 @@
-"""How long association takes, what memory it holds, and how good its tracks are; no network involved.
+"""How long association takes beside FairMOT's, what memory it holds, and how good its tracks are; no network involved.
 
     python -m benchmarks.association                          # generated crowds of 20, 60, 150 and 300 people
-    python -m benchmarks.association --people 300 --dimensions 512 --frames 20000 --no-scores
+    python -m benchmarks.association --people 300 --dimensions 512 --frames 20000 --no-rival --no-scores
     python -m benchmarks.association --npz detections.npz     # anybody's detections
 
-Prints json. Every case runs in a process of its own, on one thread; only `Tracker.update` is timed, by the
-clock and in processor time (which others on the machine stretch less). Thresholds come from params.yaml
-(`--params`), so that what is measured is what the pipeline runs.
+Prints json, the command included. Every case is measured on one thread, in processes of its own: first the tracker
+alone (time, memory), then it and `benchmarks.fairmot` in turn on every frame, so that a busy machine troubles
+both alike (`times_as_long`: FairMOT's processor time over ours, frame by frame), then the scores of both. Only
+`update` is timed, by the clock and in processor time, which others on the machine stretch less. Thresholds,
+FairMOT's too, come from params.yaml (`--params`), so that what is measured is what the pipeline runs; the scores
+with the thresholds of FairMOT's own that profiles/paper.yaml names stand beside them.
 
-Layout of an .npz: `frame` (R,) from 1, ascending or not; `boxes` (R, 4) x1 y1 x2 y2 in pixels from 0;
-`scores` (R,); optional `embeddings` (R, D); optional `frame_rate` and `length` (single numbers; 30, and the
-last frame); optional ground truth `gt_frame` (G,), `gt_identity` (G,), `gt_boxes` (G, 4).
+Layout of an .npz: see `benchmarks.crowds`.
 """
 
 from __future__ import annotations
@@ -24,31 +25,53 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from benchmarks.crowds import FRAME_RATE, Frame, generated_crowd, read_npz
+from benchmarks.fairmot import FairMOT
 from clmot.errors import InputError, run_as_script
 from clmot.evaluation.score import score_sequence
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import PARAMS_FILE, TrackParams, load_params
 from clmot.progress import progress
 from clmot.tracking.tracker import Tracker
+from clmot.tracking.tracks import Tracks
 
-SCENE = np.array([1920.0, 1080.0])
-FRAME_RATE = 30.0
 WARM_UP = 10
-"""Frames at the beginning that are not counted."""
+"""Frames at the beginning that are not counted: they have little to associate with."""
+EARLY = 1000
+"""Frame after which memory should not grow any more."""
+FAIRMOT_DEFAULTS = {
+    "confidence": 0.4,
+    "new_track_confidence": 0.4,
+    "embedding_momentum": 0.9,
+    "motion_weight": 0.98,
+    "gating_probability": 0.95,
+    "match_threshold": 0.4,
+    "iou_threshold": 0.5,
+    "unconfirmed_threshold": 0.7,
+    "duplicate_threshold": 0.15,
+    "lost_seconds": 1.0,
+}
+
+
+class Associates(Protocol):
+    """What the tracker and its rival have in common."""
+
+    def update(self, boxes: ArrayLike, scores: ArrayLike, embeddings: Any) -> Tracks:
+        """Let one frame pass."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What one process measures."""
+    """What is measured."""
 
     params: TrackParams
     people: int
@@ -56,188 +79,141 @@ class Case:
     frames: int
     seed: int
     repeats: int
-    scores: bool
     npz: Path | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Detections of a frame, and who was really there."""
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    embeddings: NDArray[np.float32] | None
-    true_identities: NDArray[np.int64]
-    true_boxes: NDArray[np.float64]
+    def open(self) -> tuple[Iterator[Frame], int, float, str]:
+        """The frames, how many they are, their rate, and what to call them."""
+        if self.npz is not None:
+            stored, rate = read_npz(self.npz)
+            return iter(stored), len(stored), rate, self.npz.name
+        crowd = generated_crowd(self.people, self.dimension, self.frames, self.seed)
+        return crowd, self.frames, FRAME_RATE, f"{self.people} people, {self.dimension}-d"
 
 
-def generated_crowd(people: int, dimension: int, frames: int, seed: int) -> Iterator[Frame]:
-    """Walking people, frame by frame, so that a long film needs no more memory than a short one.
+class Stopwatch:
+    """Seconds of every call, by the clock and of the processor."""
 
-    Everybody walks on with small changes of speed; who leaves comes back in as somebody else. One in ten
-    detections is missed at random and one person in ten is hidden, for ten frames on average; a false
-    detection comes with every twentieth person. Same seeds give the same crowd.
-    """
-    rng = np.random.default_rng(seed)
-    identity = np.arange(1, people + 1)
-    centre = rng.uniform(0, SCENE, (people, 2))
-    speed = rng.normal(0, [2.5, 0.8], (people, 2))
-    height = rng.uniform(60, 180, people)
-    looks = _looks(rng, people, dimension)
-    hidden = np.zeros(people, bool)
-    for _ in range(frames):
-        speed += rng.normal(0, 0.15, speed.shape)
-        centre += speed
-        height *= np.exp(rng.normal(0, 0.003, people))
-        gone = ((centre < -20) | (centre > SCENE + 20)).any(axis=1)
-        if gone.any():
-            count = int(gone.sum())
-            identity[gone] = identity.max() + 1 + np.arange(count)
-            side = rng.integers(0, 2, count)
-            centre[gone] = np.stack((side * SCENE[0], rng.uniform(0, SCENE[1], count)), axis=1)
-            speed[gone] = np.stack(
-                ((1 - 2 * side) * rng.uniform(1, 4, count), rng.normal(0, 0.8, count)), axis=1
-            )
-            height[gone] = rng.uniform(60, 180, count)
-            looks[gone] = _looks(rng, count, dimension)
-        hidden = np.where(hidden, rng.random(people) > 0.1, rng.random(people) < 0.011)
-        half = np.stack((0.2 * height, 0.5 * height), axis=1)
-        true_boxes = np.concatenate((centre - half, centre + half), axis=1)
-        seen = ~hidden & (rng.random(people) > 0.1)
-        noise = rng.normal(0, 0.02, true_boxes.shape) * height[:, None]
-        false = rng.poisson(people / 20)
-        corner = rng.uniform(0, SCENE, (false, 2))
-        size = rng.uniform(60, 180, (false, 1)) * [0.4, 1]
-        # Noise half as long as the vector: cosine distance .1 to the same person's looks, 1 to others'.
-        vectors = looks + rng.standard_normal(looks.shape, np.float32) * np.float32(0.5 / dimension**0.5)
-        yield Frame(
-            np.concatenate(((true_boxes + noise)[seen], np.concatenate((corner, corner + size), axis=1))),
-            np.concatenate((rng.uniform(0.5, 1, int(seen.sum())), rng.uniform(0.3, 0.7, false))),
-            np.concatenate((vectors[seen], _looks(rng, false, dimension))),
-            identity.copy(),
-            true_boxes,
-        )
+    def __init__(self, calls: int) -> None:
+        """Reserve the memory, so that it is not taken for the tracker's."""
+        self.clock = np.full(calls, np.nan)
+        self.processor = np.full(calls, np.nan)
 
-
-def _looks(rng: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
-    vectors = rng.standard_normal((count, dimension), np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def read_npz(path: Path) -> tuple[list[Frame], float]:
-    """The frames of a file laid out as this module's docstring says, and its frame rate.
-
-    Raises:
-        InputError: the file cannot be read, or an array is missing or has another shape.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as .npz ({error}).") from None
-    missing = [name for name in ("frame", "boxes", "scores") if name not in arrays]
-    if missing:
-        raise InputError(
-            f"{path} has no array '{missing[0]}': see `python -m benchmarks.association --help`."
-        )
-    number = arrays["frame"].astype(np.int64)
-    embeddings = arrays.get("embeddings")
-    truth = arrays.get("gt_frame", np.zeros(0, np.int64)).astype(np.int64)
-    identities = arrays.get("gt_identity", np.zeros(0, np.int64)).astype(np.int64)
-    true_boxes = arrays.get("gt_boxes", np.zeros((0, 4)))
-    rows = {"boxes": arrays["boxes"], "scores": arrays["scores"]}
-    if embeddings is not None:
-        rows["embeddings"] = embeddings
-    for names, values, count in [(n, v, len(number)) for n, v in rows.items()] + [
-        ("gt_identity", identities, len(truth)),
-        ("gt_boxes", true_boxes, len(truth)),
-    ]:
-        if len(values) != count:
-            raise InputError(
-                f"{path}: '{names}' has {len(values)} rows, expected {count}, one for each frame number."
-            )
-    length = int(arrays.get("length", max(number.max(initial=0), truth.max(initial=0))))
-    frames = []
-    for frame in range(1, length + 1):
-        here, there = number == frame, truth == frame
-        frames.append(
-            Frame(
-                arrays["boxes"][here].astype(np.float64),
-                arrays["scores"][here].astype(np.float64),
-                None if embeddings is None else embeddings[here],
-                identities[there],
-                true_boxes[there].astype(np.float64),
-            )
-        )
-    return frames, float(arrays.get("frame_rate", FRAME_RATE))
-
-
-def measure(case: Case) -> dict[str, Any]:
-    """Track one case `repeats` times and describe the run with the lowest median of processor time."""
-    best: dict[str, Any] | None = None
-    for _ in range(case.repeats):
-        run = _run(case)
-        if best is None or run["processor_ms_per_frame"]["median"] < best["processor_ms_per_frame"]["median"]:
-            best = run
-    assert best is not None
-    return best
-
-
-def _run(case: Case) -> dict[str, Any]:
-    if case.npz is not None:
-        stored, frame_rate = read_npz(case.npz)
-        frames, length, name = iter(stored), len(stored), case.npz.name
-    else:
-        frames, length, frame_rate = (
-            generated_crowd(case.people, case.dimension, case.frames, case.seed),
-            case.frames,
-            FRAME_RATE,
-        )
-        name = f"{case.people} people, {case.dimension}-d"
-    tracker = Tracker(case.params, frame_rate)
-    seconds, processor_seconds = np.zeros(length), np.zeros(length)
-    living = given = dimension = 0
-    rows: dict[str, list[NDArray[Any]]] = {"results": [], "truth": []}
-    memory_early = 0.0
-    for number, frame in enumerate(progress(frames, name, total=length, unit="frame"), start=1):
+    def time(self, at: int, tracker: Associates, frame: Frame, embeddings: Any) -> Tracks:
+        """`tracker.update`, as call number `at`."""
         begin, processor_begin = time.perf_counter(), time.thread_time()
-        tracks = tracker.update(frame.boxes, frame.scores, frame.embeddings)
-        processor_seconds[number - 1] = time.thread_time() - processor_begin
-        seconds[number - 1] = time.perf_counter() - begin
-        living, given = max(living, len(tracker.tracks)), given + len(frame.boxes)
-        dimension = 0 if frame.embeddings is None else frame.embeddings.shape[1]
-        if case.scores:
-            rows["results"].append(_rows(number, tracks.identities, tracks.boxes, tracks.scores))
-            count = len(frame.true_identities)
-            rows["truth"].append(_rows(number, frame.true_identities, frame.true_boxes, np.ones(count)))
-        if number == max(1, length // 10):
-            memory_early = _resident_mib()
-    found: dict[str, Any] = {
+        tracks = tracker.update(frame.boxes, frame.scores, embeddings)
+        self.processor[at] = time.thread_time() - processor_begin
+        self.clock[at] = time.perf_counter() - begin
+        return tracks
+
+
+def measure_alone(case: Case) -> dict[str, Any]:
+    """Time and memory of the tracker, over `case.repeats` runs."""
+    watches = []
+    for run in range(case.repeats):
+        frames, length, rate, name = case.open()
+        tracker = Tracker(case.params, rate)
+        watches.append(watch := Stopwatch(length))
+        living = given = dimension = 0
+        memory = {"before": _resident_mib()}
+        for at, frame in enumerate(progress(frames, name, total=length, unit="frame")):
+            watch.time(at, tracker, frame, frame.embeddings)
+            living, given = max(living, len(tracker.tracks)), given + len(frame.boxes)
+            dimension = 0 if frame.embeddings is None else frame.embeddings.shape[1]
+            if at + 1 == EARLY:
+                memory[f"after_{EARLY}_frames"] = _resident_mib()
+        memory["at_the_end"] = _resident_mib()
+        if run == 0:
+            memory["peak"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+            first_memory = memory
+    return {
         "case": name,
         "frames": length,
         "detections_per_frame": round(given / max(1, length), 1),
         "embedding_dimension": dimension,
         "most_living_tracks": living,
-        "ms_per_frame": _quantiles(seconds),
-        "processor_ms_per_frame": _quantiles(processor_seconds),
-        "memory_mib": {
-            "peak": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            # Rows kept for scoring grow with the film; without them (--no-scores) this is the tracker's own.
-            "growth_after_first_tenth": round(_resident_mib() - memory_early, 1),
+        "ms_per_frame": _summary([watch.clock for watch in watches]),
+        "processor_ms_per_frame": _summary([watch.processor for watch in watches]),
+        "memory_mib": first_memory,
+    }
+
+
+def measure_beside_the_rival(case: Case) -> dict[str, Any]:
+    """The tracker and FairMOT, in turn on every frame, over `case.repeats` runs."""
+    ours, theirs = [], []
+    for _ in range(case.repeats):
+        frames, length, rate, name = case.open()
+        trackers: list[Associates] = [Tracker(case.params, rate), FairMOT(case.params, rate)]
+        watches = [Stopwatch(length), Stopwatch(length)]
+        for at, frame in enumerate(progress(frames, f"{name}, FairMOT", total=length, unit="frame")):
+            for which in (0, 1) if at % 2 else (1, 0):
+                # The rival writes into what it is given.
+                watches[which].time(at, trackers[which], frame, frame.embeddings.copy())
+        ours.append(watches[0])
+        theirs.append(watches[1])
+    ratios = [_settled(t.processor) / _settled(o.processor) for o, t in zip(ours, theirs, strict=True)]
+    low, middle, high = np.percentile(np.concatenate(ratios), [5, 50, 95])
+    return {
+        "fairmot_ms_per_frame": _summary([watch.clock for watch in theirs]),
+        "fairmot_processor_ms_per_frame": _summary([watch.processor for watch in theirs]),
+        "ours_ms_per_frame": _summary([watch.clock for watch in ours]),
+        "ours_processor_ms_per_frame": _summary([watch.processor for watch in ours]),
+        "times_as_long": {
+            "median": round(middle, 1),
+            "p5": round(low, 1),
+            "p95": round(high, 1),
+            "median_of_each_run": [round(float(np.median(ratio)), 1) for ratio in ratios],
         },
     }
-    if case.scores and any(len(there) for there in rows["truth"]):
-        scores = score_sequence(_table(rows["truth"]), _table(rows["results"]), length, "MOT17", 0.5)
-        found |= {name: round(float(getattr(scores, name)), 4) for name in ("IDF1", "MOTA", "HOTA")}
-        found["IDSW"] = int(scores.IDSW)
+
+
+def measure_scores(case: Case, with_rival: bool) -> dict[str, Any]:
+    """IDF1, MOTA, HOTA and identity switches of the tracker and FairMOT; nothing without ground truth."""
+    own = dataclasses.replace(case.params, **FAIRMOT_DEFAULTS)
+    candidates: dict[str, Callable[[float], Associates]] = {"ours": lambda rate: Tracker(case.params, rate)}
+    if with_rival:
+        candidates["fairmot"] = lambda rate: FairMOT(case.params, rate)
+        candidates["fairmot_with_its_own_thresholds"] = lambda rate: FairMOT(own, rate)
+        candidates["ours_with_fairmots_thresholds"] = lambda rate: Tracker(own, rate)
+    found = {}
+    for name, start in candidates.items():
+        frames, length, rate, title = case.open()
+        tracker = start(rate)
+        results, truth = [], []
+        for number, frame in enumerate(
+            progress(frames, f"{title}, {name}", total=length, unit="frame"), start=1
+        ):
+            vectors = None if frame.embeddings is None else frame.embeddings.copy()
+            tracks = tracker.update(frame.boxes, frame.scores, vectors)
+            results.append(_rows(number, tracks.identities, tracks.boxes, tracks.scores))
+            sure = np.ones(len(frame.true_identities))
+            truth.append(_rows(number, frame.true_identities, frame.true_boxes, sure))
+        if not any(len(rows) for rows in truth):
+            return {}
+        scores = score_sequence(_table(truth), _table(results), length, "MOT17", 0.5)
+        found[name] = {
+            metric: round(float(getattr(scores, metric)), 4) for metric in ("IDF1", "MOTA", "HOTA")
+        }
+        found[name]["IDSW"] = int(scores.IDSW)
     return found
 
 
-def _quantiles(seconds: NDArray[np.float64]) -> dict[str, float]:
-    # The first frames have little to associate with, which would make them the fastest.
-    settled = seconds[WARM_UP:] if len(seconds) > 2 * WARM_UP else seconds
-    low, median, high = 1e3 * np.percentile(settled, [0, 50, 95]) if len(settled) else np.zeros(3)
-    return {"median": round(median, 3), "p95": round(high, 3), "fastest": round(low, 3)}
+def _settled(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return seconds[WARM_UP:] if len(seconds) > 2 * WARM_UP else seconds
+
+
+def _summary(runs: list[NDArray[np.float64]]) -> dict[str, float]:
+    """Milliseconds: the median over runs of each run's median and 95th percentile, and the best run's median."""
+    settled = [1e3 * _settled(seconds) for seconds in runs]
+    if not len(settled[0]):
+        return {}
+    medians = [float(np.median(run)) for run in settled]
+    return {
+        "median": round(float(np.median(medians)), 3),
+        "p95": round(float(np.median([np.percentile(run, 95) for run in settled])), 3),
+        "median_of_best_run": round(min(medians), 3),
+        "fastest_frame": round(min(float(run.min()) for run in settled), 3),
+    }
 
 
 def _rows(
@@ -268,7 +244,7 @@ def _resident_mib() -> float:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
         return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def main() -> None:
@@ -280,10 +256,9 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, nargs="+", default=[128, 512], metavar="D")
     parser.add_argument("--frames", type=int, default=1000, metavar="N", help="of each generated crowd")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--repeats", type=int, default=3, metavar="N", help="runs of a case; the best is printed"
-    )
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each measurement")
     parser.add_argument("--no-embedding", action="store_true", help="associate by motion and overlap alone")
+    parser.add_argument("--no-rival", action="store_true", help="skip FairMOT")
     parser.add_argument("--no-scores", action="store_true", help="skip IDF1, MOTA and HOTA")
     parser.add_argument("--npz", type=Path, metavar="FILE", help="detections of your own instead of crowds")
     parser.add_argument("--params", type=Path, default=Path(PARAMS_FILE), metavar="FILE")
@@ -295,33 +270,36 @@ def main() -> None:
         params = dataclasses.replace(params, use_embedding=False)
     crowds = [(0, 0)] if options.npz else [(n, d) for n in options.people for d in options.dimensions]
     cases = [
-        Case(
-            params,
-            people,
-            dimension,
-            options.frames,
-            options.seed,
-            options.repeats,
-            not options.no_scores,
-            options.npz,
-        )
+        Case(params, people, dimension, options.frames, options.seed, options.repeats, options.npz)
         for people, dimension in crowds
     ]
     # Read by the numerical libraries when a case's process starts.
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    spawn = multiprocessing.get_context("spawn")
-    measured = []
-    for case in cases:
-        with ProcessPoolExecutor(1, mp_context=spawn) as process:
-            measured.append(process.submit(measure, case).result())
     machine = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        "load_at_the_start": os.getloadavg()[0],
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-    json.dump({"machine": machine, "cases": measured}, sys.stdout, indent=2)
+    measured = []
+    for case in cases:
+        found = _apart(measure_alone, case)
+        rival = not options.no_rival and params.use_embedding and found["embedding_dimension"] > 0
+        if rival:
+            found["beside_fairmot"] = _apart(measure_beside_the_rival, case)
+        if not options.no_scores:
+            found["scores"] = _apart(measure_scores, case, rival)
+        measured.append(found)
+    command = " ".join(["python -m benchmarks.association", *sys.argv[1:]])
+    json.dump({"command": command, "machine": machine, "cases": measured}, sys.stdout, indent=2)
     print()
+
+
+def _apart(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Call it in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
 
 
 if __name__ == "__main__":
