@@ -19,6 +19,7 @@ import yaml
 from torch import nn
 
 from clmot.errors import InputError
+from clmot.models.decode import gather_cells
 from clmot.motchallenge.annotations import read_results
 from clmot.motchallenge.sequence import (
     ManifestEntry,
@@ -51,10 +52,20 @@ class SeesRectangles(nn.Module):
         super().__init__()
         self.asked = []
 
-    def forward(self, images, heads=None):
+    def features(self, images):
         assert not self.training
         assert not torch.is_grad_enabled()
-        self.asked.append(heads)
+        return images
+
+    def read(self, features, heads):
+        self.asked.extend(heads)
+        maps = self.maps(features)
+        return {name: maps[name] for name in heads}
+
+    def read_at(self, features, cells, heads):
+        return {name: gather_cells(values, cells) for name, values in self.read(features, heads).items()}
+
+    def maps(self, images):
         height, width = images.shape[2] // 4, images.shape[3] // 4
         hm = torch.full((1, 1, height, width), -9.0)
         wh, reg = torch.zeros(1, 2, height, width), torch.zeros(1, 2, height, width)
@@ -72,8 +83,7 @@ class SeesRectangles(nn.Module):
             wh[cell] = torch.tensor([w / 4, h / 4])
             reg[cell] = torch.tensor([cx % 1, cy % 1])
             embedding[cell] = torch.from_numpy(picture[:, labels == i].mean(axis=1) - 0.55)
-        maps = {"hm": hm, "wh": wh, "reg": reg, "id": embedding}
-        return {name: maps[name] for name in heads or maps}
+        return {"hm": hm, "wh": wh, "reg": reg, "id": embedding}
 
 
 def draw_film(folder, frames, people, size=(320, 240), first=1, info_name="film"):
@@ -141,7 +151,7 @@ def test_the_embedding_head_is_not_run_when_tracking_does_without(tmp_path, para
     frames = draw_film(tmp_path / "film", 2, people=1)
     model = SeesRectangles()
     track_sequence(model, frames, (320, 256), dataclasses.replace(params, use_embedding=False), 25, CPU)
-    assert model.asked == [("hm", "wh", "reg")] * 2
+    assert model.asked == ["hm", "wh", "reg"] * 2
 
 
 def test_frames_without_people_and_films_without_frames(tmp_path, params):
@@ -365,8 +375,8 @@ def test_nobody_in_sight_gives_empty_files(project, monkeypatch):
 
 
 class Blind(SeesRectangles):
-    def forward(self, images, heads=None):
-        return {**super().forward(images, heads), "hm": torch.full((1, 1, 64, 80), -9.0)}
+    def maps(self, images):
+        return {**super().maps(images), "hm": torch.full((1, 1, 64, 80), -9.0)}
 
 
 def test_a_stage_that_fails_leaves_nothing_new_and_nothing_lost(project, monkeypatch):

@@ -34,19 +34,35 @@ def decode(heatmap_logits: Tensor, wh: Tensor, reg: Tensor | None, k: int) -> Pe
         reg: (B, 2, h, w) x and y of the centre inside its cell; None: half a cell.
         k: how many peaks; never more than there are cells.
     """
+    cells, scores = find_peaks(heatmap_logits, k)
+    offsets = None if reg is None else gather_cells(reg, cells)
+    boxes = boxes_at(cells, heatmap_logits.shape[-1], gather_cells(wh, cells), offsets)
+    return Peaks(boxes, scores, cells)
+
+
+def find_peaks(heatmap_logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Cells (B, K) int64 y * w + x and scores (B, K) of the highest peaks of (B, 1, h, w) logits, best first."""
     # Compared before the sigmoid, which rounds neighbouring high logits to equal scores.
     is_peak = F.max_pool2d(heatmap_logits, kernel_size=3, stride=1, padding=1) == heatmap_logits
     heat = torch.where(is_peak, heatmap_logits.sigmoid(), 0.0).flatten(1)  # (B, h*w)
     # topk leaves the order of equal values open; a stable sort does not, and costs milliseconds.
     cells = heat.argsort(dim=1, descending=True, stable=True)[:, :k]  # (B, K)
-    scores = heat.gather(1, cells)
+    return cells, heat.gather(1, cells)
 
-    width = heatmap_logits.shape[-1]
+
+def boxes_at(cells: Tensor, width: int, sizes: Tensor, offsets: Tensor | None) -> Tensor:
+    """Corners (B, K, 4) x1 y1 x2 y2 in heatmap cells.
+
+    Args:
+        cells: (B, K) int64 y * w + x.
+        width: of the heatmap.
+        sizes: (B, K, 2) width and height, or (B, K, 4) distances to left, top, right, bottom.
+        offsets: (B, K, 2) of the centre inside its cell; None: half a cell.
+    """
     corner = torch.stack((cells % width, cells.div(width, rounding_mode="floor")), dim=-1)  # (B, K, 2) x y
-    centre = corner + (0.5 if reg is None else gather_cells(reg, cells))
-    size = gather_cells(wh, cells)
-    before, after = (size / 2, size / 2) if size.shape[-1] == 2 else size.split(2, dim=-1)
-    return Peaks(torch.cat((centre - before, centre + after), dim=-1), scores, cells)
+    centre = corner + (0.5 if offsets is None else offsets)
+    before, after = (sizes / 2, sizes / 2) if sizes.shape[-1] == 2 else sizes.split(2, dim=-1)
+    return torch.cat((centre - before, centre + after), dim=-1)
 
 
 def gather_cells(values: Tensor, cells: Tensor) -> Tensor:

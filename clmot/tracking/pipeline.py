@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from clmot.data.images import STRIDE, Letterbox, letterbox, read_image
-from clmot.models.decode import decode, gather_cells
+from clmot.models.decode import boxes_at, find_peaks
+from clmot.models.network import OneShotTracker
 from clmot.params import TrackParams
 from clmot.progress import progress
 from clmot.tracking.camera import CameraMotion
@@ -88,7 +88,7 @@ class NetworkDetections:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: OneShotTracker,
         input_size: tuple[int, int],
         max_objects: int,
         device: torch.device,
@@ -98,7 +98,7 @@ class NetworkDetections:
         """Put the model on the device, ready to detect.
 
         Args:
-            model: images (1, 3, H, W), `heads` -> maps by name, as `OneShotTracker`. It stays on `device`.
+            model: stays on `device`.
             input_size: width and height of the network's input.
             max_objects: peaks of the heatmap that are read.
             embeddings: whether to read the `id` head, where the model has one.
@@ -107,19 +107,21 @@ class NetworkDetections:
         self.input_size = input_size
         self.max_objects = max_objects
         self.device = device
-        self.heads = None if embeddings else ("hm", "wh", "reg")
+        wanted = embeddings and model.config.embedding_dim > 0
+        self.heads = ("wh", "reg", "id") if wanted else ("wh", "reg")
 
     @torch.inference_mode()
     def __call__(self, frame: int, image: Image) -> Detections:
         """The detections of one image, best first; `frame` is not needed."""
         pixels, fit = network_input(image, self.input_size, self.device)
-        maps = self.model(pixels, heads=self.heads)
-        peaks = decode(maps["hm"], maps["wh"], maps.get("reg"), self.max_objects)
-        boxes = np.asarray(fit.to_image(peaks.boxes[0].double().cpu().numpy() * STRIDE), np.float64)
-        embeddings = None
-        if "id" in maps:
-            embeddings = gather_cells(maps["id"], peaks.cells)[0].float().cpu().numpy()  # (K, D)
-        return Detections(boxes, peaks.scores[0].double().cpu().numpy(), embeddings)
+        features = self.model.features(pixels)
+        heatmap = self.model.read(features, ["hm"])["hm"]
+        cells, scores = find_peaks(heatmap, self.max_objects)  # (1, K)
+        found = self.model.read_at(features, cells, self.heads)
+        corners = boxes_at(cells, heatmap.shape[-1], found["wh"], found["reg"])[0]
+        boxes = np.asarray(fit.to_image(corners.double().cpu().numpy() * STRIDE), np.float64)
+        embeddings = found["id"][0].float().cpu().numpy() if "id" in found else None  # (K, D)
+        return Detections(boxes, scores[0].double().cpu().numpy(), embeddings)
 
 
 def track_frames(
@@ -175,7 +177,7 @@ def track_frames(
 
 
 def track_sequence(
-    model: nn.Module,
+    model: OneShotTracker,
     frames: Sequence[Path],
     input_size: tuple[int, int],
     params: TrackParams,

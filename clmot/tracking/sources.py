@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from clmot.data.images import STRIDE, Letterbox
 from clmot.data.targets import centre_cells
 from clmot.errors import InputError
 from clmot.files import dvc_root
-from clmot.models.decode import gather_cells
+from clmot.models.network import OneShotTracker
 from clmot.motchallenge.annotations import AnnotationTable, read_detections
 from clmot.motchallenge.splits import FrameRange, without_detector
 from clmot.tracking.costs import normalised
@@ -37,7 +36,7 @@ class GivenDetections:
     def __init__(
         self,
         table: AnnotationTable,
-        model: nn.Module,
+        model: OneShotTracker,
         input_size: tuple[int, int],
         device: torch.device,
         *,
@@ -48,7 +47,7 @@ class GivenDetections:
         Args:
             table: the boxes, frames numbered as the source will be asked for them. Scores count as `usable_scores`
                 says.
-            model: images (1, 3, H, W), `heads` -> maps by name, as `OneShotTracker`. It stays on `device`.
+            model: stays on `device`.
             input_size: width and height of the network's input.
             embeddings: whether to read the `id` head; without it the network does not run at all.
         """
@@ -71,9 +70,9 @@ class GivenDetections:
             embeddings = np.zeros((0, 0), np.float32)
             if len(boxes):
                 pixels, fit = network_input(image, self.input_size, self.device)
-                maps = self.model(pixels, heads=("id",))
                 cells = read_cells(boxes, fit, self.input_size).to(self.device)
-                embeddings = gather_cells(maps["id"], cells[None])[0].float().cpu().numpy()  # (N, D)
+                found = self.model.read_at(self.model.features(pixels), cells[None], ["id"])
+                embeddings = found["id"][0].float().cpu().numpy()  # (N, D)
         return Detections(boxes, self.scores[rows], embeddings)
 
 
