@@ -586,7 +586,10 @@ class _Answer:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hex, behind a progress bar."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream, byte_progress(path.stat().st_size, f"checking {path.name}") as bar:
+    with (
+        path.open("rb") as stream,
+        byte_progress(path.stat().st_size, f"checking {path.name.removesuffix('.partial')}") as bar,
+    ):
         while block := stream.read(1 << 20):
             digest.update(block)
             bar.update(len(block))
@@ -608,7 +611,7 @@ def damaged_ranges(path: Path) -> tuple[Range, ...]:
             if any(not 0 <= e.header_offset < end for e, end in zip(entries, ends, strict=True)):
                 return (directory,)
             damaged: list[Range] = []
-            with byte_progress(archive.start_dir, f"checking {path.name}") as bar:
+            with byte_progress(archive.start_dir, f"checking {path.name.removesuffix('.partial')}") as bar:
                 for entry, end in zip(entries, ends, strict=True):
                     if not _is_sound(archive, entry):
                         damaged.append((entry.header_offset, end))
