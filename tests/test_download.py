@@ -21,8 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clmot.data import download as module
-from clmot.data.download import Patience, Unavailable, damaged_ranges, download, readable
+from clmot.data.download import Unavailable, download
 from clmot.data.partial import PartialFile, RemoteFile, joined, without
+from clmot.data.server import Patience, readable
+from clmot.data.verify import damaged_ranges
 from clmot.errors import InputError
 
 PIECE = 1 << 14

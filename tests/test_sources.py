@@ -14,7 +14,7 @@ from flaky_server import FlakyServer, running
 from tiny_archive import gt_rows, jpeg, sequence_files, tree, write_zip
 
 from clmot.data import download, official, sources, synthetic
-from clmot.data.download import Patience
+from clmot.data.server import Patience
 from clmot.data.sources import archives_dir, fetch_archives
 from clmot.errors import InputError
 from clmot.motchallenge.archive import extract_benchmark

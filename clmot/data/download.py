@@ -10,95 +10,31 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import random
-import re
-import struct
 import sys
 import threading
 import time
 import zipfile
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit, urlunsplit
+from typing import BinaryIO
 
 from tqdm import tqdm
 
 from clmot.data.partial import PartialFile, Range, RemoteFile
+from clmot.data.server import BEGINNING, Answer, Broken, Changed, Denied, NoRanges, Patience, Server, readable
+from clmot.data.verify import damaged_ranges, file_sha256
 from clmot.errors import InputError
 from clmot.progress import byte_progress
-
-if TYPE_CHECKING:  # only this source needs a network; the others shall not wait for the import
-    import requests
-
-_BLOCK = 1 << 16
-_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-_DIRECTORY = 16 << 20
-"""Bytes at the end of a zip in which its directory is sought, when it cannot be read."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How a server is treated."""
-
-    connections: int = 4
-    """At a time: enough to add up throttled ones, few enough not to be shut out."""
-    piece: int = 8 << 20
-    """Bytes asked for at once."""
-    connect_timeout: float = 20
-    """Seconds."""
-    read_timeout: float = 60
-    """Seconds without a byte after which a connection counts as dead."""
-    slowest: float = 256
-    """Bytes per second, over `read_timeout`; a connection that is slower is opened anew."""
-    first_attempts: int = 5
-    """Failures in a row before the server's first answer, after which it is given up."""
-    attempts: int = 8
-    """Failures of a connection in a row, with no byte from any other, after which the server is given up."""
-    stream_attempts: int = 4
-    """The same for a server that begins anew each time, and so sends the whole file each time."""
-    first_pause: float = 1
-    """Seconds before trying again; doubled after every failure."""
-    longest_pause: float = 60
-    """Seconds."""
-    record_every: float = 2
-    """Seconds; a killed process loses what came in the last of them."""
-    fresh_starts: int = 3
-    """How often the file may change on the server while it is fetched."""
-    repairs: int = 3
-    """How often damaged bytes are fetched again."""
-
 
 PATIENCE = Patience()
 
 
 class Unavailable(InputError):
     """The server answers, but does not have the archive, or not the one that was expected."""
-
-
-class _Broken(Exception):
-    """A connection failed in a way that may pass. `wait`: seconds the server asks for."""
-
-    def __init__(self, reason: str, wait: float = 0) -> None:
-        super().__init__(reason)
-        self.wait = wait
-
-
-class _Denied(Exception):
-    """The server answers, but not with the archive. The message goes on from its address: "answered 404"."""
-
-
-class _Changed(Exception):
-    """The server now has another file at the address."""
-
-
-class _NoRanges(Exception):
-    """The server does not give the part of the file that was asked for."""
 
 
 def download(
@@ -129,9 +65,9 @@ def download(
         try:
             _Download(url, target, size, sha256, advice, room).run()
             return
-        except _Denied as error:  # noqa: PERF203
+        except Denied as error:  # noqa: PERF203
             raise Unavailable(f"{readable(url)} {error}: {advice}{_kept(target)}.") from None
-        except _Changed:
+        except Changed:
             PartialFile(target, RemoteFile("", None)).discard()
             _say(f"{readable(url)} has changed on the server while it was fetched: starting afresh.")
         except OSError as error:
@@ -141,15 +77,6 @@ def download(
                 f"no space is left in {target.parent} for {readable(url)}: free some and run again{_kept(target)}."
             ) from None
     raise InputError(f"{readable(url)} changes on the server all the time: run again later, or {advice}.")
-
-
-def readable(url: str) -> str:
-    """The address without password and query, which belong neither on the screen nor in logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # half an IPv6 address
-        return re.sub("//[^/]*@|[?#].*", "", url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 class _Download:
@@ -164,7 +91,7 @@ class _Download:
         advice: str,
         room: Callable[[int, int], None],
     ) -> None:
-        self.server = _Server(url)
+        self.server = Server(url, PATIENCE)
         self.shown = readable(url)
         self.target = target
         self.size = size
@@ -190,7 +117,7 @@ class _Download:
             partial.forget(damaged)
             amount = sum(stop - start for start, stop in damaged)
             _say(f"{self.shown}: {_bytes(amount)} came damaged and are fetched again.")
-        raise _Denied("is cut off or no zip archive: its checksums are wrong however often it is fetched")
+        raise Denied("is cut off or no zip archive: its checksums are wrong however often it is fetched")
 
     # --- getting the bytes -------------------------------------------------------------------------------
 
@@ -210,7 +137,7 @@ class _Download:
                     try:
                         _Pieces(self.server, partial, bar, self._given_up).run()
                         return partial
-                    except _NoRanges:
+                    except NoRanges:
                         _say(
                             f"{self.shown}: the server no longer sends parts of the file; one stream is used."
                         )
@@ -219,14 +146,14 @@ class _Download:
                     self._one_stream(partial, bar, answer)
         return partial
 
-    def _first_answer(self) -> _Answer:
+    def _first_answer(self) -> Answer:
         """Ask for the first bytes, which tell whether there is such a file and what the server can do."""
         for failures in range(1, PATIENCE.first_attempts + 1):
             try:
                 answer = self._asked_for_its_beginning()
                 is_zip = answer.starts_a_zip()
                 break
-            except _Broken as error:
+            except Broken as error:
                 if failures == PATIENCE.first_attempts:
                     raise InputError(
                         f"{self.shown} cannot be reached ({error}): check the network, run again later, "
@@ -238,18 +165,18 @@ class _Download:
         if not is_zip:
             kind = answer.content_type
             answer.close()
-            raise _Denied(f"is not a zip archive (the server sent {kind})")
+            raise Denied(f"is not a zip archive (the server sent {kind})")
         if answer.remote.size is None:
             answer.remote = replace(answer.remote, size=self.size)
         if self.size is not None and self.size != answer.remote.size:
             answer.close()
-            raise _Denied(f"has {answer.remote.size} bytes, but the known {self.target.name} has {self.size}")
+            raise Denied(f"has {answer.remote.size} bytes, but the known {self.target.name} has {self.size}")
         return answer
 
-    def _asked_for_its_beginning(self) -> _Answer:
+    def _asked_for_its_beginning(self) -> Answer:
         try:
-            return self.server.ask(0, len(_ZIP_STARTS[0]))
-        except _NoRanges:
+            return self.server.ask(0, BEGINNING)
+        except NoRanges:
             return self.server.ask(None, None)
 
     def _begun(self, remote: RemoteFile) -> PartialFile:
@@ -269,7 +196,7 @@ class _Download:
             )
         return PartialFile.begin(self.target, remote)
 
-    def _one_stream(self, partial: PartialFile, bar: tqdm, answer: _Answer | None) -> None:
+    def _one_stream(self, partial: PartialFile, bar: tqdm, answer: Answer | None) -> None:
         """For servers that send the file only from its beginning, or do not say how long it is."""
         failures, before = 0, -1
         with partial.path.open("r+b", buffering=0) as stream:
@@ -278,7 +205,7 @@ class _Download:
                     answer = answer or self._reopened(partial)
                     with contextlib.closing(answer):
                         self._receive(partial, stream, bar, answer)
-                except _Broken as error:  # noqa: PERF203
+                except Broken as error:  # noqa: PERF203
                     failures = 1 if partial.received > before else failures + 1
                     before = partial.received
                     if failures == PATIENCE.stream_attempts:
@@ -289,17 +216,17 @@ class _Download:
                     with contextlib.suppress(OSError):  # a full disk keeps what was recorded before
                         partial.record()
 
-    def _reopened(self, partial: PartialFile) -> _Answer:
+    def _reopened(self, partial: PartialFile) -> Answer:
         gaps = partial.missing() if partial.remote.size is not None else ()
         start = gaps[0][0] if gaps else partial.received
         try:
             answer = self.server.ask(start or None, None)
-        except _NoRanges:
+        except NoRanges:
             answer = self.server.ask(None, None)
         answer.require(partial.remote)
         return answer
 
-    def _receive(self, partial: PartialFile, stream: BinaryIO, bar: tqdm, answer: _Answer) -> None:
+    def _receive(self, partial: PartialFile, stream: BinaryIO, bar: tqdm, answer: Answer) -> None:
         """Take a stream up to the last byte that is missing."""
         position, recorded = answer.start, time.monotonic()
         for block in answer.blocks():
@@ -314,13 +241,13 @@ class _Download:
             if partial.is_complete():
                 return
         if partial.remote.size is not None:
-            raise _Broken(f"it ended after {position} of {partial.remote.size} bytes")
+            raise Broken(f"it ended after {position} of {partial.remote.size} bytes")
         # No length was announced: only the content can tell whether this was the end or a break.
         if not zipfile.is_zipfile(partial.path):
-            raise _Broken(f"it ended after {position} bytes, and a zip does not end there")
+            raise Broken(f"it ended after {position} bytes, and a zip does not end there")
         partial.remote = replace(partial.remote, size=position)
 
-    def _announce(self, partial: PartialFile, answer: _Answer) -> None:
+    def _announce(self, partial: PartialFile, answer: Answer) -> None:
         size = "unknown size" if partial.remote.size is None else _bytes(partial.remote.size)
         here = f", of which {_bytes(partial.received)} are here already" if partial.received else ""
         how = "" if answer.ranged else "; the server cannot go on after a break"
@@ -349,7 +276,7 @@ class _Download:
         aside.parent.mkdir(exist_ok=True)
         partial.finish()
         os.replace(self.target, aside)
-        raise _Denied(
+        raise Denied(
             f"is a sound zip, but its SHA-256 is not that of the known {self.target.name}; it is kept in "
             f"{aside.parent}, which 'data.source' can name to use it all the same"
         )
@@ -359,7 +286,7 @@ class _Download:
 class _Pieces:
     """The missing pieces, and the connections that fetch them side by side."""
 
-    server: _Server
+    server: Server
     partial: PartialFile
     bar: tqdm
     given_up: Callable[[PartialFile, str], InputError]
@@ -410,7 +337,7 @@ class _Pieces:
                     try:
                         self._fetch(stream, start, stop)
                         failures = 0
-                    except _Broken as error:
+                    except Broken as error:
                         self.todo.extendleft(reversed(self.partial.missing(start, stop)))
                         received = self.partial.received
                         failures = 1 if received > before else failures + 1
@@ -429,7 +356,7 @@ class _Pieces:
         with contextlib.closing(self.server.ask(start, stop)) as answer:
             answer.require(self.partial.remote)
             if not answer.ranged:
-                raise _NoRanges
+                raise NoRanges
             for block in answer.blocks():
                 if self.stop.is_set():
                     return
@@ -439,200 +366,7 @@ class _Pieces:
                 start += len(wanted)
                 if start == stop:
                     return
-        raise _Broken("it broke off")
-
-
-class _Server:
-    """One file on a server. Threads keep a connection each."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.shown = readable(url)
-        self._local = threading.local()
-
-    def ask(self, start: int | None, stop: int | None) -> _Answer:
-        """Ask for bytes `start` to `stop` (None: the end); start None: for the file as such.
-
-        Raises:
-            _Broken: no answer, or one that may be another next time.
-            _NoRanges: there are no such bytes, or the answer does not say which bytes it gives.
-            _Denied: the server does not have the file, or the address cannot be used.
-        """
-        import requests
-
-        # Compression on the way would make lengths mean something else.
-        headers = {"Accept-Encoding": "identity"}
-        if start is not None:
-            headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        try:
-            response = self._local.session.get(
-                self.url,
-                headers=headers,
-                stream=True,
-                timeout=(PATIENCE.connect_timeout, PATIENCE.read_timeout),
-            )
-        except requests.exceptions.Timeout:
-            raise _Broken("it did not answer in time") from None
-        except requests.exceptions.TooManyRedirects:
-            raise _Denied("redirects in circles") from None
-        except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-                raise _Broken("its encryption failed") from None
-            raise _Denied("has no valid certificate (check this machine's clock as well)") from None
-        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise _Broken(_reason(error)) from None
-        except (requests.exceptions.RequestException, ValueError) as error:
-            raise _Denied(f"cannot be used ({type(error).__name__})") from None
-        try:
-            return self._answer(response, start)
-        except BaseException:
-            response.close()
-            raise
-
-    def _answer(self, response: requests.Response, start: int | None) -> _Answer:
-        code = response.status_code
-        if code in (408, 425, 429) or code >= 500:
-            wait = response.headers.get("Retry-After", "")
-            raise _Broken(f"it answered {code} {response.reason}", float(wait) if wait.isdigit() else 0)
-        if code == 416 and start == 0:
-            raise _NoRanges
-        if code == 416:
-            raise _Broken(f"it says that there are no bytes from {start} on")
-        if code not in (200, 206):
-            raise _Denied(f"answered {code} {response.reason}")
-        if code == 200:
-            length = response.headers.get("Content-Length", "")
-            return _Answer(
-                response, self._remote(response, int(length) if length.isdigit() else None), 0, False
-            )
-        given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if given is None or int(given[1]) != start:
-            raise _NoRanges
-        size = None if given[2] == "*" else int(given[2])
-        return _Answer(response, self._remote(response, size), int(given[1]), True)
-
-    def _remote(self, response: requests.Response, size: int | None) -> RemoteFile:
-        etag = response.headers.get("ETag", "").removeprefix("W/")
-        return RemoteFile(self.shown, size, etag, response.headers.get("Last-Modified", ""))
-
-
-@dataclass
-class _Answer:
-    """An answer whose body has not been read yet."""
-
-    response: requests.Response
-    remote: RemoteFile
-    start: int
-    """Place in the file of the body's first byte."""
-    ranged: bool
-    """Whether it is a part that was asked for, rather than the whole file."""
-    _read: bytes = b""
-
-    @property
-    def content_type(self) -> str:
-        return str(self.response.headers.get("Content-Type", "something of unknown type"))
-
-    def require(self, expected: RemoteFile) -> None:
-        """Refuse an answer about another file than the one that is being fetched."""
-        if self.remote.is_same_as(expected):
-            return
-        # A page that says the site is down is not a new version of the archive.
-        if not self.ranged and not self.starts_a_zip():
-            raise _Broken(f"it sent {self.content_type} instead of the archive")
-        raise _Changed
-
-    def starts_a_zip(self) -> bool:
-        """Whether the body, which must be the beginning of the file, begins like a zip."""
-        while len(self._read) < len(_ZIP_STARTS[0]):
-            block = self._more()
-            if not block and (self.remote.size is None or self.remote.size > len(self._read)):
-                raise _Broken("it broke off")
-            if not block:
-                break
-            self._read += block
-        return self._read.startswith(_ZIP_STARTS)
-
-    def blocks(self) -> Iterator[bytes]:
-        """The body as it arrives. Raises _Broken when it does not."""
-        if self._read:
-            yield self._read
-        began, received = time.monotonic(), 0
-        while block := self._more():
-            yield block
-            received += len(block)
-            seconds = time.monotonic() - began
-            if seconds > PATIENCE.read_timeout:
-                if received < PATIENCE.slowest * seconds:
-                    raise _Broken(f"it sent {received} bytes in {seconds:.0f} s")
-                began, received = time.monotonic(), 0
-
-    def _more(self) -> bytes:
-        import urllib3
-
-        try:
-            # read1 gives what has arrived; decode_content=False: the file's own bytes, whatever the header says.
-            return self.response.raw.read1(_BLOCK, decode_content=False) or b""
-        except urllib3.exceptions.TimeoutError:
-            raise _Broken("it fell silent") from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Broken(_reason(error)) from None
-
-    def close(self) -> None:
-        self.response.close()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex, behind a progress bar."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream, byte_progress(path.stat().st_size, f"checking {path.name}") as bar:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            bar.update(len(block))
-    return digest.hexdigest()
-
-
-def damaged_ranges(path: Path) -> tuple[Range, ...]:
-    """Where a zip is damaged, as its own checksums tell; empty: it is sound.
-
-    Each range is an entry with the header before it, or the directory at the end. Damage that no checksum
-    covers (dates, attributes) is not seen.
-    """
-    size = path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
-            directory = (archive.start_dir, size)
-            entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-            ends = [*(entry.header_offset for entry in entries[1:]), archive.start_dir]
-            if any(not 0 <= e.header_offset < end for e, end in zip(entries, ends, strict=True)):
-                return (directory,)
-            damaged: list[Range] = []
-            with byte_progress(archive.start_dir, f"checking {path.name}") as bar:
-                for entry, end in zip(entries, ends, strict=True):
-                    if not _is_sound(archive, entry):
-                        damaged.append((entry.header_offset, end))
-                    bar.update(end - entry.header_offset)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError):
-        return ((max(0, size - _DIRECTORY), size),)
-    # The checksum itself may be what is wrong, and it stands in the directory.
-    return (*damaged, directory) if damaged else ()
-
-
-def _is_sound(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
-    try:
-        with archive.open(entry) as stream:
-            while stream.read(1 << 20):
-                pass
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError):
-        return False
-    except (NotImplementedError, RuntimeError):
-        return True  # compressed or encrypted in a way that Python cannot undo: extraction will say so
-    except Exception as error:  # bz2 and lzma have errors of their own
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        return False
-    return True
+        raise Broken("it broke off")
 
 
 def _write(stream: BinaryIO, position: int, data: bytes) -> None:
@@ -643,24 +377,10 @@ def _write(stream: BinaryIO, position: int, data: bytes) -> None:
         view = view[stream.write(view) :]
 
 
-def _pause(failures: int, error: _Broken) -> float:
+def _pause(failures: int, error: Broken) -> float:
     """Seconds to wait: longer after every failure, and never quite as long as the other connections."""
     seconds = PATIENCE.first_pause * 2 ** (failures - 1) * random.uniform(0.5, 1)
     return min(PATIENCE.longest_pause, max(seconds, error.wait))
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong in words for people: the innermost cause without addresses of objects."""
-    text = str(error)
-    for sign, words in (
-        ("Name or service not known", "its name is not known"),
-        ("NameResolutionError", "its name is not known"),
-        ("Connection refused", "nobody listens there"),
-        ("timed out", "it did not answer in time"),
-    ):
-        if sign in text:
-            return words
-    return "the connection broke"
 
 
 def _kept(target: Path) -> str:

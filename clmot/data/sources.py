@@ -17,8 +17,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
-from clmot.data.download import Unavailable, download, file_sha256, readable
+from clmot.data.download import Unavailable, download
 from clmot.data.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
+from clmot.data.server import readable
+from clmot.data.verify import file_sha256
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, require_space, staged_file
 
