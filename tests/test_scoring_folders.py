@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,28 @@ class TestMistakes:
             InputError, match=r"MOT17-04\.txt: frame 21 lies outside the evaluated frames 1 to 20"
         ):
             score_folder(results, official)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("benchmark", "root"), [("MOT17", "MOT17/train"), ("MOT15", "train")])
+def test_real_ground_truth_scored_against_itself_is_perfect(
+    shared: Path, tmp_path: Path, benchmark: str, root: str
+) -> None:
+    with zipfile.ZipFile(shared / "data" / f"{benchmark}.zip") as archive:
+        names = [
+            n for n in archive.namelist() if n.endswith(("gt/gt.txt", "seqinfo.ini")) and n.startswith(root)
+        ]
+        archive.extractall(tmp_path, names)
+    for path in sorted(tmp_path.glob(f"{root}/*/gt/gt.txt")):
+        rows = (line.split(",") for line in path.read_text().splitlines())
+        people = [row[:6] for row in rows if float(row[6]) and (benchmark == "MOT15" or row[7] == "1")]
+        lines = (f"{','.join(row)},1,-1,-1,-1\n" for row in people)
+        write(tmp_path / "results" / f"{path.parent.parent.name}.txt", "".join(lines))
+    scores = score_folder(tmp_path / "results", tmp_path / root)
+    assert scores.rules == benchmark
+    for found in scores.sequences:
+        assert [found.MOTA, found.IDF1] == [1.0, 1.0]
+        assert found.metrics()["HOTA"] == pytest.approx(1.0, abs=1e-9)
 
 
 def test_the_command_prints_a_row_per_sequence_and_one_for_all(
