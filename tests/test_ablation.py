@@ -736,6 +736,15 @@ class TestCommand:
             cli.run(["ablation", "--table-only"])
         assert not (project.folder / "metrics" / "ablation.md").exists()
 
+    def test_experiments_that_score_nothing_are_no_comparison(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(MEASURED, ("cold", 0), {})
+        project.finish("cold", 0)
+        with pytest.raises(InputError, match="nothing in them is scored"):
+            cli.run(["ablation", "--table-only"])
+        assert not (project.folder / "metrics" / "ablation.md").exists()
+
     def test_a_module_git_does_not_know_is_refused(self, project: Project) -> None:
         (project.folder / "clmot" / "losses" / "fresh.py").write_text("X = 1\n")
         with pytest.raises(InputError, match=r"Git does not know clmot/losses/fresh.py.*`git add` it first"):

@@ -193,6 +193,11 @@ def _report(
         return
     supervised = {item.variant.name for item in experiments if item.supervised}
     comparison = compare(chosen, seeds, results, supervised)
+    if not comparison.benchmarks:
+        raise InputError(
+            "the experiments have run, but nothing in them is scored: 'data.split: full' tracks films without public "
+            "ground truth; choose another split to compare variants."
+        )
     command = command_line(chosen.path.as_posix(), DEFAULT_SET.as_posix(), seeds, chosen.seeds)
     sources = provenance(results, snapshot.base)
     texts = markdown(comparison, command, sources), svg(comparison)

@@ -13,7 +13,8 @@ OURS, SUPERVISED = "#1f5fa8", "#c23b22"
 def svg(comparison: Comparison) -> str:
     """A panel per benchmark and one for their mean; a line per variant, a point per seed, a bar at their mean.
 
-    A dotted line goes down from the mean of the first variant, with which the others are compared.
+    There is at least one benchmark. A dotted line goes down from the mean of the first variant, with which the others
+    are compared.
 
     Text stays text, and neither a date nor random names go in, so that Git sees a change only when a number changes.
     """
@@ -33,12 +34,10 @@ def svg(comparison: Comparison) -> str:
         "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the layout is the same on every machine
     }
     with matplotlib.rc_context(style):
-        figure = Figure(
-            figsize=(2.2 + 2.0 * max(1, len(columns)), 1.1 + 0.26 * len(rows)), layout="constrained"
-        )
+        figure = Figure(figsize=(2.2 + 2.0 * len(columns), 1.1 + 0.26 * len(rows)), layout="constrained")
         FigureCanvasSVG(figure)
-        panels = figure.subplots(1, max(1, len(columns)), sharey=True, squeeze=False)[0]
-        for panel, column in zip(panels, columns, strict=False):
+        panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        for panel, column in zip(panels, columns, strict=True):
             for colour in (OURS, SUPERVISED):
                 points, bars = _marks(comparison, column, supervised=colour == SUPERVISED)
                 panel.plot(*points, "o", color=colour, markersize=4, markeredgewidth=0, alpha=0.6, zorder=2)

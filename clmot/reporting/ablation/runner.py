@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -120,6 +121,7 @@ def _run_wave(
                 queue.start(jobs)
     finally:
         if pending:
+            print(f"taking {len(pending)} experiments out of DVC's queue ...", file=sys.stderr)
             queue.stop(list(pending))
 
 
