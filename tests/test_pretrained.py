@@ -28,7 +28,7 @@ from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.models.pretrained import RANDOM, create_detector, create_tracker
 from clmot.params import ModelParams, load_params
 from clmot.reporting import mlflow_run
-from stages import download, pretrain, strip, track, train
+from stages import collect, download, pretrain, strip, track, train
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -394,7 +394,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for stage in (pretrain, train):
         monkeypatch.setattr(stage, "training_run", lambda *_: contextlib.nullcontext())
     found = Project(tmp_path, monkeypatch)
-    found.run(download, strip)
+    found.run(download, strip, collect)
     return found
 
 

@@ -43,8 +43,19 @@ def texts_of(source: Path) -> set[str]:
     return found
 
 
+def modules_of(source: Path) -> list[Path]:
+    """A test file and the modules beside it from which it imports."""
+    imported = (
+        n.module
+        for n in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(n, ast.ImportFrom)
+    )
+    beside = (TESTS / f"{name}.py" for name in imported if name)
+    return [source, *(path for path in beside if path.is_file())]
+
+
 TEXTS = {
-    source: texts_of(source)
+    source: set().union(*map(texts_of, modules_of(source)))
     for source in sorted(TESTS.glob("test_*.py"))
     if source != Path(__file__) and re.search(r"def test_\w*reference", source.read_text(encoding="utf-8"))
 }

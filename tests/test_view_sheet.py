@@ -13,6 +13,7 @@ import yaml
 from tiny_training import INPUT_SIZE, TinyTracker, film_of
 
 from clmot.cli import run
+from clmot.data.extra.collect import collect_sets
 from clmot.errors import InputError
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
@@ -52,6 +53,7 @@ def project(tmp_path, monkeypatch):
     (boxes / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
     params_in(tmp_path)
     monkeypatch.chdir(tmp_path)
+    collect_sets([], "data/extra")
     return tmp_path
 
 
