@@ -25,7 +25,7 @@ import numpy as np
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.table import rounded, rounded_observations
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
-from clmot.tracking.recording import RecordedDetections, write_detections
+from clmot.tracking.recording import RecordedDetections, write_recording
 
 WIDTH, HEIGHT = 1654, 1080  # of MOT20-05, in pixels
 STATIC_PERSON = 7
@@ -125,7 +125,7 @@ def main() -> None:
         np.savetxt(results / f"{name}.txt", tracks, fmt=f"%d,%d,{box},1,-1,-1,-1")
         recorded = Path(folder, "detections", f"{name}.safetensors")
         detections = draw_detections(rng, tracks, options.dimension)
-        write_detections(recorded, detections)
+        write_recording(recorded, detections)
         count, megabytes = len(detections), recorded.stat().st_size / 1e6
         del detections
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -23,7 +23,7 @@ from clmot.params import BENCHMARKS, Params, load_params
 from clmot.reporting.drawing import draw_tracks
 from clmot.tracking.parts import TrackedPart, find_tracked_parts
 from clmot.tracking.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
-from clmot.tracking.recording import write_detections
+from clmot.tracking.recording import write_recording
 from clmot.tracking.sources import GivenDetections, Recorder, given_detections
 
 FRAMES = Path("data/frames")
@@ -55,7 +55,7 @@ def main() -> None:
             recorder = Recorder(sources[name], floor)
             found = track_frames(recorder, part.images, params.track, part.frame_rate, description=name)
             write_results(directory / f"{name}.txt", found.frame, found.identity, found.boxes, found.scores)
-            write_detections(detections / f"{name}.safetensors", recorder.recorded())
+            write_recording(detections / f"{name}.safetensors", recorder.recorded())
             tracks[name] = found
         write_json(speed, speeds(tracks, device))
         picture.write_bytes(annotated_frame(tracks, {name: part.images for name, part in parts.items()}))

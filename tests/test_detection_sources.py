@@ -20,9 +20,9 @@ from clmot.motchallenge.splits import FrameRange
 from clmot.tracking.pipeline import Detections
 from clmot.tracking.recording import (
     RecordedDetections,
-    read_detections,
     read_embeddings,
-    write_detections,
+    read_recording,
+    write_recording,
 )
 from clmot.tracking.sources import GivenDetections, Recorder, given_detections, read_cells, usable_scores
 
@@ -195,8 +195,8 @@ class TestRecording:
     @pytest.mark.parametrize("count", [0, 1, 50])
     def test_what_is_written_is_read(self, tmp_path: Path, count: int, dimension: int | None) -> None:
         detections = recorded(count, dimension)
-        write_detections(tmp_path / "a", detections)
-        found = read_detections(tmp_path / "a")
+        write_recording(tmp_path / "a", detections)
+        found = read_recording(tmp_path / "a")
         for name in ("frame", "boxes", "scores"):
             np.testing.assert_array_equal(getattr(found, name), getattr(detections, name))
         rows = np.arange(count)[::-2]
@@ -207,8 +207,8 @@ class TestRecording:
             np.testing.assert_array_equal(vectors, detections.embeddings[rows].astype(np.float32))
 
     def test_equal_detections_give_equal_bytes_of_the_stated_size(self, tmp_path: Path) -> None:
-        write_detections(tmp_path / "a", recorded(1000, 64))
-        write_detections(tmp_path / "b", recorded(1000, 64))
+        write_recording(tmp_path / "a", recorded(1000, 64))
+        write_recording(tmp_path / "b", recorded(1000, 64))
         data = (tmp_path / "a").read_bytes()
         assert data == (tmp_path / "b").read_bytes()
         assert len(data) == pytest.approx(1000 * (24 + 2 * 64), abs=400)
@@ -219,7 +219,7 @@ class TestRecording:
         from clmot.tracking import recording
 
         detections = recorded(50, 3)
-        write_detections(tmp_path / "a", detections)
+        write_recording(tmp_path / "a", detections)
         monkeypatch.setattr(recording, "_BLOCK", 7)
         rows = np.array([49, 0, 13, 14, 14])
         assert detections.embeddings is not None

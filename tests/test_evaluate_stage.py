@@ -19,7 +19,7 @@ from clmot.evaluation.observations import DETECTION_METRICS, OBSERVATION_METRICS
 from clmot.evaluation.score import COUNTS, METRICS
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
-from clmot.tracking.recording import RecordedDetections, write_detections
+from clmot.tracking.recording import RecordedDetections, write_recording
 
 REPOSITORY = Path(__file__).parents[1]
 LENGTH = 20
@@ -77,7 +77,7 @@ class Project:
         boxes = np.column_stack([x, np.full(len(x), 49), x + 40, np.full(len(x), 129)]).astype(np.float32)
         vectors = np.where(score[:, None] > 0.5, (1, 0), (0, 1)).astype(np.float16) if embeddings else None
         path = self.folder / "tracks" / f"{benchmark}.detections" / f"{name}.safetensors"
-        write_detections(path, RecordedDetections(frame.astype(np.int32), boxes, score, vectors))
+        write_recording(path, RecordedDetections(frame.astype(np.int32), boxes, score, vectors))
 
     def out(self, name: str) -> str:
         return (self.folder / "metrics" / name).read_text()

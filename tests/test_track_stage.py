@@ -30,7 +30,7 @@ from clmot.motchallenge.sequence import (
 )
 from clmot.params import load_params
 from clmot.tracking.pipeline import Detections, NetworkDetections, track_frames, track_sequence
-from clmot.tracking.recording import read_detections, read_embeddings
+from clmot.tracking.recording import read_embeddings, read_recording
 
 REPOSITORY = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -250,7 +250,7 @@ def test_the_tracked_half_is_written_with_frames_from_one(project, monkeypatch):
 def test_what_was_detected_is_kept_with_its_embeddings(project, monkeypatch):
     track(monkeypatch, "MOT17")
     path = project / "tracks/MOT17.detections/MOT17-04.safetensors"
-    found = read_detections(path)
+    found = read_recording(path)
     assert found.frame.tolist() == sorted([1, 2, 3, 4, 5] * 3)
     one = np.sort(found.boxes[found.frame == 1, 0])
     np.testing.assert_allclose(one, [36, 106, 176], atol=1e-3)
@@ -262,10 +262,10 @@ def test_detections_below_the_floor_are_tracked_but_not_kept(project, monkeypatc
     change_track(project, confidence=0.0, new_track_confidence=0.0, recorded_confidence=0.96)
     track(monkeypatch, "MOT17")
     # The floor is never above `confidence`: what the tracker uses is always kept.
-    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) > 15
+    assert len(read_recording(project / "tracks/MOT17.detections/MOT17-04.safetensors")) > 15
     change_track(project, confidence=0.99, new_track_confidence=0.99, recorded_confidence=0.96)
     track(monkeypatch, "MOT17")
-    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
+    assert len(read_recording(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
 
 
 def change_track(project, **values):
@@ -371,7 +371,7 @@ def test_nobody_in_sight_gives_empty_files(project, monkeypatch):
     track(monkeypatch, "MOT17")
     assert outs(project)["tracks/MOT17/MOT17-04.txt"] == b""
     assert len(outs(project)) == 6
-    assert len(read_detections(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
+    assert len(read_recording(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
 
 
 class Blind(SeesRectangles):

@@ -17,7 +17,7 @@ from clmot.evaluation.embedding import (
     sample_readings,
 )
 from clmot.motchallenge.annotations import AnnotationTable
-from clmot.tracking.recording import read_detections, read_embeddings
+from clmot.tracking.recording import read_embeddings, read_recording
 
 DETECTION_METRICS = ("AP", "Precision", "Recall")
 EMBEDDING_METRICS = (*(f"TPR_{rate:.0e}".replace("e-0", "e-") for rate in FALSE_ACCEPT_RATES), "ReID_mAP")
@@ -73,7 +73,7 @@ def score_observations(
     Raises:
         InputError: there is no such file, or it is damaged.
     """
-    recorded = read_detections(path)
+    recorded = read_recording(path)
     corners, count = recorded.boxes.astype(np.float64), len(recorded)
     detections = AnnotationTable(
         frame=recorded.frame.astype(np.int64),

@@ -38,7 +38,7 @@ class RecordedDetections:
         return len(self.frame)
 
 
-def write_detections(path: str | os.PathLike[str], detections: RecordedDetections) -> None:
+def write_recording(path: str | os.PathLike[str], detections: RecordedDetections) -> None:
     """Write a sequence's detections, whole or not at all; equal detections give equal bytes."""
     tensors: dict[str, NDArray[Any]] = {
         "boxes": detections.boxes,
@@ -53,11 +53,11 @@ def write_detections(path: str | os.PathLike[str], detections: RecordedDetection
         aside.chmod(0o644)  # it gives 0600, which would make shared results unreadable to others
 
 
-def read_detections(path: str | os.PathLike[str]) -> RecordedDetections:
-    """Read what `write_detections` wrote, but for the embeddings: see `read_embeddings`.
+def read_recording(path: str | os.PathLike[str]) -> RecordedDetections:
+    """Read what `write_recording` wrote, but for the embeddings: see `read_embeddings`.
 
     Raises:
-        InputError: the file is absent or was not written by `write_detections`.
+        InputError: the file is absent or was not written by `write_recording`.
     """
     with _open(path) as file:
         try:
@@ -75,7 +75,7 @@ def read_embeddings(path: str | os.PathLike[str], rows: NDArray[np.integer]) -> 
     """The embeddings (M, D) of the detections `rows` (M,), in their order; None when the file holds none.
 
     Raises:
-        InputError: as `read_detections`.
+        InputError: as `read_recording`.
     """
     with _open(path) as file:
         if "embeddings" not in file.keys():  # noqa: SIM118 (it is no dictionary)
