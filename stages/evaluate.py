@@ -37,7 +37,7 @@ def main() -> None:
     ]
     numbers = summary(benchmarks)
     sequences = sequence_table(benchmarks)
-    table = markdown_table(benchmarks, params.evaluate.iou_threshold, params.track.detections)
+    table = markdown_table(benchmarks, params.evaluate.iou_threshold, detections=params.track.detections)
     speeds = measured_speeds(params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)
     write_text(METRICS / "sequences.csv", sequences.to_csv(index=False, lineterminator="\n"))

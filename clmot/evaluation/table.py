@@ -76,7 +76,7 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
 
 
 def markdown_table(
-    benchmarks: Sequence[BenchmarkScores], iou_threshold: float, detections: str = "network"
+    benchmarks: Sequence[BenchmarkScores], iou_threshold: float, *, detections: str = "network"
 ) -> str:
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what its
     detections and embeddings were worth before association, where they were scored.
