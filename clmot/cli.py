@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from clmot import __version__
 from clmot.errors import InputError, run_as_script
-from clmot.files import staged_file, write_json, write_text
-from clmot.motchallenge.sequence import MANIFEST_FILE, read_manifest
-from clmot.motchallenge.splits import tracking_range
-from clmot.motchallenge.submission import check_submission, write_submission
-from clmot.params import BENCHMARKS, PARAMS_FILE, load_params
+from clmot.evaluation.command import add_command as add_evaluate
+from clmot.files import staged_file, write_text
+from clmot.motchallenge.command import add_command as add_submit
+from clmot.params import PARAMS_FILE, load_params
 from clmot.reporting.ablation.command import add_command as add_ablation
 
 PROFILES = Path("profiles")
@@ -66,42 +64,8 @@ def run(arguments: Sequence[str] | None) -> None:
     judge.add_argument("--classes", nargs="+", help="names or numbers of a set's classes that are people")
     judge.add_argument("--all", action="store_true", help="every problem, not only the first of each kind")
     judge.set_defaults(action=check_data)
-    evaluate = commands.add_parser("evaluate", help="score results, ours or anybody's, against ground truth")
-    evaluate.add_argument(
-        "results", help="a folder of <sequence>.txt in MOTChallenge format, or one such file"
-    )
-    evaluate.add_argument(
-        "truth", help="a folder of <sequence>/gt/gt.txt or <sequence>/gt.txt, or one such file"
-    )
-    evaluate.add_argument(
-        "--benchmark", help="whose rules apply: MOT15, MOT16, MOT17, MOT20 (else names tell)"
-    )
-    evaluate.add_argument(
-        "--split",
-        choices=("all", "half"),
-        default="all",
-        help="half: second halves, numbered from 1 in the results",
-    )
-    evaluate.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these alone")
-    evaluate.add_argument("--json", metavar="FILE", help="write the scores there as well")
-    evaluate.set_defaults(
-        action=lambda given: evaluate_results(
-            given.results, given.truth, given.benchmark, given.split, given.only, given.json
-        )
-    )
-
-    submit = commands.add_parser("submit", help="zip the tracks of a test set for the MOTChallenge server")
-    submit.add_argument("benchmark", nargs="?", help="MOT15, MOT17 or MOT20")
-    submit.add_argument("--out", metavar="ZIP", help="the file to write (B.zip)")
-    submit.add_argument(
-        "--any", action="store_true", help="zip what was tracked, though the server will not take it"
-    )
-    submit.add_argument(
-        "--check", metavar="ZIP", help="check a zip, ours or anybody's, instead of writing one"
-    )
-    submit.set_defaults(
-        action=lambda given: submit_tracks(given.benchmark, given.out, given.any, given.check)
-    )
+    add_evaluate(commands)
+    add_submit(commands)
 
     given = parser.parse_args(arguments)
     given.action(given)
@@ -211,80 +175,6 @@ def check_data(given: argparse.Namespace) -> None:
 
     classes = tuple(int(c) if c.isdigit() else c for c in given.classes) if given.classes else None
     check(given.data, given.images, given.format, classes, given.all)
-
-
-def evaluate_results(
-    results: str,
-    ground_truth: str,
-    benchmark: str | None = None,
-    split: str = "all",
-    only: Sequence[str] = (),
-    json_file: str | None = None,
-) -> None:
-    """Print the scores of a folder (or file) of results, per sequence and combined.
-
-    Raises:
-        InputError: see `clmot.evaluation.folders.score_folder`.
-    """
-    from clmot.evaluation.folders import RULES, score_folder  # its evaluators take seconds to load
-
-    if benchmark is not None and benchmark not in RULES:
-        raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
-    scores = score_folder(results, ground_truth, benchmark, split, only=only)
-    if json_file is not None:
-        write_json(json_file, scores.as_dict())
-    print(scores.table())
-    if scores.left_out:
-        print(
-            f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr
-        )
-
-
-def submit_tracks(
-    benchmark: str | None, out: str | None = None, any_films: bool = False, check: str | None = None
-) -> None:
-    """Write the zip of a benchmark's test set for the MOTChallenge server and check it, or `check` somebody's zip.
-
-    Raises:
-        InputError: what was tracked, or the zip, is not what the server takes.
-    """
-    if benchmark is not None and benchmark not in BENCHMARKS:
-        raise InputError(f"there is no benchmark '{benchmark}': expected {', '.join(BENCHMARKS)}.")
-    if check is not None:
-        frames = {name: Path("data/frames") / name for name in BENCHMARKS if benchmark in (None, name)}
-        lengths = {
-            entry.name: entry.frames
-            for directory in frames.values()
-            if (directory / MANIFEST_FILE).is_file()
-            for entry in read_manifest(directory)
-            if entry.subset == "test"
-        }
-        found = check_submission(check, benchmark, lengths)
-    elif benchmark is None:
-        raise InputError(
-            "say what to zip (`clmot submit MOT17`) or to check (`clmot submit --check FILE.zip`)."
-        )
-    else:
-        data = load_params().data
-        if data.split != "full" and not any_films:
-            raise InputError(
-                f"'data.split: {data.split}' tracks sequences of the train set, which the server does not score: "
-                "`dvc exp run -S data.split=full` tracks the test set (--any zips what there is all the same)."
-            )
-        films = {}
-        for entry in read_manifest(Path("data/frames") / benchmark):
-            span = tracking_range(
-                entry.name, entry.frames, entry.subset, data.split, data.validation_sequences
-            )
-            if span is not None:
-                films[entry.name] = len(span)
-        out = out or f"{benchmark}.zip"
-        found = write_submission(out, Path("tracks") / benchmark, benchmark, films, official=not any_films)
-    print(
-        f"{check or out}: {found.files} files, {found.boxes} boxes, {found.tracks} tracks; every check passed."
-    )
-    if found.unknown_lengths:
-        print(f"note: the lengths of {', '.join(found.unknown_lengths)} are not known here, nor checked.")
 
 
 def profile_values() -> dict[str, dict[str, Any]]:

@@ -37,8 +37,12 @@ def main() -> None:
     ]
     numbers = summary(benchmarks)
     sequences = sequence_table(benchmarks)
-    supervised = params.loss.embedding == "supervised"
-    table = markdown_table(benchmarks, params.evaluate.iou_threshold, params.track.detections, supervised)
+    table = markdown_table(
+        benchmarks,
+        params.evaluate.iou_threshold,
+        detections=params.track.detections,
+        supervised=params.loss.embedding == "supervised",
+    )
     speeds = measured_speeds(params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)
     write_text(METRICS / "sequences.csv", sequences.to_csv(index=False, lineterminator="\n"))

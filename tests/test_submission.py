@@ -129,6 +129,8 @@ class TestRefusedToZip:
             run(["submit"])
         with pytest.raises(InputError, match="there is no benchmark 'MOT16'"):
             run(["submit", "MOT16"])
+        with pytest.raises(InputError, match="--check writes nothing"):
+            run(["submit", "--check", "a.zip", "--out", "b.zip"])
 
 
 class TestCheck:

@@ -84,6 +84,7 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
 def markdown_table(
     benchmarks: Sequence[BenchmarkScores],
     iou_threshold: float,
+    *,
     detections: str = "network",
     supervised: bool = False,
 ) -> str:
