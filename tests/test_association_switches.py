@@ -194,8 +194,10 @@ def test_the_motion_learns_from_a_weak_detection_and_the_embedding_does_not(para
     assert tracker.update([person(112)], [0.9], AXES[:1]).identities.tolist() == [1]
 
 
-def test_weak_detections_start_confirm_and_find_nobody(params):
-    tracker = Tracker(dataclasses.replace(params, **SECOND, confidence=0.6, new_track_confidence=0.3), 30)
+@pytest.mark.parametrize("use_embedding", [True, False])
+def test_weak_detections_start_confirm_and_find_nobody(params, use_embedding):
+    params = dataclasses.replace(params, **SECOND, confidence=0.6, new_track_confidence=0.3)
+    tracker = Tracker(dataclasses.replace(params, use_embedding=use_embedding), 30)
     tracker.update([person(100)], [0.9], AXES[:1])
     # New people: weak ones start nothing even where `new_track_confidence` would let them.
     tracker.update([person(100), person(400), person(600)], [0.9, 0.9, 0.5], AXES[:3])
@@ -297,6 +299,14 @@ def test_somebody_within_the_time_of_lost_tracks_is_no_matter_of_memory(params):
     """`lost_seconds` comes first: until then the motion gate keeps people from jumping."""
     tracker = Tracker(dataclasses.replace(params, lost_seconds=1.0, refind_seconds=5.0), 30)
     assert run(tracker, [HERE] * 3 + [None] * 10 + [THERE] * 2)[-1] == [2]
+
+
+def test_whoever_was_there_all_along_keeps_the_own_identity(params):
+    """However much like somebody who left: only who is new can be who was gone."""
+    tracker = Tracker(dataclasses.replace(params, **REFIND), 30)
+    twins = ([person(100), person(700)], AXES[[0, 0]])
+    assert run(tracker, [twins] * 3 + [THERE] * 20)[-1] == [2]
+    assert tracker.memory.identity.tolist() == [1]
 
 
 def look(angle):
