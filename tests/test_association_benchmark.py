@@ -60,7 +60,8 @@ def test_time_and_memory_of_the_tracker_alone(case, monkeypatch):
     assert 0 < times["fastest_frame"] <= times["median_of_best_run"] <= times["median"] <= times["p95"]
     memory = found["memory_mib"]
     assert list(memory) == ["before", "after_30_frames", "at_the_end", "peak"]
-    assert 0 < memory["before"] <= memory["peak"]
+    # The system counts the two in different ways, and rounds.
+    assert 0 < memory["before"] <= memory["peak"] + 1
 
 
 def test_the_rival_is_measured_on_the_same_frames(case):
