@@ -33,6 +33,8 @@ Where this differs from the original on purpose:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -45,6 +47,24 @@ from clmot.tracking.memory import Memory
 from clmot.tracking.tracks import Tracks, TrackState, TrackTable
 
 _HEIGHT_VELOCITY = 7  # index in a track's mean
+
+
+@dataclass(frozen=True, eq=False)
+class _Matches:
+    """Who of the tracks is which of the detections."""
+
+    rows: Indices
+    """(S,) tracks, those that were tentative last; and"""
+    cols: Indices
+    """(S,) their detections."""
+    confirmed: int
+    """How many of them were tentative."""
+    weak_rows: Indices
+    """(W,) tracks that the second pass matched; and"""
+    weak_cols: Indices
+    """(W,) their detections among the weak ones."""
+    free: Indices
+    """(F,) detections without a track."""
 
 
 class Tracker:
@@ -118,53 +138,16 @@ class Tracker:
         moved = None if camera is None else _checked_camera(camera)
         self.frame += 1
         table = self._predicted(detections, moved)
-
-        state = table.state
-        corners = table.corners()
-        free = np.arange(len(detections))  # detections without a track
-        seen_rows: list[Indices] = []
-        seen_cols: list[Indices] = []
-
-        def match(rows: Indices, pairs: Pairs, limit: float) -> Indices:
-            """Assign `rows` of the table to the free detections; returns the rows left over."""
-            nonlocal free
-            matches, left_rows, left_cols = assign_pairs(pairs, (len(rows), len(free)), limit)
-            seen_rows.append(rows[matches[:, 0]])
-            seen_cols.append(free[matches[:, 1]])
-            free = free[left_cols]
-            return rows[left_rows]
-
-        def overlaps(rows: Indices, boxes: Floats, limit: float) -> Pairs:
-            return costs.overlapping_pairs(corners[rows], boxes, limit, self._extra_pixel)
-
-        params = self.params
-        confirmed = np.nonzero(state != TrackState.TENTATIVE)[0]
-        if detections.embedding is None:
-            pairs = overlaps(confirmed, detections.corners, params.iou_threshold)
-            left = match(confirmed, pairs, params.iou_threshold)
-            left = left[state[left] == TrackState.TRACKED]
-        else:
-            limit = params.match_threshold
-            left = match(confirmed, self._fused(table, confirmed, detections, limit), limit)
-            left = left[state[left] == TrackState.TRACKED]
-            pairs = overlaps(left, detections.corners[free], params.iou_threshold)
-            left = match(left, pairs, params.iou_threshold)
-        tentative = np.nonzero(state == TrackState.TENTATIVE)[0]
-        pairs = overlaps(tentative, detections.corners[free], params.unconfirmed_threshold)
-        match(tentative, pairs, params.unconfirmed_threshold)
-
-        rows, cols = np.concatenate(seen_rows), np.concatenate(seen_cols)
-        features = self._smoothed(table, detections, rows, cols)
-        table = self._seen(table, detections, rows, cols)
+        found = self._associated(table, detections, weak)
+        features = self._smoothed(table, detections, found.rows, found.cols)
+        table = self._seen(table, detections, found.rows, found.cols)
         if weak is not None:
-            limit = params.second_pass_threshold
-            matches, _, _ = assign_pairs(overlaps(left, weak.corners, limit), (len(left), len(weak)), limit)
-            table = self._seen(table, weak, left[matches[:, 0]], matches[:, 1])
+            table = self._seen(table, weak, found.weak_rows, found.weak_cols)
         if len(self.memory):
-            confirmed_now = slice(len(rows) - len(seen_rows[-1]), None)
-            table = self._recognised(table, rows[confirmed_now], features[confirmed_now])
-        table = self._aged(table)
-        self.tracks = self._next(table, rows, features, self._born(detections, free, table.feature.shape[1]))
+            new = slice(len(found.rows) - found.confirmed, None)
+            table = self._recognised(table, found.rows[new], features[new])
+        born = self._born(detections, found.free, table.feature.shape[1])
+        self.tracks = self._next(table, found.rows, features, born)
         return self._reported()
 
     def _usable(
@@ -198,6 +181,56 @@ class Tracker:
             # The first embeddings of this video: what was tracked without has none yet.
             feature = np.zeros((len(table), detections.embedding.shape[1]), np.float32)
         return table.replaced(mean=motion.mean, spread=motion.spread, feature=feature)
+
+    def _associated(
+        self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None
+    ) -> _Matches:
+        """Match predicted tracks with detections, step by step; what one step leaves over the next may take."""
+        params, state, corners = self.params, table.state, table.corners()
+        free = np.arange(len(detections))
+        rows: list[Indices] = []
+        cols: list[Indices] = []
+
+        def match(tracks: Indices, pairs: Pairs, limit: float) -> Indices:
+            """Assign tracks to the free detections; returns the tracks left over."""
+            nonlocal free
+            matches, left_tracks, left_free = assign_pairs(pairs, (len(tracks), len(free)), limit)
+            rows.append(tracks[matches[:, 0]])
+            cols.append(free[matches[:, 1]])
+            free = free[left_free]
+            return tracks[left_tracks]
+
+        def overlaps(tracks: Indices, boxes: Floats, limit: float) -> Pairs:
+            return costs.overlapping_pairs(corners[tracks], boxes, limit, self._extra_pixel)
+
+        confirmed = np.nonzero(state != TrackState.TENTATIVE)[0]
+        if detections.embedding is None:
+            pairs = overlaps(confirmed, detections.corners, params.iou_threshold)
+            left = match(confirmed, pairs, params.iou_threshold)
+            left = left[state[left] == TrackState.TRACKED]
+        else:
+            limit = params.match_threshold
+            left = match(confirmed, self._fused(table, confirmed, detections, limit), limit)
+            left = left[state[left] == TrackState.TRACKED]
+            pairs = overlaps(left, detections.corners[free], params.iou_threshold)
+            left = match(left, pairs, params.iou_threshold)
+        tentative = np.nonzero(state == TrackState.TENTATIVE)[0]
+        pairs = overlaps(tentative, detections.corners[free], params.unconfirmed_threshold)
+        match(tentative, pairs, params.unconfirmed_threshold)
+
+        weak_matches = np.zeros((0, 2), np.int64)
+        if weak is not None:
+            limit = params.second_pass_threshold
+            pairs = overlaps(left, weak.corners, limit)
+            weak_matches, _, _ = assign_pairs(pairs, (len(left), len(weak)), limit)
+        return _Matches(
+            rows=np.concatenate(rows),
+            cols=np.concatenate(cols),
+            confirmed=len(rows[-1]),
+            weak_rows=left[weak_matches[:, 0]],
+            weak_cols=weak_matches[:, 1],
+            free=free,
+        )
 
     def _fused(self, table: TrackTable, rows: Indices, detections: FrameDetections, limit: float) -> Pairs:
         """Appearance fused with motion for the pairs within the motion gate."""
@@ -254,13 +287,6 @@ class Tracker:
         self.memory = memory.select(remains)
         return table.replaced(identity=identity, first_frame=first_frame)
 
-    def _aged(self, table: TrackTable) -> TrackTable:
-        """The table after what was not seen was marked lost."""
-        missed = (table.last_frame < self.frame) & (table.state == TrackState.TRACKED)
-        state = table.state.copy()
-        state[missed] = TrackState.LOST
-        return table.replaced(state=state)
-
     def _born(self, detections: FrameDetections, free: Indices, dimension: int) -> TrackTable:
         """New tracks from the detections `free` that score high enough."""
         cols = free[detections.score[free] >= self.params.new_track_confidence]
@@ -288,7 +314,7 @@ class Tracker:
     def _next(
         self, table: TrackTable, rows: Indices, features: NDArray[np.float32], born: TrackTable
     ) -> TrackTable:
-        """The tracks of the next frame: those of the table that are not given up, and new ones.
+        """The tracks of the next frame: those of the table, lost or not, that are not given up, and new ones.
 
         Args:
             table: all tracks of this frame, but for
@@ -297,9 +323,12 @@ class Tracker:
             born: new tracks.
         """
         missed = self.frame - table.last_frame
-        given_up = (missed > 0) & ((table.state == TrackState.TENTATIVE) | (missed > self.lost_frames))
+        state = table.state.copy()
+        state[(missed > 0) & (state == TrackState.TRACKED)] = TrackState.LOST
+        table = table.replaced(state=state)
+        given_up = (missed > 0) & ((state == TrackState.TENTATIVE) | (missed > self.lost_frames))
         if self.refind_frames:
-            self._remember(table.select(given_up & (table.state == TrackState.LOST)))
+            self._remember(table.select(given_up & (state == TrackState.LOST)))
         keep, keep_born = self._without_duplicates(table, ~given_up, born)
         joined = table.joined(keep, born, keep_born)
         place = np.cumsum(keep) - 1
