@@ -433,6 +433,41 @@ class TestRunning:
         (failure,) = run(FakeQueue({"a": end}), TestWaves.plan[:1]).values()
         assert words in failure
 
+    @pytest.mark.parametrize(("times", "ends"), [(4, True), (5, False)])
+    def test_dvc_may_fail_to_answer_now_and_then(self, times: int, ends: bool) -> None:
+        class Mute(FakeQueue):
+            asked = 0
+
+            def states(self) -> Mapping[str, str]:
+                self.asked += 1
+                if 1 < self.asked <= 1 + times:
+                    raise InputError("no answer")
+                return super().states()
+
+            def _work(self) -> None:
+                if self.asked > times:
+                    super()._work()
+
+        queue = Mute()
+        if ends:
+            assert run(queue, TestWaves.plan[:1]) == {"a0": ""}
+        else:
+            with pytest.raises(InputError, match="no answer"):
+                run(queue, TestWaves.plan[:1])
+        assert not any(call.startswith("stop") for call in queue.calls), "what runs is left running"
+
+    def test_what_cannot_be_queued_leaves_nothing_in_the_queue(self) -> None:
+        class Refusing(FakeQueue):
+            def add(self, experiment: Experiment) -> None:
+                if self.calls:
+                    raise InputError("no more")
+                super().add(experiment)
+
+        queue = Refusing()
+        with pytest.raises(InputError, match="no more"):
+            run(queue)
+        assert queue.calls == ["add a0", "stop 4"]
+
     def test_leaving_early_stops_what_is_left(self) -> None:
         queue = FakeQueue()
         outcomes = run_experiments(TestWaves.plan, queue, 1, lambda: None, sleep=lambda _: None)

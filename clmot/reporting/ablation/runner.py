@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from clmot.errors import InputError
 from clmot.progress import progress
 from clmot.reporting.ablation.experiments import Experiment, next_wave
 
@@ -19,6 +20,9 @@ FIRST_LOOK, LAST_LOOK = 6.0, 60.0
 PATIENCE = 2
 """Looks in a row at which something must be wrong before it counts: an experiment that is just being picked up stands
 nowhere for a moment."""
+
+SILENCE = 5
+"""Looks in a row that DVC may fail to answer. Experiments that run are left running then."""
 
 
 class Queue(Protocol):
@@ -86,43 +90,60 @@ def _run_wave(
 ) -> Generator[Outcome, None, None]:
     pending = {str(experiment.name): experiment for experiment in wave}
     try:
-        _enqueue(wave, queue)
-        queue.start(jobs)
-        wrong: Counter[str] = Counter()
-        pause, waited = FIRST_LOOK, 0.0
-        while pending:
-            sleep(TICK)
-            waited += TICK
-            looked = waited >= pause
-            states = queue.states() if looked else {}
-            for name in sorted(queue.finished() & set(pending), key=list(pending).index):
-                yield Outcome(pending.pop(name))
-                pause = FIRST_LOOK
-            if not looked:
-                continue
-            waited, pause = 0.0, min(1.5 * pause, LAST_LOOK)
-            alive = queue.alive()
-            for name in list(pending):
-                state = states.get(name)
-                if state == "Failed":
-                    yield Outcome(pending.pop(name), queue.log(name))
-                    pause = FIRST_LOOK
-                    continue
-                if state == "Queued" or (state == "Running" and alive):
-                    wrong[name] = 0
-                    continue
-                wrong[name] += 1
-                if wrong[name] < PATIENCE:
-                    continue
-                if state == "Running":
-                    queue.forget(name)
-                yield Outcome(pending.pop(name), _explanation(state))
-            if not alive and any(states.get(name) == "Queued" for name in pending):
-                queue.start(jobs)
-    finally:
+        try:
+            _enqueue(wave, queue)
+            queue.start(jobs)
+        except InputError:  # half a comparison in the queue is nobody's wish
+            queue.stop(list(pending))
+            raise
+        yield from _wait_for(pending, queue, jobs, sleep)
+    except (KeyboardInterrupt, GeneratorExit):
         if pending:
             print(f"taking {len(pending)} experiments out of DVC's queue ...", file=sys.stderr)
             queue.stop(list(pending))
+        raise
+
+
+def _wait_for(
+    pending: dict[str, Experiment], queue: Queue, jobs: int, sleep: Callable[[float], None]
+) -> Generator[Outcome, None, None]:
+    """Yield how each of the pending experiments (by name) ends, and take it out of `pending`."""
+    wrong: Counter[str] = Counter()
+    pause, waited, silent = FIRST_LOOK, 0.0, 0
+    while pending:
+        sleep(TICK)
+        waited += TICK
+        looked = waited >= pause
+        states: Mapping[str, str] = {}
+        if looked:
+            waited, pause = 0.0, min(1.5 * pause, LAST_LOOK)
+            try:
+                states, silent = queue.states(), 0
+            except InputError:  # experiments of hours shall not end because DVC could not answer once
+                looked, silent = False, silent + 1
+                if silent >= SILENCE:
+                    raise
+        for name in sorted(queue.finished() & set(pending), key=list(pending).index):
+            yield Outcome(pending.pop(name))
+            pause = FIRST_LOOK
+        if not looked:
+            continue
+        alive = queue.alive()
+        for name in list(pending):
+            state = states.get(name)
+            if state == "Failed":
+                yield Outcome(pending.pop(name), queue.log(name))
+                pause = FIRST_LOOK
+            elif state == "Queued" or (state == "Running" and alive):
+                wrong[name] = 0
+            else:
+                wrong[name] += 1
+                if wrong[name] >= PATIENCE:
+                    if state == "Running":
+                        queue.forget(name)
+                    yield Outcome(pending.pop(name), _explanation(state))
+        if not alive and any(states.get(name) == "Queued" for name in pending):
+            queue.start(jobs)
 
 
 def _enqueue(wave: Sequence[Experiment], queue: Queue) -> None:
