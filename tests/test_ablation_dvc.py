@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def logs(project: Project) -> Counter[str]:
     return Counter(stage for text in texts for stage in RUNNING.findall(text))
 
 
-def test_a_set_of_variants(tmp_path: Path) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with one benchmark and a set of variants, one of which cannot run."""
     project = Project.cloned(tmp_path)
     params = project.folder / "params.yaml"
     params.write_text(
@@ -36,8 +39,14 @@ def test_a_set_of_variants(tmp_path: Path) -> None:
     )
     (project.folder / "experiments" / "tiny.yaml").write_text(SET)
     project.commit("a set")
+    yield project
+    project.call(
+        "dvc", "queue", "stop", "--kill", expect=None
+    )  # nothing is left running where the test fails
 
-    done = project.call(*COMMAND, expect=2)
+
+def test_a_set_of_variants(project: Project) -> None:
+    done = project.call(*COMMAND, expect=2, timeout=7200)
     assert "2 of 6 experiments failed: tiny.broken.seed0." in done.stderr
     assert len(re.findall(r"^tiny\.broken\.seed[01]\.\w+: FAILED$", done.stderr, re.MULTILINE)) == 2
     assert re.search(r"^    error: .*nowhere", done.stderr, re.MULTILINE), "its log's end says why"

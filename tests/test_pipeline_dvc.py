@@ -79,7 +79,9 @@ class Project:
         params["loss"] |= {"embedding": "nt_xent", "temperature": 0.2}
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def call(self, *command: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *command: str, expect: int | None = 0, timeout: float = 1800
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -87,7 +89,7 @@ class Project:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=1800,  # a bound for hangs, not for slow machines
+            timeout=timeout,  # a bound for hangs, not for slow machines
         )
         assert expect is None or done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
