@@ -6,14 +6,16 @@
 draws the ground truth of a crowd, the tracks of an imperfect tracker, and the detections with embeddings that it
 was given, writes them into a temporary folder as the pipeline does, scores that folder with all metrics, and
 prints one JSON object: the sizes, `seconds` (reading included; `cpu_seconds` leaves out the waiting for a busy
-machine), `peak_mib` of the whole process, and the scores. With the default chance of a break, a person gets three
-tracks on average. benchmarks/results/evaluation.json is what the defaults gave.
+machine, whose `load` before and after tells how busy it was), `peak_mib` of the whole process, and the scores.
+With the default chance of a break, a person gets three tracks on average. benchmarks/results/evaluation.json is
+what the defaults gave with OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -129,6 +131,7 @@ def main() -> None:
         count, megabytes = len(detections), recorded.stat().st_size / 1e6
         del detections
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before_load = os.getloadavg()[0]
         start, start_of_work = time.perf_counter(), time.process_time()
         scores = score_benchmark(
             results, gt, "MOT20", "full", detections=recorded.parent, confidence=CONFIDENCE
@@ -147,6 +150,8 @@ def main() -> None:
         "detections_megabytes": round(megabytes, 1),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
+        "load": [round(before_load, 1), round(os.getloadavg()[0], 1)],
+        "cores": os.cpu_count(),
         "peak_mib": round(peak / unit),
         "peak_mib_of_the_drawing": round(before / unit),
         "scores": rounded(scores.combined) | rounded_observations(scores.observations),
