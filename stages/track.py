@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import clmot  # Before torch: it says how OpenMP's threads wait.
+
+# isort: split
 import cv2
 import torch
 
@@ -117,6 +120,7 @@ def speeds(tracks: dict[str, SequenceTracks], device: torch.device) -> dict[str,
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "clmot": clmot.__version__,
         },
         "all": row(list(tracks.values())),
         "sequences": {name: row([found]) for name, found in tracks.items()},

@@ -9,6 +9,7 @@ import ast
 import contextlib
 import dataclasses
 import importlib.util
+import os
 import subprocess
 import sys
 import types
@@ -133,6 +134,22 @@ def test_a_stage_runs_the_script_of_its_name(stage: str) -> None:
     """`-m` puts the current folder first: in an experiment's copy of the project, the copy's code runs."""
     argument = " ${item.benchmark}" if "matrix" in STAGES[stage] else ""
     assert STAGES[stage]["cmd"] == f"python -m stages.{stage}{argument}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_says_how_threads_wait_before_it_loads_torch(stage: str) -> None:
+    """OpenMP reads OMP_WAIT_POLICY when torch loads it; set later, tracking on a busy machine took six times longer."""
+    script = f"""
+import importlib.abc, os, sys
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            assert os.environ.get("OMP_WAIT_POLICY") == "PASSIVE", "torch comes before clmot"
+sys.meta_path.insert(0, Watch())
+import stages.{stage}
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True)
 
 
 def test_a_rooms_init_does_nothing() -> None:
