@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, epoch_order
+from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, epoch_order, single_threaded
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, staged_directory, staged_file, write_text
 from clmot.hardware import set_up
@@ -153,6 +153,7 @@ def fit(
                 batch_sampler=order[state.step :],
                 collate_fn=collate,
                 num_workers=hardware.workers,
+                worker_init_fn=single_threaded,
                 pin_memory=device.type == "cuda",
                 prefetch_factor=4 if hardware.workers else None,
             )

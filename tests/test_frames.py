@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from clmot.data.frames import FrameDataset, collate, find_training_frames
 from clmot.errors import InputError
@@ -53,8 +57,6 @@ def test_nothing_to_train_on_is_a_sentence(data):
 
 
 def test_a_batch_pads_boxes_and_knows_which_are_real(data):
-    import cv2
-
     frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
     frames[0].image.parent.mkdir()
     for frame in frames:
@@ -68,3 +70,34 @@ def test_a_batch_pads_boxes_and_knows_which_are_real(data):
     assert red > 250
     assert green < 5
     assert blue < 5
+
+
+def test_a_batch_holds_the_pixels_in_rgb_and_in_their_places(data):
+    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames[0].image.parent.mkdir()
+    image = np.zeros((30, 40, 3), np.uint8)
+    image[5, 7] = (10, 20, 200)  # BGR
+    for frame in frames:
+        cv2.imwrite(str(frame.image.with_suffix(".png")), image)
+    dataset = FrameDataset(
+        [dataclasses.replace(f, image=f.image.with_suffix(".png")) for f in frames], (40, 30)
+    )
+    batch = collate([dataset[0], dataset[1]])
+    assert batch.images.shape == (2, 3, 30, 40)
+    assert batch.images[1, :, 5, 7].tolist() == [200, 20, 10]
+    assert batch.images.sum() == 2 * 230
+
+
+def test_a_loader_can_pin_all_of_a_batch(data, monkeypatch):
+    """From memory that is not pinned, copying to a GPU holds up the training step."""
+    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames[0].image.parent.mkdir()
+    for frame in frames:
+        cv2.imwrite(str(frame.image), np.zeros((30, 40, 3), np.uint8))
+    dataset = FrameDataset(frames, (40, 30), previous_min_iou=0.5)
+    batch = collate([dataset[2], dataset[3]])
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    pinned = pin_memory(batch)
+    assert torch.equal(pinned.images, batch.images + 1)
+    assert torch.equal(pinned.previous.boxes, batch.previous.boxes + 1)
+    assert pinned.indices == batch.indices

@@ -178,7 +178,7 @@ def test_image_size_is_obeyed(frames):
     """The original's size options had no effect."""
     for size in ((96, 64), (160, 96)):
         item = FrameDataset(frames, size)[4]
-        assert item["image"].shape == (3, size[1], size[0])
+        assert item["image"].shape == (size[1], size[0], 3)
         assert item["boxes"][:, 2].max() <= size[0]
 
 

@@ -4,11 +4,12 @@ from `data/identities`, which is empty unless `strip.keep_identities` opened the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Batch:
     """Letterboxed frames of a batch, padded to the most boxes of any."""
 
     images: Tensor
-    """(B, 3, H, W) uint8 RGB."""
+    """(B, 3, H, W) uint8 RGB, channels last in memory."""
     boxes: Tensor
     """(B, N, 4) float32 corners in input pixels; rows that are not `valid` are 0."""
     valid: Tensor
@@ -62,13 +63,19 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-        def moved(value: Any) -> Any:
-            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    def pin_memory(self) -> Batch:
+        """The same batch in memory from which a GPU copies while the CPU goes on; a `DataLoader` calls this."""
+        return self._each(Tensor.pin_memory)
 
-        values = {field.name: moved(getattr(self, field.name)) for field in fields(self)}
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = change(value)
         if self.previous is not None:
-            values["previous"] = self.previous.to(device)
+            values["previous"] = self.previous._each(change)
         return Batch(**values)
 
 
@@ -241,14 +248,13 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
         return item
 
     def _read(self, frame: TrainingFrame, boxes: NDArray[np.float32]) -> dict[str, Any]:
-        image = read_image(frame.image)
+        image = read_image(frame.image, rgb=True)
         canvas, fit = letterbox(image, self.input_size)
         height, width = image.shape[:2]
         content = fit.to_input(np.array([0, 0, width, height], np.float32))
-        # BGR to RGB and channels first, in one copy.
-        pixels = torch.from_numpy(np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1)))
         return {
-            "image": pixels,
+            # Channels stay last: putting them first costs a core as much as the resizing, and a GPU nothing.
+            "image": torch.from_numpy(canvas),
             "boxes": torch.from_numpy(fit.to_input(boxes).astype(np.float32)),
             "content": torch.from_numpy(content),
         }
@@ -284,6 +290,14 @@ def carried_boxes(
     return carried, found
 
 
+def single_threaded(worker: int) -> None:
+    """For the start of a `DataLoader`'s worker: one core each, whichever library does the work.
+
+    torch sees to itself; OpenCV would start threads for all cores in every worker.
+    """
+    cv2.setNumThreads(0)
+
+
 def collate(items: Sequence[dict[str, Any]]) -> Batch:
     """Stack items of `FrameDataset`, padding their boxes."""
     most = max(len(item["boxes"]) for item in items)
@@ -296,7 +310,7 @@ def collate(items: Sequence[dict[str, Any]]) -> Batch:
         valid[row, :count] = item["valid"]
         identities[row, :count] = item["identities"]
     return Batch(
-        torch.stack([item["image"] for item in items]),
+        torch.stack([item["image"] for item in items]).permute(0, 3, 1, 2),
         boxes,
         valid,
         torch.stack([item["content"] for item in items]),

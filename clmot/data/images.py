@@ -19,13 +19,13 @@ PADDING_GREY = 127.5
 """Value of the bars beside a letterboxed image (8-bit scale): mid-grey, neutral to a network fed with 0..1."""
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """An image as (H, W, 3) uint8 BGR.
+def read_image(path: str | os.PathLike[str], rgb: bool = False) -> NDArray[np.uint8]:
+    """An image as (H, W, 3) uint8 BGR, or RGB.
 
     Raises:
         InputError: the file is absent or is not an image.
     """
-    image = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR)
+    image = cv2.imread(os.fspath(path), cv2.IMREAD_COLOR_RGB if rgb else cv2.IMREAD_COLOR_BGR)
     if image is None:
         state = "is not a readable image" if Path(path).exists() else "is missing"
         raise InputError(

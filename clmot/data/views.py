@@ -68,7 +68,7 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
     sigmas = random_blur((count, frames), params, generator)
 
     matrices, angles = matrices.to(device), angles.to(device)
-    pixels = images.float() / 255
+    pixels = images.to(torch.float32, memory_format=torch.contiguous_format) / 255
     grey = PADDING_GREY / 255
     outside = ~_inside(batch.content, height, width)  # (B, 1, H, W)
     warped = []
