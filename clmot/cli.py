@@ -43,6 +43,14 @@ def run(arguments: Sequence[str] | None) -> None:
     views.add_argument("--out", default="views.jpg", help="a .jpg or .png to write (default: %(default)s)")
     views.add_argument("--count", type=int, default=4, help="how many frames (default: %(default)s)")
     views.set_defaults(action=lambda given: show_views(given.out, given.count))
+    tracks = show.add_parser("tracks", help="what was tracked: a video of every sequence, or one picture")
+    tracks.add_argument("names", nargs="*", metavar="NAME", help="benchmarks or sequences (default: all)")
+    tracks.add_argument(
+        "--out",
+        default="videos",
+        help="a folder for an .mp4 per sequence, or a .jpg or .png of their fullest frames (default: %(default)s)",
+    )
+    tracks.set_defaults(action=lambda given: show_tracks(given.names, given.out))
 
     use = commands.add_parser("use", help="put a profile in place of params.yaml")
     use.add_argument("profile", help="a file of profiles/, without .yaml")
@@ -69,6 +77,13 @@ def run(arguments: Sequence[str] | None) -> None:
 
     given = parser.parse_args(arguments)
     given.action(given)
+
+
+def show_tracks(names: Sequence[str], out: str) -> None:
+    """Draw tracks, see `clmot.reporting.track_pictures.show_tracks`."""
+    from clmot.reporting import track_pictures
+
+    track_pictures.show_tracks(names, out)
 
 
 def show_views(out: str, count: int) -> None:
