@@ -15,6 +15,7 @@ from tiny_training import TinyTracker, batch_of_film, film_of
 
 from clmot.data.views import make_views
 from clmot.losses.contrastive import nt_xent, shared_cells, triplet
+from clmot.losses.supervised import identity_cross_entropy
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
 
@@ -167,6 +168,20 @@ def test_autocast_leaves_the_loss_in_float32(name, precision):
     with torch.autocast("cpu", dtype=precision):
         inside = LOSSES[name](*given)
     assert torch.equal(inside, LOSSES[name](*given))
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_autocast_leaves_the_supervised_loss_in_float32(precision):
+    """Its classifier is a layer, but a part of the loss: rounded logits would handicap the baseline."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(2, 3, 6, 16, generator=generator)
+    identities = torch.arange(18).view(3, 6).expand(2, 3, 6)
+    usable = torch.ones(2, 3, 6, dtype=torch.bool)
+    torch.manual_seed(0)
+    given = embeddings, identities, usable, torch.nn.Linear(16, 18)
+    with torch.autocast("cpu", dtype=precision):
+        inside = identity_cross_entropy(*given)
+    assert torch.equal(inside, identity_cross_entropy(*given))
 
 
 @pytest.fixture(scope="module")

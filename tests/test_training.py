@@ -16,7 +16,7 @@ from clmot import training
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.images import read_image
 from clmot.errors import InputError
-from clmot.hardware import pick_device
+from clmot.hardware import full_precision, pick_device
 from clmot.losses.criterion import DetectorCriterion
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
@@ -224,6 +224,22 @@ def test_checkpoint_key_knows_what_decides(frames, tmp_path):
 def test_unknown_device_is_refused():
     with pytest.raises(InputError, match=r"hardware\.device.*got 'abacus'"):
         pick_device("abacus")
+
+
+def test_full_precision_ends_with_its_block():
+    allowed = torch.get_float32_matmul_precision()
+    ones = torch.ones(2, 2)
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with pytest.raises(ZeroDivisionError), full_precision(torch.device("cpu")):
+                assert torch.get_float32_matmul_precision() == "highest"
+                assert (ones @ ones).dtype == torch.float32
+                raise ZeroDivisionError
+            assert (ones @ ones).dtype == torch.bfloat16
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def test_derived_generators_differ_by_name():

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from clmot.data.frames import Batch
 from clmot.data.images import PADDING_GREY
+from clmot.hardware import full_precision
 from clmot.params import ViewParams
 
 
@@ -51,8 +52,8 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
         V = `count` views; with previous frames V = 2 * `count`, the present's first.
     """
     sources = [batch] if batch.previous is None else [batch, batch.previous]
-    # Half precision is for the network: in bfloat16 a coordinate of 1000 has steps of 4 pixels.
-    with torch.autocast(batch.images.device.type, enabled=False):
+    # Less is for the network: in bfloat16 a coordinate of 1000 has steps of 4 pixels.
+    with full_precision(batch.images.device):
         drawn = [_views_of(source, params, count, generator) for source in sources]
     return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
 
