@@ -1,7 +1,7 @@
 """One loop for both trainings.
 
-What happens in step k of epoch e depends on the seed, e and k alone (order of frames, random views), never on a
-generator's history. So a run that was cut off and resumed from a checkpoint ends with the same weights as one
+What happens in step k of epoch e depends on the seed, e and k alone (order of frames, random views, the network's own
+draws), never on a generator's history. So a run that was cut off and resumed from a checkpoint ends with the same weights as one
 that was not, and two runs on one CPU give the same bytes.
 """
 
@@ -161,7 +161,11 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 generator = derived_generator(seed, stage, "views", state.epoch, state.step)
-                with torch.autocast(device.type, dtype=setup.autocast, enabled=setup.autocast is not None):
+                with (
+                    # Some backbones have stochastic depth, which draws from torch's global generators.
+                    seeded(seed, stage, "network", state.epoch, state.step),
+                    torch.autocast(device.type, dtype=setup.autocast, enabled=setup.autocast is not None),
+                ):
                     losses = criterion(model, batch.to(device), generator)
                 # One transfer from the device for all scalars of the step.
                 values = torch.stack([losses[name].detach().float() for name in criterion.names]).tolist()

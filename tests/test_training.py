@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_training import INPUT_SIZE, TinyTracker
+from torch import nn
 
 from clmot import training
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
@@ -45,14 +46,16 @@ def settings(**changes):
     return dataclasses.replace(PARAMS.train, **{"epochs": 3, "batch_size": 3, **changes})
 
 
+def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, **changes):
+    criterion = loss(PARAMS.views, PARAMS.loss, PARAMS.train)
+    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers)
+    return fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
+
+
 def train(frames, folder, log=None, **changes):
     torch.manual_seed(0)
     model = TinyTracker()
-    criterion = TrackerCriterion(PARAMS.views, PARAMS.loss, PARAMS.train)
-    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
-    history = fit(
-        model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log
-    )
+    history = fit_tiny(model, frames, folder, log, **changes)
     return {k: v.clone() for k, v in model.state_dict().items()}, history
 
 
@@ -88,6 +91,19 @@ def test_python_and_numpy_randomness_changes_nothing(frames, tmp_path):
     np.random.seed(99)  # noqa: NPY002
     again, _ = train(frames, tmp_path / "2")
     assert same(first, again)
+
+
+def test_a_network_that_draws_by_itself_is_seeded_too(frames, tmp_path):
+    """Stochastic depth, which timm's FasterNets have unasked, draws from torch's global generator."""
+    found = []
+    for history in (1, 2):  # of the generator
+        torch.manual_seed(0)
+        model = TinyTracker()
+        model.body.append(nn.Dropout(0.5))
+        torch.manual_seed(history)
+        fit_tiny(model, frames, tmp_path / str(history))
+        found.append(model.state_dict())
+    assert same(*found)
 
 
 @pytest.mark.parametrize("cut_after", [1, 2, 3, 5, 8])
