@@ -156,7 +156,7 @@ def fit(
                 pin_memory=device.type == "cuda",
                 prefetch_factor=4 if hardware.workers else None,
             )
-            for batch in loader:
+            for batch in _batches(loader):
                 rate = learning_rate(done, total_steps, state.epoch, params)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
@@ -335,6 +335,15 @@ def _restore(
     optimizer.load_state_dict(saved["optimizer"])
     state.history, state.epoch, state.step = saved["history"], saved["epoch"], saved["step"]
     state.sums = saved["sums"]
+
+
+def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The batches of `loader`. A worker's `InputError` arrives with its traceback in the message: only the sentence goes on."""
+    try:
+        yield from loader
+    except InputError as error:
+        name = f"{InputError.__module__}.{InputError.__qualname__}: "
+        raise InputError(str(error).rpartition(name)[2].strip()) from None
 
 
 def _check_finite(

@@ -149,10 +149,15 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
 
 
-def test_a_missing_frame_is_named(frames, tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_frame_is_named(frames, tmp_path, workers):
     frames[3].image.unlink()
-    with pytest.raises(InputError, match=f"{frames[3].image.name} is missing"):
-        train(frames, tmp_path / "c")
+    with pytest.raises(InputError, match=f"^{frames[3].image} is missing: .*$") as caught:
+        train(frames, tmp_path / "c", workers=workers)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_image_is_named(frames):
     frames[3].image.write_text("no image")
     with pytest.raises(InputError, match="not a readable image"):
         read_image(frames[3].image)
