@@ -103,7 +103,7 @@ def fit(
         log: called with the epoch (from 1) and its row as soon as the epoch ends.
 
     Raises:
-        InputError: a loss became nan or infinite, or a frame cannot be read.
+        InputError: a loss or a weight became nan or infinite, or a frame cannot be read.
     """
     setup = set_up(hardware)
     device = setup.device
@@ -169,7 +169,8 @@ def fit(
                     losses = criterion(model, batch.to(device), generator)
                 # One transfer from the device for all scalars of the step.
                 values = torch.stack([losses[name].detach().float() for name in criterion.names]).tolist()
-                _check_finite(dict(zip(criterion.names, values, strict=True)), stage, state, batch, frames)
+                named = dict(zip(criterion.names, values, strict=True))
+                _check_losses(named, stage, state, batch, frames, params)
                 optimizer.zero_grad(set_to_none=True)
                 losses["loss"].backward()
                 if params.max_gradient_norm:
@@ -185,6 +186,7 @@ def fit(
                 if state.step < len(order) and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
                     _save(saved, model, criterion, optimizer, state)
                     last_saved = time.monotonic()
+            _check_weights(model, stage, state, params)
             row = {"epoch": state.epoch + 1.0}
             row |= {name: total / len(order) for name, total in state.sums.items()}
             row["learning_rate"] = rate
@@ -346,8 +348,13 @@ def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
         raise InputError(str(error).rpartition(name)[2].strip()) from None
 
 
-def _check_finite(
-    values: dict[str, float], stage: str, state: _Progress, batch: Batch, frames: Sequence[TrainingFrame]
+def _check_losses(
+    values: dict[str, float],
+    stage: str,
+    state: _Progress,
+    batch: Batch,
+    frames: Sequence[TrainingFrame],
+    params: TrainingParams,
 ) -> None:
     if all(math.isfinite(value) for value in values.values()):
         return
@@ -355,6 +362,22 @@ def _check_finite(
     first = frames[batch.indices[0]]
     raise InputError(
         f"{stage} stopped in epoch {state.epoch + 1}, step {state.step + 1}: the loss is not finite ({shown}); the "
-        f"batch holds {first.film} frame {first.number}: lower '{stage}.learning_rate' or "
-        f"'{stage}.max_gradient_norm', or check that frame's boxes."
+        f"batch holds {first.film} frame {first.number}: {_calmer(stage, params)}, or check that frame's boxes."
     )
+
+
+def _check_weights(model: nn.Module, stage: str, state: _Progress, params: TrainingParams) -> None:
+    """A finite loss can have a gradient that is not; after the last step no further loss would show it."""
+    tensors = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
+        raise InputError(
+            f"{stage} stopped after epoch {state.epoch + 1}: the network's weights are not finite any more: "
+            f"{_calmer(stage, params)}."
+        )
+
+
+def _calmer(stage: str, params: TrainingParams) -> str:
+    """What helps against a training that diverges."""
+    norm = f"'{stage}.max_gradient_norm'"
+    norm = f"lower {norm}" if params.max_gradient_norm else f"set {norm} above 0"
+    return f"lower '{stage}.learning_rate', {norm}"

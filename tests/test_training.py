@@ -116,7 +116,7 @@ def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch,
         pass
 
     steps = 0
-    real = training._check_finite
+    real = training._check_losses
 
     def dying(*args):
         nonlocal steps
@@ -125,10 +125,10 @@ def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch,
             raise PowerCutError
         real(*args)
 
-    monkeypatch.setattr(training, "_check_finite", dying)
+    monkeypatch.setattr(training, "_check_losses", dying)
     with pytest.raises(PowerCutError):
         train(frames, tmp_path / "cut")
-    monkeypatch.setattr(training, "_check_finite", real)
+    monkeypatch.setattr(training, "_check_losses", real)
     resumed, history = train(frames, tmp_path / "cut")
     assert same(whole, resumed)
     assert history == whole_history
@@ -144,9 +144,28 @@ def test_a_damaged_checkpoint_is_named(frames, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
     with pytest.raises(
-        InputError, match=r"train stopped in epoch \d, step \d: the loss is not finite .*learning_rate"
+        InputError,
+        match=r"^train stopped in epoch \d, step \d: the loss is not finite .*: lower 'train\.learning_rate', "
+        r"set 'train\.max_gradient_norm' above 0, or check",
     ):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
+
+
+def test_a_gradient_that_is_not_finite_leaves_no_weights(frames, tmp_path):
+    """In the last step no further loss tells of it."""
+
+    class SteepCriterion(TrackerCriterion):
+        def forward(self, model, batch, generator):
+            losses = super().forward(model, batch, generator)
+            return {**losses, "loss": losses["loss"] + (0 * losses["loss"]).sqrt()}  # + 0, with an infinite slope
+
+    with pytest.raises(
+        InputError,
+        match=r"^train stopped after epoch 1: .*weights are not finite .*: lower 'train\.learning_rate', "
+        r"lower 'train\.max_gradient_norm'\.$",
+    ):
+        fit_tiny(TinyTracker(), frames, tmp_path / "c", loss=SteepCriterion, epochs=1, batch_size=10)
+    assert not list(tmp_path.glob("c/*"))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
