@@ -6,6 +6,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from tiny_training import batch_of_film, film_of
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from clmot.data.frames import FrameDataset, collate, find_training_frames
 from clmot.errors import InputError
@@ -68,3 +71,21 @@ def test_a_batch_pads_boxes_and_knows_which_are_real(data):
     assert red > 250
     assert green < 5
     assert blue < 5
+
+
+def test_a_loader_pins_every_tensor_of_a_batch(tmp_path, monkeypatch):
+    """torch knows lists and mappings; a batch that is neither is left in pageable memory unless it pins itself."""
+    batch = batch_of_film(film_of(tmp_path, [2, 0, 1]), previous_min_iou=0.75)
+    pinned = []
+
+    def remember(tensor, *_):
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", remember)
+    found = pin_memory(batch)
+    for one, before in ((found, batch), (found.previous, batch.previous)):
+        for name in ("images", "boxes", "valid", "content", "identities"):
+            assert any(getattr(one, name) is tensor for tensor in pinned), name
+            assert torch.equal(getattr(one, name), getattr(before, name)), name
+        assert one.indices == before.indices

@@ -4,7 +4,7 @@ from `data/identities`, which is empty unless `strip.keep_identities` opened the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -62,14 +62,22 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
-        def moved(value: Any) -> Any:
-            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, from which a GPU copies while the CPU goes on.
 
-        values = {field.name: moved(getattr(self, field.name)) for field in fields(self)}
-        if self.previous is not None:
-            values["previous"] = self.previous.to(device)
-        return Batch(**values)
+        `DataLoader(pin_memory=True)` calls this by its name, and leaves a batch without it where it is.
+        """
+        return self._with_tensors(lambda tensor: tensor.pin_memory())
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        def changed(value: Any) -> Any:
+            if isinstance(value, Batch):
+                return value._with_tensors(change)
+            return change(value) if isinstance(value, Tensor) else value
+
+        return Batch(**{field.name: changed(getattr(self, field.name)) for field in fields(self)})
 
 
 def find_training_frames(
