@@ -228,6 +228,8 @@ def test_epoch_order_takes_every_frame_once_and_differs_between_epochs(frames):
     assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(10))
     assert first != second
     assert [len(batch) for batch in first] == [3, 3, 4]  # no batch of one
+    alone = epoch_order(frames, 0, 1, 1, derived_generator(0, "order", 0))
+    assert [len(batch) for batch in alone] == [1] * 10  # unless that is asked for
 
 
 def test_epoch_order_strides_within_films(frames):

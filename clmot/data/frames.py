@@ -322,7 +322,7 @@ def epoch_order(
     Every `stride`-th frame of each film takes part, starting `epoch` frames later than in epoch 0: neighbours
     in time show almost the same, so a stride buys variety per second of training. Images of no film take part as often
     as their weight says. A last batch of a single frame is merged into the one before (batch statistics of one frame
-    are noise).
+    are noise), unless `batch_size` is 1.
     """
     films = [i for i, f in enumerate(frames) if f.weight is None]
     first: dict[str, int] = {}
@@ -334,7 +334,7 @@ def epoch_order(
     chosen = chosen + draw_by_weight(frames, generator)
     shuffled = [chosen[i] for i in torch.randperm(len(chosen), generator=generator).tolist()]
     batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
         lonely = batches.pop()
         batches[-1] += lonely
     return batches
