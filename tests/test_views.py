@@ -491,6 +491,20 @@ def test_jitter_leaves_the_bars_grey():
     assert abs(float(views.images[0, 0, 0, 30, 48]) - 200 / 255) > 0.01
 
 
+def test_contrast_is_the_picture_s_not_the_bars():
+    """A picture of one colour has no contrast to change, whatever stands beside it."""
+    image = np.full((64, 96, 3), 128, np.uint8)
+    image[:, 20:76] = 30
+    batch = dataclasses.replace(
+        batch_of(image, np.zeros((0, 4))), content=torch.tensor([[20.0, 0.0, 76.0, 64.0]])
+    )
+    params = dataclasses.replace(
+        STILL, colour="simclr", colour_strength=(0.0, 0.8, 0.0, 0.0), colour_probability=1.0
+    )
+    views = make_views(batch, params, 2, torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(views.images[..., 22:74], 30 / 255, atol=1e-5)
+
+
 def test_views_may_keep_different_objects():
     params = dataclasses.replace(STILL, translate=0.6)
     image = np.zeros((64, 96, 3), np.uint8)
