@@ -52,7 +52,7 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
         V = `count` views; with previous frames V = 2 * `count`, the present's first.
     """
     sources = [batch] if batch.previous is None else [batch, batch.previous]
-    # Less is for the network: in bfloat16 a coordinate of 1000 has steps of 4 pixels.
+    # The network may run in less, coordinates may not: in bfloat16 one of 1000 pixels has steps of 4.
     with full_precision(batch.images.device):
         drawn = [_views_of(source, params, count, generator) for source in sources]
     return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
