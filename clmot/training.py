@@ -58,7 +58,7 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
     """Hash of all that decides a training: plain values, files (Path), the frames and this package's code.
 
-    Frames count by name, size, boxes and identities: hashing gigabytes of images before every start would cost minutes.
+    Frames count by name, size, weight, boxes and identities: hashing gigabytes of images before every start would cost minutes.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -111,8 +111,8 @@ def fit(
     model.train()
     criterion.to(device)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    weights = [p for p in criterion.parameters() if p.requires_grad]
-    optimizer = make_optimizer(trainable, weights, params)
+    uncertainties = [p for p in criterion.parameters() if p.requires_grad]
+    optimizer = make_optimizer(trainable, uncertainties, params)
 
     dataset = FrameDataset(frames, input_size, criterion.previous_min_iou)
     orders = [
@@ -340,7 +340,7 @@ def _restore(
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
-    """The batches of `loader`. A worker's `InputError` arrives with its traceback in the message: only the sentence goes on."""
+    """The batches of `loader`. Of a worker's `InputError`, which has a traceback in its message, only the sentence."""
     try:
         yield from loader
     except InputError as error:
