@@ -233,6 +233,39 @@ def test_a_step_is_finite_with_every_option(crowd, embedding, negatives, average
     assert losses["embedding"] == 0
 
 
+def test_a_step_weighs_detection_against_embedding(crowd):
+    losses, _ = losses_of(crowd, "nt_xent")
+    parts = {name: float(losses[name].detach()) for name in ("detection", "embedding", "loss")}
+    s_det, s_id = PARAMS.loss.initial_detection_uncertainty, PARAMS.loss.initial_embedding_uncertainty
+    assert s_det != s_id
+    weighted = math.exp(-s_det) * parts["detection"] + math.exp(-s_id) * parts["embedding"]
+    assert parts["loss"] == pytest.approx(0.5 * (weighted + s_det + s_id), rel=1e-5)
+
+
+def test_off_centre_readings_lie_within_the_box(tmp_path):
+    """Up to a quarter of the width to either side and half of the height up and down, in cells of 4 pixels."""
+    (frame,) = film_of(tmp_path, [100])
+    batch = batch_of_film([frame])
+    batch.boxes[:] = torch.tensor([40.0, 4, 56, 60])
+    still = dataclasses.replace(
+        PARAMS.views, flip=0.0, rotate=0.0, translate=0.0, scale=(1.0, 1.0), shear=0.0, saturation=0.0, value=0.0
+    )
+    criterion = TrackerCriterion(still, dataclasses.replace(PARAMS.loss, off_centre=True), PARAMS.train)
+    read = []
+
+    class Spy(TinyTracker):
+        def read_at(self, features, cells, heads):
+            if heads == ["id"]:
+                read.append(cells)
+            return super().read_at(features, cells, heads)
+
+    criterion(Spy(), batch, torch.Generator().manual_seed(0))
+    centre, beside = read
+    assert (centre == 8 * 24 + 12).all()  # pixel (48, 32), also where it is mirrored
+    assert set((beside % 24).flatten().tolist()) == {11, 12}
+    assert set((beside // 24).flatten().tolist()) == set(range(1, 15))
+
+
 @pytest.mark.parametrize("embedding", LOSSES)
 def test_a_step_with_300_people(tmp_path, embedding):
     frames = film_of(tmp_path, [300, 0])

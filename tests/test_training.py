@@ -21,7 +21,14 @@ from clmot.hardware import full_precision, pick_device
 from clmot.losses.criterion import DetectorCriterion
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
-from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
+from clmot.training import (
+    checkpoint_key,
+    derived_generator,
+    fit,
+    learning_rate,
+    make_optimizer,
+    write_history,
+)
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
 
@@ -250,6 +257,49 @@ def test_learning_rate_schedules():
         [learning_rate(0, 1, epoch, steps) for epoch in (0, 19, 20, 26, 27, 29)],
         [1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6],
     )
+
+
+def test_no_two_steps_draw_the_same_views(frames, tmp_path):
+    seeds = []
+
+    class Spy(TrackerCriterion):
+        def forward(self, model, batch, generator):
+            seeds.append(generator.initial_seed())
+            return super().forward(model, batch, generator)
+
+    fit_tiny(TinyTracker(), frames, tmp_path / "c", loss=Spy, epochs=2)
+    assert len(set(seeds)) == len(seeds) == 6
+
+
+def test_only_weights_decay():
+    """Not biases and norms, nor the uncertainties, which decay would pull towards equal shares."""
+    model, uncertainty = TinyTracker(), nn.Parameter(torch.tensor(-1.0))
+    optimizer = make_optimizer([*model.parameters()], [uncertainty], settings(weight_decay=0.1))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert len(decay) == len(named) + 1
+    for name, parameter in named.items():
+        assert decay[id(parameter)] == (0.1 if parameter.ndim == 4 else 0), name
+    assert decay[id(uncertainty)] == 0
+
+
+def test_gradients_are_clipped_to_the_norm(frames, tmp_path, monkeypatch):
+    norms = []
+
+    class Spy(torch.optim.SGD):
+        def step(self):
+            gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+            norms.append(float(torch.stack([g.square().sum() for g in gradients]).sum().sqrt()))
+
+    def optimizer(trainable, _, params):
+        return Spy(trainable, lr=params.learning_rate)
+
+    monkeypatch.setattr(training, "make_optimizer", optimizer)
+    for largest in (0.0, 0.01):
+        fit_tiny(TinyTracker(), frames, tmp_path / str(largest), epochs=1, batch_size=10, max_gradient_norm=largest)
+    free, clipped = norms
+    assert free > 0.1
+    assert clipped == pytest.approx(0.01, rel=1e-3)
 
 
 def test_checkpoint_key_knows_what_decides(frames, tmp_path):
