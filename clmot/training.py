@@ -1,8 +1,8 @@
 """One loop for both trainings.
 
 What happens in step k of epoch e depends on the seed, e and k alone (order of frames, random views, the network's own
-draws), never on a generator's history. So a run that was cut off and resumed from a checkpoint ends with the same weights as one
-that was not, and two runs on one CPU give the same bytes.
+draws), never on a generator's history. So a run that was cut off and resumed from a checkpoint ends with the same
+weights as one that was not, and two runs on one CPU give the same bytes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
     """Hash of all that decides a training: plain values, files (Path), the frames and this package's code.
 
-    Frames count by name, size, weight, boxes and identities: hashing gigabytes of images before every start would cost minutes.
+    Frames count by name, size, weight, boxes and identities: hashing gigabytes of images before every start would
+    cost minutes.
     """
     digest = hashlib.sha256()
     for part in parts:

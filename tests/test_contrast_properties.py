@@ -248,7 +248,14 @@ def test_off_centre_readings_lie_within_the_box(tmp_path):
     batch = batch_of_film([frame])
     batch.boxes[:] = torch.tensor([40.0, 4, 56, 60])
     still = dataclasses.replace(
-        PARAMS.views, flip=0.0, rotate=0.0, translate=0.0, scale=(1.0, 1.0), shear=0.0, saturation=0.0, value=0.0
+        PARAMS.views,
+        flip=0.0,
+        rotate=0.0,
+        translate=0.0,
+        scale=(1.0, 1.0),
+        shear=0.0,
+        saturation=0.0,
+        value=0.0,
     )
     criterion = TrackerCriterion(still, dataclasses.replace(PARAMS.loss, off_centre=True), PARAMS.train)
     read = []

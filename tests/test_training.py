@@ -164,7 +164,8 @@ def test_a_gradient_that_is_not_finite_leaves_no_weights(frames, tmp_path):
     class SteepCriterion(TrackerCriterion):
         def forward(self, model, batch, generator):
             losses = super().forward(model, batch, generator)
-            return {**losses, "loss": losses["loss"] + (0 * losses["loss"]).sqrt()}  # + 0, with an infinite slope
+            nothing = (0 * losses["loss"]).sqrt()  # with an infinite slope
+            return {**losses, "loss": losses["loss"] + nothing}
 
     with pytest.raises(
         InputError,
@@ -296,7 +297,9 @@ def test_gradients_are_clipped_to_the_norm(frames, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training, "make_optimizer", optimizer)
     for largest in (0.0, 0.01):
-        fit_tiny(TinyTracker(), frames, tmp_path / str(largest), epochs=1, batch_size=10, max_gradient_norm=largest)
+        fit_tiny(
+            TinyTracker(), frames, tmp_path / str(largest), epochs=1, batch_size=10, max_gradient_norm=largest
+        )
     free, clipped = norms
     assert free > 0.1
     assert clipped == pytest.approx(0.01, rel=1e-3)
