@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,7 @@ class Setup:
 
     device: torch.device
     autocast: torch.dtype | None
+    """What the network is autocast to in training; None: it runs in float32 (on CUDA with TF32)."""
 
 
 def set_up(hardware: HardwareParams) -> Setup:
@@ -37,6 +40,22 @@ def set_up(hardware: HardwareParams) -> Setup:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     return Setup(device, torch.bfloat16 if hardware.precision == "bfloat16" else None)
+
+
+@contextlib.contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Run a block in float32, whatever the network on `device` runs in: without autocast, and without TF32.
+
+    TF32, which `set_up` allows on CUDA, rounds the factors of matrix products to 11 bits. That is enough for a network,
+    but a coordinate of 1000 pixels has steps of half a pixel.
+    """
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def pick_device(name: str) -> torch.device:

@@ -129,7 +129,8 @@ class ModelParams:
     embedding_dim: Annotated[int, Bounds(1)]
     """Length of the re-ID embedding."""
     projection_dim: Annotated[int, Bounds(0)]
-    """Output length of an MLP through which the embedding goes inside the loss, and only there; 0: there is none."""
+    """Output length of an MLP through which the embedding goes inside the contrast (NT-Xent, triplets), and only there;
+    0: there is none."""
     input_size: Annotated[tuple[int, int], Bounds(32)]
     """Width and height of the network's input in pixels, multiples of 32."""
 
@@ -177,9 +178,10 @@ class HardwareParams:
     """Where the networks run."""
 
     device: str
-    """`auto` (CUDA where present, then CPU), `cpu`, `cuda` or `cuda:N`."""
+    """`auto` (CUDA where present, else the CPU), `cpu`, `cuda` or `cuda:N`."""
     precision: Literal["float32", "bfloat16"]
-    """Arithmetic of the network during training; losses are always float32."""
+    """Arithmetic of the network during training: `float32`, on CUDA with TF32 in matrix products and convolutions, or
+    `bfloat16` by autocast. Views, targets and losses are always float32."""
     threads: Annotated[int, Bounds(0)]
     """CPU threads of one operator; 0 = all cores."""
     workers: Annotated[int, Bounds(0)]
@@ -203,7 +205,7 @@ class TrainingParams:
     milestones: Annotated[tuple[int, ...], Bounds(1)]
     """Epochs after which `step` multiplies the learning rate by 0.1."""
     weight_decay: Annotated[float, Bounds(0)]
-    """Decoupled weight decay on convolution weights (AdamW); 0 = the original's plain Adam."""
+    """Decoupled weight decay on weights of convolutions and linear layers (AdamW); 0 = the original's plain Adam."""
     max_gradient_norm: Annotated[float, Bounds(0)]
     """Gradients are scaled down to this L2 norm; 0 = never."""
 
@@ -215,7 +217,8 @@ class ContrastiveTrainingParams(TrainingParams):
     views: Annotated[int, Bounds(2)]
     """Views of every frame that are contrasted (`pretrain` sees one)."""
     previous_frame: bool
-    """true: the frame before is `views` views more, in which objects are known again by their overlap."""
+    """true: the frame before is `views` views more, in which objects are known again by their overlap (an image of
+    `data.extra` stands before itself)."""
     previous_min_iou: Annotated[float, Bounds(above=0, high=1)]
     """IoU from which boxes of two neighbouring frames are one object; others are not carried over."""
 

@@ -1,8 +1,8 @@
 """One loop for both trainings.
 
-What happens in step k of epoch e depends on the seed, e and k alone (order of frames, random views), never on a
-generator's history. So a run that was cut off and resumed from a checkpoint ends with the same weights as one
-that was not, and two runs on one CPU give the same bytes.
+What happens in step k of epoch e depends on the seed, e and k alone (order of frames, random views, the network's own
+draws), never on a generator's history. So a run that was cut off and resumed from a checkpoint ends with the same
+weights as one that was not, and two runs on one CPU give the same bytes.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def seeded(seed: int, *names: str | int) -> Iterator[None]:
 def checkpoint_key(*parts: Any, frames: Sequence[TrainingFrame] = ()) -> str:
     """Hash of all that decides a training: plain values, files (Path), the frames and this package's code.
 
-    Frames count by name, size, boxes and identities: hashing gigabytes of images before every start would cost minutes.
+    Frames count by name, size, weight, boxes and identities: hashing gigabytes of images before every start would
+    cost minutes.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -103,7 +104,7 @@ def fit(
         log: called with the epoch (from 1) and its row as soon as the epoch ends.
 
     Raises:
-        InputError: a loss became nan or infinite, or a frame cannot be read.
+        InputError: a loss or a weight became nan or infinite, or a frame cannot be read.
     """
     setup = set_up(hardware)
     device = setup.device
@@ -111,8 +112,8 @@ def fit(
     model.train()
     criterion.to(device)
     trainable = [p for p in model.parameters() if p.requires_grad]
-    weights = [p for p in criterion.parameters() if p.requires_grad]
-    optimizer = make_optimizer(trainable, weights, params)
+    uncertainties = [p for p in criterion.parameters() if p.requires_grad]
+    optimizer = make_optimizer(trainable, uncertainties, params)
 
     dataset = FrameDataset(frames, input_size, criterion.previous_min_iou)
     orders = [
@@ -157,16 +158,21 @@ def fit(
                 pin_memory=device.type == "cuda",
                 prefetch_factor=4 if hardware.workers else None,
             )
-            for batch in loader:
+            for batch in _batches(loader):
                 rate = learning_rate(done, total_steps, state.epoch, params)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 generator = derived_generator(seed, stage, "views", state.epoch, state.step)
-                with torch.autocast(device.type, dtype=setup.autocast, enabled=setup.autocast is not None):
+                with (
+                    # Some backbones have stochastic depth, which draws from torch's global generators.
+                    seeded(seed, stage, "network", state.epoch, state.step),
+                    torch.autocast(device.type, dtype=setup.autocast, enabled=setup.autocast is not None),
+                ):
                     losses = criterion(model, batch.to(device), generator)
                 # One transfer from the device for all scalars of the step.
                 values = torch.stack([losses[name].detach().float() for name in criterion.names]).tolist()
-                _check_finite(dict(zip(criterion.names, values, strict=True)), stage, state, batch, frames)
+                named = dict(zip(criterion.names, values, strict=True))
+                _check_losses(named, stage, state, batch, frames, params)
                 optimizer.zero_grad(set_to_none=True)
                 losses["loss"].backward()
                 if params.max_gradient_norm:
@@ -182,6 +188,7 @@ def fit(
                 if state.step < len(order) and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
                     _save(saved, model, criterion, optimizer, state)
                     last_saved = time.monotonic()
+            _check_weights(model, stage, state, params)
             row = {"epoch": state.epoch + 1.0}
             row |= {name: total / len(order) for name, total in state.sums.items()}
             row["learning_rate"] = rate
@@ -334,8 +341,22 @@ def _restore(
     state.sums = saved["sums"]
 
 
-def _check_finite(
-    values: dict[str, float], stage: str, state: _Progress, batch: Batch, frames: Sequence[TrainingFrame]
+def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The batches of `loader`. Of a worker's `InputError`, which has a traceback in its message, only the sentence."""
+    try:
+        yield from loader
+    except InputError as error:
+        name = f"{InputError.__module__}.{InputError.__qualname__}: "
+        raise InputError(str(error).rpartition(name)[2].strip()) from None
+
+
+def _check_losses(
+    values: dict[str, float],
+    stage: str,
+    state: _Progress,
+    batch: Batch,
+    frames: Sequence[TrainingFrame],
+    params: TrainingParams,
 ) -> None:
     if all(math.isfinite(value) for value in values.values()):
         return
@@ -343,6 +364,22 @@ def _check_finite(
     first = frames[batch.indices[0]]
     raise InputError(
         f"{stage} stopped in epoch {state.epoch + 1}, step {state.step + 1}: the loss is not finite ({shown}); the "
-        f"batch holds {first.film} frame {first.number}: lower '{stage}.learning_rate' or "
-        f"'{stage}.max_gradient_norm', or check that frame's boxes."
+        f"batch holds {first.film} frame {first.number}: {_calmer(stage, params)}, or check that frame's boxes."
     )
+
+
+def _check_weights(model: nn.Module, stage: str, state: _Progress, params: TrainingParams) -> None:
+    """A finite loss can have a gradient that is not; after the last step no further loss would show it."""
+    tensors = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
+        raise InputError(
+            f"{stage} stopped after epoch {state.epoch + 1}: the network's weights are not finite any more: "
+            f"{_calmer(stage, params)}."
+        )
+
+
+def _calmer(stage: str, params: TrainingParams) -> str:
+    """What helps against a training that diverges."""
+    norm = f"'{stage}.max_gradient_norm'"
+    norm = f"lower {norm}" if params.max_gradient_norm else f"set {norm} above 0"
+    return f"lower '{stage}.learning_rate', {norm}"

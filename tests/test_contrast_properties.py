@@ -15,6 +15,7 @@ from tiny_training import TinyTracker, batch_of_film, film_of
 
 from clmot.data.views import make_views
 from clmot.losses.contrastive import nt_xent, shared_cells, triplet
+from clmot.losses.supervised import identity_cross_entropy
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
 
@@ -169,6 +170,20 @@ def test_autocast_leaves_the_loss_in_float32(name, precision):
     assert torch.equal(inside, LOSSES[name](*given))
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_autocast_leaves_the_supervised_loss_in_float32(precision):
+    """Its classifier is a layer, but a part of the loss: rounded logits would handicap the baseline."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(2, 3, 6, 16, generator=generator)
+    identities = torch.arange(18).view(3, 6).expand(2, 3, 6)
+    usable = torch.ones(2, 3, 6, dtype=torch.bool)
+    torch.manual_seed(0)
+    given = embeddings, identities, usable, torch.nn.Linear(16, 18)
+    with torch.autocast("cpu", dtype=precision):
+        inside = identity_cross_entropy(*given)
+    assert torch.equal(inside, identity_cross_entropy(*given))
+
+
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
     """Nobody, one person, five, and two of whom the first is gone again."""
@@ -216,6 +231,46 @@ def test_a_step_is_finite_with_every_option(crowd, embedding, negatives, average
     # A batch of which nobody can learn anything about people is ordinary too.
     losses, _ = losses_of(crowd[:1], embedding, negatives, average, off_centre, previous)
     assert losses["embedding"] == 0
+
+
+def test_a_step_weighs_detection_against_embedding(crowd):
+    losses, _ = losses_of(crowd, "nt_xent")
+    parts = {name: float(losses[name].detach()) for name in ("detection", "embedding", "loss")}
+    s_det, s_id = PARAMS.loss.initial_detection_uncertainty, PARAMS.loss.initial_embedding_uncertainty
+    assert s_det != s_id
+    weighted = math.exp(-s_det) * parts["detection"] + math.exp(-s_id) * parts["embedding"]
+    assert parts["loss"] == pytest.approx(0.5 * (weighted + s_det + s_id), rel=1e-5)
+
+
+def test_off_centre_readings_lie_within_the_box(tmp_path):
+    """Up to a quarter of the width to either side and half of the height up and down, in cells of 4 pixels."""
+    (frame,) = film_of(tmp_path, [100])
+    batch = batch_of_film([frame])
+    batch.boxes[:] = torch.tensor([40.0, 4, 56, 60])
+    still = dataclasses.replace(
+        PARAMS.views,
+        flip=0.0,
+        rotate=0.0,
+        translate=0.0,
+        scale=(1.0, 1.0),
+        shear=0.0,
+        saturation=0.0,
+        value=0.0,
+    )
+    criterion = TrackerCriterion(still, dataclasses.replace(PARAMS.loss, off_centre=True), PARAMS.train)
+    read = []
+
+    class Spy(TinyTracker):
+        def read_at(self, features, cells, heads):
+            if heads == ["id"]:
+                read.append(cells)
+            return super().read_at(features, cells, heads)
+
+    criterion(Spy(), batch, torch.Generator().manual_seed(0))
+    centre, beside = read
+    assert (centre == 8 * 24 + 12).all()  # pixel (48, 32), also where it is mirrored
+    assert set((beside % 24).flatten().tolist()) == {11, 12}
+    assert set((beside // 24).flatten().tolist()) == set(range(1, 15))
 
 
 @pytest.mark.parametrize("embedding", LOSSES)

@@ -11,16 +11,24 @@ import numpy as np
 import pytest
 import torch
 from tiny_training import INPUT_SIZE, TinyTracker
+from torch import nn
 
 from clmot import training
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.images import read_image
 from clmot.errors import InputError
-from clmot.hardware import pick_device
+from clmot.hardware import full_precision, pick_device
 from clmot.losses.criterion import DetectorCriterion
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
-from clmot.training import checkpoint_key, derived_generator, fit, learning_rate, write_history
+from clmot.training import (
+    checkpoint_key,
+    derived_generator,
+    fit,
+    learning_rate,
+    make_optimizer,
+    write_history,
+)
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")
 
@@ -45,14 +53,16 @@ def settings(**changes):
     return dataclasses.replace(PARAMS.train, **{"epochs": 3, "batch_size": 3, **changes})
 
 
+def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, **changes):
+    criterion = loss(PARAMS.views, PARAMS.loss, PARAMS.train)
+    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers)
+    return fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
+
+
 def train(frames, folder, log=None, **changes):
     torch.manual_seed(0)
     model = TinyTracker()
-    criterion = TrackerCriterion(PARAMS.views, PARAMS.loss, PARAMS.train)
-    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
-    history = fit(
-        model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log
-    )
+    history = fit_tiny(model, frames, folder, log, **changes)
     return {k: v.clone() for k, v in model.state_dict().items()}, history
 
 
@@ -90,6 +100,19 @@ def test_python_and_numpy_randomness_changes_nothing(frames, tmp_path):
     assert same(first, again)
 
 
+def test_a_network_that_draws_by_itself_is_seeded_too(frames, tmp_path):
+    """Stochastic depth, which timm's FasterNets have unasked, draws from torch's global generator."""
+    found = []
+    for history in (1, 2):  # of the generator
+        torch.manual_seed(0)
+        model = TinyTracker()
+        model.body.append(nn.Dropout(0.5))
+        torch.manual_seed(history)
+        fit_tiny(model, frames, tmp_path / str(history))
+        found.append(model.state_dict())
+    assert same(*found)
+
+
 @pytest.mark.parametrize("cut_after", [1, 2, 3, 5, 8])
 def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch, cut_after):
     """Cut off after any number of steps, in the middle of an epoch too; the original's resume crashed."""
@@ -100,7 +123,7 @@ def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch,
         pass
 
     steps = 0
-    real = training._check_finite
+    real = training._check_losses
 
     def dying(*args):
         nonlocal steps
@@ -109,10 +132,10 @@ def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch,
             raise PowerCutError
         real(*args)
 
-    monkeypatch.setattr(training, "_check_finite", dying)
+    monkeypatch.setattr(training, "_check_losses", dying)
     with pytest.raises(PowerCutError):
         train(frames, tmp_path / "cut")
-    monkeypatch.setattr(training, "_check_finite", real)
+    monkeypatch.setattr(training, "_check_losses", real)
     resumed, history = train(frames, tmp_path / "cut")
     assert same(whole, resumed)
     assert history == whole_history
@@ -128,15 +151,40 @@ def test_a_damaged_checkpoint_is_named(frames, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
     with pytest.raises(
-        InputError, match=r"train stopped in epoch \d, step \d: the loss is not finite .*learning_rate"
+        InputError,
+        match=r"^train stopped in epoch \d, step \d: the loss is not finite .*: lower 'train\.learning_rate', "
+        r"set 'train\.max_gradient_norm' above 0, or check",
     ):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
 
 
-def test_a_missing_frame_is_named(frames, tmp_path):
+def test_a_gradient_that_is_not_finite_leaves_no_weights(frames, tmp_path):
+    """In the last step no further loss tells of it."""
+
+    class SteepCriterion(TrackerCriterion):
+        def forward(self, model, batch, generator):
+            losses = super().forward(model, batch, generator)
+            nothing = (0 * losses["loss"]).sqrt()  # with an infinite slope
+            return {**losses, "loss": losses["loss"] + nothing}
+
+    with pytest.raises(
+        InputError,
+        match=r"^train stopped after epoch 1: .*weights are not finite .*: lower 'train\.learning_rate', "
+        r"lower 'train\.max_gradient_norm'\.$",
+    ):
+        fit_tiny(TinyTracker(), frames, tmp_path / "c", loss=SteepCriterion, epochs=1, batch_size=10)
+    assert not list(tmp_path.glob("c/*"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_frame_is_named(frames, tmp_path, workers):
     frames[3].image.unlink()
-    with pytest.raises(InputError, match=f"{frames[3].image.name} is missing"):
-        train(frames, tmp_path / "c")
+    with pytest.raises(InputError, match=f"^{frames[3].image} is missing: .*$") as caught:
+        train(frames, tmp_path / "c", workers=workers)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_image_is_named(frames):
     frames[3].image.write_text("no image")
     with pytest.raises(InputError, match="not a readable image"):
         read_image(frames[3].image)
@@ -188,6 +236,8 @@ def test_epoch_order_takes_every_frame_once_and_differs_between_epochs(frames):
     assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(10))
     assert first != second
     assert [len(batch) for batch in first] == [3, 3, 4]  # no batch of one
+    alone = epoch_order(frames, 0, 1, 1, derived_generator(0, "order", 0))
+    assert [len(batch) for batch in alone] == [1] * 10  # unless that is asked for
 
 
 def test_epoch_order_strides_within_films(frames):
@@ -210,6 +260,51 @@ def test_learning_rate_schedules():
     )
 
 
+def test_no_two_steps_draw_the_same_views(frames, tmp_path):
+    seeds = []
+
+    class Spy(TrackerCriterion):
+        def forward(self, model, batch, generator):
+            seeds.append(generator.initial_seed())
+            return super().forward(model, batch, generator)
+
+    fit_tiny(TinyTracker(), frames, tmp_path / "c", loss=Spy, epochs=2)
+    assert len(set(seeds)) == len(seeds) == 6
+
+
+def test_only_weights_decay():
+    """Not biases and norms, nor the uncertainties, which decay would pull towards equal shares."""
+    model, uncertainty = TinyTracker(), nn.Parameter(torch.tensor(-1.0))
+    optimizer = make_optimizer([*model.parameters()], [uncertainty], settings(weight_decay=0.1))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert len(decay) == len(named) + 1
+    for name, parameter in named.items():
+        assert decay[id(parameter)] == (0.1 if parameter.ndim == 4 else 0), name
+    assert decay[id(uncertainty)] == 0
+
+
+def test_gradients_are_clipped_to_the_norm(frames, tmp_path, monkeypatch):
+    norms = []
+
+    class Spy(torch.optim.SGD):
+        def step(self):
+            gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+            norms.append(float(torch.stack([g.square().sum() for g in gradients]).sum().sqrt()))
+
+    def optimizer(trainable, _, params):
+        return Spy(trainable, lr=params.learning_rate)
+
+    monkeypatch.setattr(training, "make_optimizer", optimizer)
+    for largest in (0.0, 0.01):
+        fit_tiny(
+            TinyTracker(), frames, tmp_path / str(largest), epochs=1, batch_size=10, max_gradient_norm=largest
+        )
+    free, clipped = norms
+    assert free > 0.1
+    assert clipped == pytest.approx(0.01, rel=1e-3)
+
+
 def test_checkpoint_key_knows_what_decides(frames, tmp_path):
     key = checkpoint_key(0, {"a": 1}, frames=frames)
     assert key == checkpoint_key(0, {"a": 1}, frames=frames)
@@ -224,6 +319,22 @@ def test_checkpoint_key_knows_what_decides(frames, tmp_path):
 def test_unknown_device_is_refused():
     with pytest.raises(InputError, match=r"hardware\.device.*got 'abacus'"):
         pick_device("abacus")
+
+
+def test_full_precision_ends_with_its_block():
+    allowed = torch.get_float32_matmul_precision()
+    ones = torch.ones(2, 2)
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            with pytest.raises(ZeroDivisionError), full_precision(torch.device("cpu")):
+                assert torch.get_float32_matmul_precision() == "highest"
+                assert (ones @ ones).dtype == torch.float32
+                raise ZeroDivisionError
+            assert (ones @ ones).dtype == torch.bfloat16
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def test_derived_generators_differ_by_name():

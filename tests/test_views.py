@@ -404,6 +404,30 @@ def test_half_precision_is_for_the_network_alone():
     assert torch.equal(plain.boxes, inside.boxes)
 
 
+def test_coordinates_are_not_rounded_to_tf32(monkeypatch):
+    """Trainings allow TF32 on CUDA, in whose 11 bits a coordinate of 1000 would be up to a quarter of a pixel off, and
+    with it every target. Only CUDA knows TF32, so elsewhere the permission is all that can be looked at."""
+    image = np.random.default_rng(0).integers(0, 256, (608, 1088, 3), np.uint8)
+    batch = batch_of(image, np.array([[1000.3, 500.7, 1060.3, 590.9]]))
+    expected = make_views(batch, VIEWS, 2, torch.Generator().manual_seed(4)).boxes
+    permissions = []
+
+    def spy(*given):
+        permissions.append(torch.get_float32_matmul_precision())
+        return warp_boxes(*given)
+
+    monkeypatch.setattr("clmot.data.views.warp_boxes", spy)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        views = make_views(batch.to(device), VIEWS, 2, torch.Generator().manual_seed(4))
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+    assert permissions == ["highest"]
+    torch.testing.assert_close(views.boxes.cpu(), expected, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("colour", ["hsv", "simclr"])
 def test_draws_do_not_depend_on_the_device(colour, monkeypatch):
     """On a device without memory nothing is computed, but all is drawn: as many numbers as on the CPU, from the
@@ -465,6 +489,20 @@ def test_jitter_leaves_the_bars_grey():
     views = make_views(batch, params, 1, torch.Generator().manual_seed(1))
     np.testing.assert_allclose(views.images[0, 0, :, :, :19], 0.5, atol=1e-5)
     assert abs(float(views.images[0, 0, 0, 30, 48]) - 200 / 255) > 0.01
+
+
+def test_contrast_is_the_picture_s_not_the_bars():
+    """A picture of one colour has no contrast to change, whatever stands beside it."""
+    image = np.full((64, 96, 3), 128, np.uint8)
+    image[:, 20:76] = 30
+    batch = dataclasses.replace(
+        batch_of(image, np.zeros((0, 4))), content=torch.tensor([[20.0, 0.0, 76.0, 64.0]])
+    )
+    params = dataclasses.replace(
+        STILL, colour="simclr", colour_strength=(0.0, 0.8, 0.0, 0.0), colour_probability=1.0
+    )
+    views = make_views(batch, params, 2, torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(views.images[..., 22:74], 30 / 255, atol=1e-5)
 
 
 def test_views_may_keep_different_objects():

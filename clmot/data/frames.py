@@ -66,7 +66,10 @@ class Batch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same batch in memory from which a GPU copies while the CPU goes on; a `DataLoader` calls this."""
+        """The same batch in page-locked memory, from which a GPU copies while the CPU goes on.
+
+        `DataLoader(pin_memory=True)` calls this by its name, and leaves a batch without it where it is.
+        """
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -328,7 +331,7 @@ def epoch_order(
     Every `stride`-th frame of each film takes part, starting `epoch` frames later than in epoch 0: neighbours
     in time show almost the same, so a stride buys variety per second of training. Images of no film take part as often
     as their weight says. A last batch of a single frame is merged into the one before (batch statistics of one frame
-    are noise).
+    are noise), unless `batch_size` is 1.
     """
     films = [i for i, f in enumerate(frames) if f.weight is None]
     first: dict[str, int] = {}
@@ -340,7 +343,7 @@ def epoch_order(
     chosen = chosen + draw_by_weight(frames, generator)
     shuffled = [chosen[i] for i in torch.randperm(len(chosen), generator=generator).tolist()]
     batches = [shuffled[i : i + batch_size] for i in range(0, len(shuffled), batch_size)]
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
         lonely = batches.pop()
         batches[-1] += lonely
     return batches

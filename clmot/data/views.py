@@ -21,6 +21,7 @@ from torch import Tensor
 
 from clmot.data.frames import Batch
 from clmot.data.images import PADDING_GREY
+from clmot.hardware import full_precision
 from clmot.params import ViewParams
 
 
@@ -51,8 +52,8 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
         V = `count` views; with previous frames V = 2 * `count`, the present's first.
     """
     sources = [batch] if batch.previous is None else [batch, batch.previous]
-    # Half precision is for the network: in bfloat16 a coordinate of 1000 has steps of 4 pixels.
-    with torch.autocast(batch.images.device.type, enabled=False):
+    # The network may run in less, coordinates may not: in bfloat16 one of 1000 pixels has steps of 4.
+    with full_precision(batch.images.device):
         drawn = [_views_of(source, params, count, generator) for source in sources]
     return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
 
@@ -64,19 +65,19 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
     flips = torch.stack([mirrored ^ bool(view % 2) for view in range(count)])  # (V, B)
     matrices, angles = random_affine((count, frames), (width, height), params, generator)
     matrices = matrices @ mirror_matrix(flips, width)  # mirror first, then warp
-    recolour = random_colours((count, frames), params, generator, device)
+    inside = _inside(batch.content, height, width)  # (B, 1, H, W)
+    recolour = random_colours((count, frames), params, generator, device, inside)
     sigmas = random_blur((count, frames), params, generator)
 
     matrices, angles = matrices.to(device), angles.to(device)
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format) / 255
     grey = PADDING_GREY / 255
-    outside = ~_inside(batch.content, height, width)  # (B, 1, H, W)
     warped = []
     for view in range(count):
         changed = recolour(pixels, view)
         # The bars are no picture: they stay grey. Resampling the difference from grey makes the default
         # border of grid_sample (zero) mean grey as well.
-        changed = changed.sub_(grey).masked_fill_(outside, 0)
+        changed = changed.sub_(grey).masked_fill_(~inside, 0)
         warped.append(gaussian_blur(warp(changed, matrices[view]).add_(grey), sigmas[view]))
     boxes, present = warp_boxes(batch.boxes, matrices, angles, (width, height), params)
     return Views(
@@ -152,9 +153,20 @@ def mirror_matrix(flips: Tensor, width: int) -> Tensor:
 
 
 def random_colours(
-    shape: tuple[int, int], params: ViewParams, generator: torch.Generator, device: torch.device
+    shape: tuple[int, int],
+    params: ViewParams,
+    generator: torch.Generator,
+    device: torch.device,
+    inside: Tensor | None = None,
 ) -> Callable[[Tensor, int], Tensor]:
     """Draw how the colours of (V, B) views change.
+
+    Args:
+        shape: (V, B).
+        params: kinds and sizes of the changes.
+        generator: of the CPU.
+        device: of the images.
+        inside: (B, 1, H, W) bool, the pixels that are picture and no bars beside it; None: all.
 
     Returns:
         A function of images (B, 3, H, W) in 0..1 and the number of the view, which gives new images.
@@ -169,14 +181,16 @@ def random_colours(
     # As in SimCLR, the order of the four changes is random; it is drawn for a view of the whole batch.
     orders = [torch.randperm(4, generator=generator).tolist() for _ in range(shape[0])]
     changes = changes.to(device)
+    kinds: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+        lambda images, change: scale_brightness(images, 1 + change),
+        lambda images, change: scale_contrast(images, 1 + change, inside),
+        lambda images, change: scale_saturation(images, 1 + change),
+        turn_hue,
+    )
 
     def recolour(images: Tensor, view: int) -> Tensor:
         for which in orders[view]:
-            change = changes[which, view]
-            if which == HUE:
-                images = turn_hue(images, change)
-            else:
-                images = _SCALINGS[which](images, 1 + change)
+            images = kinds[which](images, changes[which, view])
         return images
 
     return recolour
@@ -187,20 +201,17 @@ def scale_brightness(images: Tensor, factors: Tensor) -> Tensor:
     return (images * factors.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
-def scale_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend (B, 3, H, W) with its mean grey by `factors` (B,)."""
-    mean = luminance(images).mean((1, 2, 3), keepdim=True)
+def scale_contrast(images: Tensor, factors: Tensor, inside: Tensor | None = None) -> Tensor:
+    """Blend (B, 3, H, W) with the mean grey of its pixels `inside` (B, 1, H, W; None: all) by `factors` (B,)."""
+    grey = luminance(images)
+    inside = torch.ones_like(grey) if inside is None else inside.to(grey.dtype)
+    mean = (grey * inside).sum((1, 2, 3), keepdim=True) / inside.sum((1, 2, 3), keepdim=True)
     return torch.lerp(mean, images, factors.view(-1, 1, 1, 1)).clamp_(0, 1)
 
 
 def scale_saturation(images: Tensor, factors: Tensor) -> Tensor:
     """Blend (B, 3, H, W) with its own grey picture by `factors` (B,)."""
     return torch.lerp(luminance(images), images, factors.view(-1, 1, 1, 1)).clamp_(0, 1)
-
-
-_SCALINGS = (scale_brightness, scale_contrast, scale_saturation)
-HUE = 3
-"""Position of hue in `colour_strength`, after the three scalings."""
 
 
 def luminance(images: Tensor) -> Tensor:

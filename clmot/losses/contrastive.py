@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clmot.hardware import full_precision
+
 Negatives = Literal["frame", "batch"]
 """Who is somebody else: objects of the same frame, or of every frame of the batch."""
 Average = Literal["pairs", "frames"]
@@ -89,7 +91,7 @@ def arrange(embeddings: Tensor, negatives: Negatives = "frame") -> Tensor:
 def similarities(unit: Tensor) -> Tensor:
     """Cosines (G, M, M) of unit vectors (G, M, D), in float32 under autocast too: bfloat16 knows no number between
     0.996 and 1, and divided by a temperature the error is part of the loss."""
-    with torch.autocast(unit.device.type, enabled=False):
+    with full_precision(unit.device):
         return unit @ unit.transpose(1, 2)
 
 

@@ -7,6 +7,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clmot.hardware import full_precision
+
 
 def identity_cross_entropy(
     embeddings: Tensor, identities: Tensor, usable: Tensor, classifier: nn.Linear
@@ -28,7 +30,8 @@ def identity_cross_entropy(
     chosen = embeddings[counted].float()
     # With one or two identities the logarithm would be -inf or 0, and nothing could be learnt.
     length = math.sqrt(2) * math.log(max(classifier.out_features, 3) - 1)
-    logits = classifier(length * F.normalize(chosen, dim=-1))
+    with full_precision(embeddings.device):  # the classifier is a part of the loss
+        logits = classifier(length * F.normalize(chosen, dim=-1))
     if not len(logits):
         return logits.sum() + embeddings.sum() * 0
-    return F.cross_entropy(logits.float(), identities[counted])
+    return F.cross_entropy(logits, identities[counted])

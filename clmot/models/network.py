@@ -137,8 +137,9 @@ class OneShotTracker(nn.Module):
 
         Returns:
             With h = H/4 and w = W/4: `hm` (B, 1, h, w) logits of "a person's centre is here";
-            `wh` (B, 2, h, w) width and height of the box in cells; `reg` (B, 2, h, w) x and y of the centre
-            inside its cell, in cells; `id` (B, D, h, w) embedding, not normalised.
+            `wh` (B, 2 or 4, h, w) width and height of the box, or distances to its sides (see `ModelConfig`), in cells;
+            `reg` (B, 2, h, w) x and y of the centre inside its cell, in cells; `id` (B, D, h, w) embedding, not
+            normalised.
         """
         return self.read(self.features(images), heads)
 
