@@ -21,7 +21,7 @@ from clmot.motchallenge.archive import extract_benchmark
 from clmot.params import BENCHMARKS
 
 QUICK = Patience(
-    piece=1 << 12, connect_timeout=2, read_timeout=2, first_attempts=3, first_pause=0.002, record_every=0.02
+    piece=1 << 12, connect_timeout=20, read_timeout=20, first_attempts=3, first_pause=0.002, record_every=0.02
 )
 
 
