@@ -77,7 +77,11 @@ def test_a_whole_number_serves_as_a_number() -> None:
             ["unknown key 'loss.temprature'", "did you mean 'loss.temperature'"],
         ),
         ("confidence", "temperature: 0.5", ["unknown key 'track.temperature'", "'loss.temperature'"]),
-        ("focal_alpha", "temperature: 0.5", ["'loss.detection.temperature'", "belongs at 'loss.temperature'"]),
+        (
+            "focal_alpha",
+            "temperature: 0.5",
+            ["'loss.detection.temperature'", "belongs at 'loss.temperature'"],
+        ),
         ("focal_alpha", "seed: 0", ["unknown key 'loss.detection.seed'", "it belongs at 'seed'"]),
         ("temperature", "temperature: !odd 3", ["'loss.temperature'", "a number"]),
         ("epochs", "epochs: 2020-13-45", ["'pretrain.epochs'", "a whole number", "'2020-13-45'"]),

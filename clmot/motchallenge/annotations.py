@@ -336,7 +336,8 @@ def _refuse_repeated_identities(rows: _Rows, table: AnnotationTable, exempt: int
         at = int(np.argmax(same))
         earlier, later = sorted((int(order[at]), int(order[at + 1])))
         lines = rows.lines()
+        unknown = "" if exempt is None else f", or give {exempt} to all whose identity is not known"
         raise InputError(
             f"{rows.name}:{lines[later]}: identity {identity[at]} stands twice in frame {frame[at]}, "
-            f"first on line {lines[earlier]}; keep one of the rows."
+            f"first on line {lines[earlier]}; keep one of the rows{unknown}."
         )
