@@ -118,11 +118,13 @@ def write_submission(
 
 
 def _refuse_other_contents(path: Path) -> None:
-    """Refuse to replace a zip of anything but results: `MOT17.zip` is also the name of the benchmark's archive."""
-    if not zipfile.is_zipfile(path):
+    """Refuse to replace anything but results: `MOT17.zip` is also the name of the benchmark's archive."""
+    if not path.exists():
         return
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = ["/"]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
     if any("/" in name or not name.endswith(".txt") for name in names):
         raise InputError(f"{path} is there and holds no results: name another file with --out.")
 
