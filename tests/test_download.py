@@ -332,6 +332,14 @@ class TestServersWithoutRanges:
         server.cut = lambda request: [150_000, None][request.number]
         arrives(server, target, sha256=SHA256, size=size)
 
+    @pytest.mark.parametrize("size", [None, len(ARCHIVE)])
+    def test_parts_of_a_file_of_unknown_length(
+        self, server: FlakyServer, target: Path, size: int | None
+    ) -> None:
+        server.total = lambda size: "*"
+        server.cut = lambda request: 100_000 if request.number == 1 else None
+        arrives(server, target, sha256=SHA256, size=size)
+
     def test_the_wrong_part(self, server: FlakyServer, target: Path) -> None:
         server.shift = 1
         arrives(server, target)
