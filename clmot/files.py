@@ -33,16 +33,18 @@ def staged_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*.partial")):
         _remove_abandoned(left)
     aside, handle = _new_directory_beside(target)
+    replaced = aside.with_suffix(".old")
     try:
         aside.chmod(0o755)  # mkdtemp gives 0700, which would make shared results unreadable to others
         yield aside
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
         if target.exists():
-            target.rename(old)
+            target.rename(replaced)
         aside.rename(target)
         for old in target.parent.glob(f".{glob.escape(target.name)}.*.old"):
             shutil.rmtree(old, ignore_errors=True)
     except BaseException:
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
         raise
     finally:

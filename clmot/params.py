@@ -492,7 +492,10 @@ def _scalar(hint: Any, node: yaml.ScalarNode, dotted: str, where: str) -> Any:
         if node.tag != "tag:yaml.org,2002:str" or not node.value:
             raise wrong
         return node.value
-    value = yaml.SafeLoader("").construct_object(node)
+    try:
+        value = yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError):  # a tag of somebody's own, a date that does not exist
+        raise wrong from None
     if hint == int | str:
         if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
             raise wrong
@@ -627,14 +630,13 @@ def _all_names(kind: type[Any] = Params, prefix: str = "") -> list[str]:
 def _nearest(key: str, prefix: str) -> str:
     """'; did you mean ...' for an unknown key: its neighbours first, then the same key in another section."""
     names = _all_names()
-    depth = prefix.count(".") + 1 if prefix else 0
     section = re.sub(r"\[\d+\]", "[]", prefix)  # all sections of a list have the same keys
     siblings = [n.rsplit(".", 1)[-1] for n in names if n.rpartition(".")[0] == section]
     neighbours = {n: f"{prefix}.{n}" if prefix else n for n in siblings}
     close = difflib.get_close_matches(key, neighbours, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{neighbours[close[0]]}'?"
-    elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key and n.count(".") != depth - 1]
+    elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key]
     if elsewhere:
         return f"; it belongs at '{min(elsewhere, key=lambda n: '[]' in n)}'."
     return f"; known here are {', '.join(neighbours)}."

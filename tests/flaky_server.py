@@ -48,8 +48,8 @@ class FlakyServer:
     """Whether an HTML page comes instead of the file, with status 200."""
     corrupt: Callable[[Request, bytes], bytes] = lambda request, body: body
     """What is sent instead of a body (of the same length)."""
-    total: Callable[[int], int] = lambda size: size
-    """The size of the file as it is announced in Content-Range."""
+    total: Callable[[int], int | str] = lambda size: size
+    """The size of the file as it is announced in Content-Range, which may be `*`."""
     shift: int = 0
     """By so many bytes the part that comes, and is announced, lies behind the one that was asked for."""
     excess: int = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +79,36 @@ def test_a_failure_leaves_the_earlier_directory(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+def test_what_a_process_of_the_same_number_left_is_no_obstacle(tmp_path):
+    """In a container every run may have the same process number, and one was killed while it replaced the folder."""
+    target = tmp_path / "out"
+    for directory in (target, tmp_path / f".out.{os.getpid()}.old"):
+        directory.mkdir()
+        fill(directory, "old")
+    with staged_directory(target) as aside:
+        fill(aside, "new")
+    assert (target / "file.txt").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interruption_while_it_is_replaced_leaves_the_earlier_directory(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    target.mkdir()
+    fill(target, "old")
+    rename = Path.rename
+
+    def interrupted(source, destination):
+        if destination == target and source.suffix == ".partial":
+            raise KeyboardInterrupt
+        return rename(source, destination)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), staged_directory(target) as aside:
+        fill(aside, "new")
+    assert (target / "file.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_directory_is_replaced_not_merged(tmp_path):
     target = tmp_path / "out"
     with staged_directory(target) as aside:
@@ -110,6 +142,10 @@ def test_content_hash_sees_names_content_and_borders(tmp_path):
     one = content_hash(tmp_path)
     (tmp_path / "file.txt").rename(tmp_path / "other.txt")
     assert content_hash(tmp_path) != one
+    (tmp_path / "other.txt").rename(tmp_path / "file.txt")
+    assert content_hash(tmp_path) == one
+    fill(tmp_path, "y")
+    assert content_hash(tmp_path) != one
     assert content_hash("ab", "c") != content_hash("a", "bc")
 
 
@@ -126,6 +162,16 @@ def test_an_input_error_is_one_sentence_and_exit_code_2(capsys):
         run_as_script(main)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "error: gt.txt:3 holds nan, expected a number: mend that line.\n"
+
+
+def test_an_interruption_is_no_fault(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as stopped:
+        run_as_script(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_fault_of_ours_keeps_its_traceback():

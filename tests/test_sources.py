@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +18,13 @@ from tiny_archive import gt_rows, jpeg, sequence_files, tree, write_zip
 from clmot.data import download, official, sources, synthetic
 from clmot.data.server import Patience
 from clmot.data.sources import archives_dir, fetch_archives
+from clmot.data.synthetic import archive as synthetic_archive
 from clmot.errors import InputError
 from clmot.motchallenge.archive import extract_benchmark
 from clmot.params import BENCHMARKS
 
 QUICK = Patience(
-    piece=1 << 12, connect_timeout=2, read_timeout=2, first_attempts=3, first_pause=0.002, record_every=0.02
+    piece=1 << 12, connect_timeout=20, read_timeout=20, first_attempts=3, first_pause=0.002, record_every=0.02
 )
 
 
@@ -146,14 +149,27 @@ class TestSynthetic:
         assert [p for p in cache.iterdir() if p.name != "locks"] == [second]
 
     def test_half_drawn_archive_is_not_kept(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def draw(path: Path, *_: object) -> None:
-            path.write_bytes(b"PK half")
+        def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(synthetic, "write_archive", draw, raising=False)
+        monkeypatch.setattr(synthetic_archive, "_write_sequence", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fetch("synthetic", cache)
         assert [p.name for p in cache.iterdir()] == ["locks"]
+
+    def test_what_a_killed_process_left_is_removed(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = (
+            "import os, sys; from clmot.data import sources; from clmot.data.synthetic import archive;"
+            "archive._write_sequence = lambda *_: os.kill(os.getpid(), 9);"
+            "sources.fetch_archives('synthetic', 'MOT15', sys.argv[1], 0, 8)"
+        )
+        subprocess.run([sys.executable, "-c", code, str(cache)], check=False)
+        assert len([p for p in cache.iterdir() if p.name.endswith(".partial")]) == 1
+        monkeypatch.setattr(synthetic_archive, "_write_sequence", lambda *_: None)
+        drawn = fetch("synthetic", cache)
+        assert [p for p in cache.iterdir() if p.name != "locks"] == [drawn]
 
 
 @pytest.fixture

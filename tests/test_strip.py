@@ -21,6 +21,7 @@ from clmot.data.strip import (
     REASONS,
     StrippedSequence,
     format_report,
+    read_identities,
     read_strip_report,
     read_training_boxes,
     strip_benchmark,
@@ -282,6 +283,14 @@ class TestMistakes:
                 validation_sequences=("MOT17-02",),
                 benchmarks=("MOT15", "MOT17"),
             )
+
+    @pytest.mark.parametrize("text", ["1\n", "1\n2\n3\n", "1\nx\n", "1\n2.5\n", "1\n" + "9" * 30, "1\n\xff\n"])
+    def test_identities_that_are_none(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "x.txt").write_text("1\n-4\n")
+        assert read_identities(tmp_path / "x.txt", 2).tolist() == [1, -4]
+        (tmp_path / "x.txt").write_text(text, encoding="latin-1")
+        with pytest.raises(InputError, match=r"x\.txt should hold one whole number for each of 2 boxes"):
+            read_identities(tmp_path / "x.txt", 2)
 
     def test_absent_inputs(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"manifest\.json does not exist: run the download stage"):

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tiny_archive import tree
 
 from clmot.cli import run
 from clmot.errors import InputError
@@ -189,7 +190,7 @@ class TestCheck:
                 {f"results/{name}": text for name, text in contents().items()},
                 r"'results/MOT20-04\.txt', .* root",
             ),
-            ({**contents(), "readme.md": ""}, r"holds 'readme\.md', but only <sequence>\.txt belong into it"),
+            ({**contents(), "readme.md": ""}, r"holds 'readme\.md', but only <sequence>\.txt belongs in it"),
             ({**contents(), "MOT20-01.txt": ROWS}, r"holds MOT20-01\.txt, but that is a training sequence"),
             ({"MOT20-04.txt": ROWS}, r"lacks MOT20-06\.txt, MOT20-07\.txt, MOT20-08\.txt: .* all 4 files"),
             (
@@ -218,6 +219,18 @@ class TestCheck:
         (tmp_path / "b.zip").write_bytes(data)
         with pytest.raises(InputError, match=r"b\.zip is no zip archive, or is damaged"):
             check_submission(tmp_path / "b.zip")
+
+
+def test_an_archive_of_frames_is_not_overwritten(project: Path) -> None:
+    """The default name is that of the benchmark's own zip, which may lie in the project's folder."""
+    packed(Path("MOT17.zip"), {"MOT17/train/MOT17-02-DPM/img1/000001.jpg": "a frame"})
+    Path("cut.zip").write_bytes(Path("MOT17.zip").read_bytes()[:50])
+    before = tree(project)
+    for name in ("MOT17.zip", "cut.zip", "params.yaml", "tracks"):
+        with pytest.raises(InputError, match=f"{name} is there and holds no results: .* with --out"):
+            run(["submit", "MOT17", "--out", name])
+    assert tree(project) == before
+    run(["submit", "MOT17", "--out", "results.zip"])
 
 
 def test_what_is_written_can_be_checked(project: Path) -> None:

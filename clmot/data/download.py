@@ -274,8 +274,8 @@ class _Download:
             return damaged
         aside = self.target.parent / "unverified" / self.target.name
         aside.parent.mkdir(exist_ok=True)
-        partial.finish()
-        os.replace(self.target, aside)
+        os.replace(partial.path, aside)
+        partial.discard()
         raise Denied(
             f"is a sound zip, but its SHA-256 is not that of the known {self.target.name}; it is kept in "
             f"{aside.parent}, which 'data.source' can name to use it all the same"

@@ -147,13 +147,14 @@ class PartialFile:
         try:
             self._write_sidecar(complete)
         except OSError as error:
-            if error.errno != errno.ENOSPC or not complete:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not complete:
                 raise
             # The last bytes make room for the note that saves all the others.
-            end = max(0, complete[-1][1] - _ROOM_FOR_SIDECAR)
-            os.truncate(self.path, end)
             with self._guard:
-                self._complete = without(self._complete, [(end, complete[-1][1])])
+                stop = self._complete[-1][1]
+                start = max(0, stop - _ROOM_FOR_SIDECAR)
+                os.truncate(self.path, start)
+                self._complete = without(self._complete, [(start, stop)])
             self._write_sidecar(self._complete)
 
     def _write_sidecar(self, complete: Iterable[Range]) -> None:

@@ -22,7 +22,7 @@ from clmot.data.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.data.server import readable
 from clmot.data.verify import file_sha256
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, require_space, staged_file
+from clmot.files import content_hash, dvc_root, require_space
 
 SYNTHETIC = "synthetic"
 OFFICIAL = "official"
@@ -123,8 +123,7 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
         if not path.exists():
             for left in cache_dir.glob(f".{path.name}.*.partial"):  # by a process that was killed
                 left.unlink(missing_ok=True)
-            with staged_file(path) as aside:
-                synthetic.write_archive(aside, benchmark, seed, frames)
+            synthetic.write_archive(path, benchmark, seed, frames)
             for older in sorted(cache_dir.glob(f"{stem}-*.zip")):
                 if older != path:
                     older.unlink(missing_ok=True)

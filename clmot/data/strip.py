@@ -175,7 +175,7 @@ def read_identities(path: str | os.PathLike[str], rows: int) -> NDArray[np.int64
         lines = ["?"]
     try:
         identities = np.array(lines, np.int64).reshape(rows)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(
             f"{path} should hold one whole number for each of {rows} boxes: run the strip stage again."
         ) from None

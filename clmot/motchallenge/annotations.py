@@ -74,11 +74,6 @@ class AnnotationTable:
         upper_left = self.box[:, :2] - 1.0
         return np.concatenate([upper_left, upper_left + self.box[:, 2:]], axis=1)
 
-    def sorted(self) -> AnnotationTable:
-        """The rows ordered by frame, then identity, then box."""
-        x, y, w, h = self.box.T
-        return self.select(np.lexsort((h, w, y, x, self.identity, self.frame)))
-
     def sorted_by_box(self) -> AnnotationTable:
         """The rows ordered by frame, then box, class, visibility and flag: blind to identities."""
         x, y, w, h = self.box.T
@@ -336,7 +331,8 @@ def _refuse_repeated_identities(rows: _Rows, table: AnnotationTable, exempt: int
         at = int(np.argmax(same))
         earlier, later = sorted((int(order[at]), int(order[at + 1])))
         lines = rows.lines()
+        unknown = "" if exempt is None else f", or give {exempt} to all whose identity is not known"
         raise InputError(
             f"{rows.name}:{lines[later]}: identity {identity[at]} stands twice in frame {frame[at]}, "
-            f"first on line {lines[earlier]}; keep one of the rows."
+            f"first on line {lines[earlier]}; keep one of the rows{unknown}."
         )

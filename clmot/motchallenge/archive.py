@@ -130,7 +130,9 @@ def _prepared(
 def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     """Check a sequence's copies against each other and choose the one whose frames are all there."""
     path = copies[0].source
-    if not re.fullmatch(r"[^\\/:\x00-\x1f]+", name):
+    if not re.fullmatch(
+        r"[^\\/:\x00-\x1f\ud800-\udfff]+", name
+    ):  # surrogates stand for bytes that are no text
         raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
     ground_truth, source, table = _ground_truth(copies)
     subset = copies[0].subset
@@ -157,11 +159,15 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     if empty is not None:
         raise InputError(f"{empty.source}: {empty.name} is empty: get the complete archive.")
     info = _with_true_size(info, frames[0])
-    beyond = _numbered_images(chosen, info)
-    if beyond and max(beyond) > info.length:
+    numbers = _numbered_images(chosen, info)
+    if max(numbers) > info.length:
         _warn(
-            f"{chosen.source}: {chosen.folder} has frames up to {max(beyond)} but its length is {info.length}; "
+            f"{chosen.source}: {chosen.folder} has frames up to {max(numbers)} but its length is {info.length}; "
             "the others are left out."
+        )
+    if 0 in numbers:
+        _warn(
+            f"{chosen.source}: {chosen.folder} has a frame 0, but frames are numbered from 1; it is left out."
         )
     detectors = (copy.name[len(name) + 1 :] for copy in copies if copy.name.startswith(f"{name}-"))
     entry = ManifestEntry(
@@ -203,7 +209,8 @@ def _info(name: str, copy: SequenceCopy) -> SequenceInfo:
     extensions = Counter(
         Path(member).suffix
         for member in copy.members
-        if re.fullmatch(rf"{IMAGE_DIR}/\d{{6}}\.\w+", member) and member.lower().endswith(IMAGE_EXTENSIONS)
+        if re.fullmatch(rf"{IMAGE_DIR}/(?!0{{6}})\d{{6}}\.\w+", member)
+        and member.lower().endswith(IMAGE_EXTENSIONS)
     )
     if not extensions:
         raise InputError(
@@ -256,7 +263,8 @@ def _without_missing_end(copy: SequenceCopy, info: SequenceInfo, last_row: int |
         )
         return dataclasses.replace(info, length=end)
     absent = f"{copy.folder}/{info.image_dir}/{frame_name(missing[0], info.extension)}"
-    more = f" and {len(missing) - 1} other frames are" if len(missing) > 1 else " is"
+    others = len(missing) - 1
+    more = f" and {others} other frame{'s' * (others != 1)} are" if others else " is"
     raise InputError(
         f"{copy.source}: {absent}{more} missing although the sequence has {info.length} frames: "
         "get the complete archive."
@@ -268,7 +276,11 @@ def _with_true_size(info: SequenceInfo, frame: Entry) -> SequenceInfo:
     import cv2  # only extraction looks into images; readers of tables need not load it
     import numpy as np
 
-    image = cv2.imdecode(np.frombuffer(frame.read(), np.uint8), cv2.IMREAD_COLOR)
+    data = np.frombuffer(frame.read(), np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:  # its header announces more pixels than OpenCV opens
+        image = None
     if image is None:
         raise InputError(f"{frame.source}: {frame.name} is not a readable image: get the archive again.")
     height, width = image.shape[:2]

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import ManifestEntry
 
-SPLITS = ("half", "sequence", "full")
 DETECTORS = ("DPM", "FRCNN", "SDP")
 """MOT17 has every sequence once for each of these public detectors, with the same frames and ground truth."""
 
@@ -72,9 +71,6 @@ class FrameRange:
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.first, self.last + 1))
-
-    def __contains__(self, frame: object) -> bool:
-        return isinstance(frame, int) and self.first <= frame <= self.last
 
 
 def without_detector(name: str) -> str:

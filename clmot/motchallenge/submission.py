@@ -88,13 +88,14 @@ def write_submission(
     """Zip the tracks of a benchmark's test set, and check the zip; equal tracks give equal bytes.
 
     Args:
-        path: the zip to write, whole or not at all.
+        path: the zip to write, whole or not at all; an earlier one is replaced.
         tracks: folder of `<film>.txt`.
         films: the films that were tracked with their numbers of frames.
         official: refuse films that are not the benchmark's test set.
 
     Raises:
-        InputError: a film is missing, unknown to the server, or its tracks are not as they should be.
+        InputError: a film is missing, unknown to the server, or its tracks are not as they should be; there is
+            something else at `path`.
     """
     tracks = Path(tracks)
     expected = TEST_FILMS[benchmark] if official else films
@@ -111,7 +112,21 @@ def write_submission(
                 entry.external_attr = 0o644 << 16
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, source.read_bytes())
-        return check_submission(aside, benchmark, films, expected=set(expected), shown=str(path))
+        found = check_submission(aside, benchmark, films, expected=set(expected), shown=str(path))
+        _refuse_other_contents(Path(path))
+        return found
+
+
+def _refuse_other_contents(path: Path) -> None:
+    """Refuse to replace anything but results: `MOT17.zip` is also the name of the benchmark's archive."""
+    if not path.exists():
+        return
+    names = ["/"]
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    if any("/" in name or not name.endswith(".txt") for name in names):
+        raise InputError(f"{path} is there and holds no results: name another file with --out.")
 
 
 def check_submission(
@@ -171,7 +186,7 @@ def _entries(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
             )
         if not inside.endswith(".txt"):
             raise InputError(
-                f"{name} holds {inside!r}, but only <sequence>.txt belong into it: take that file out."
+                f"{name} holds {inside!r}, but only <sequence>.txt belongs in it: take that file out."
             )
         if inside.removesuffix(".txt") in found:
             raise InputError(f"{name} holds {inside!r} twice: keep one of them.")

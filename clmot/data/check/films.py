@@ -17,11 +17,12 @@ from clmot.data.extra.boxset import IMAGE_SUFFIXES, unreadable
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
 from clmot.data.extra.problems import Problem, Report
 from clmot.errors import InputError
+from clmot.motchallenge.archive import DETECTIONS_FILE
 from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.layout import GROUND_TRUTH_FILE
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, frame_name, parse_seqinfo
 from clmot.progress import progress
 
-GROUND_TRUTH_FILE, DETECTIONS_FILE = "gt/gt.txt", "det/det.txt"
 SAMPLES = 20
 """Images of a sequence or set that are decoded; of the others the header and the end are looked at."""
 
@@ -70,7 +71,8 @@ def check_sequence(tree: Tree, folder: str, report: Report) -> Summary:
     size = max(sizes, key=lambda s: sizes[s]) if sizes else (info.width, info.height) if info else None
     length = info.length if info else max(numbers, default=0)
 
-    truth, last = read(GROUND_TRUTH_FILE), 0
+    truth = read(GROUND_TRUTH_FILE)
+    last: int | None = None
     table: Table | None = None
     if truth is None:
         if GROUND_TRUTH_FILE not in members and "test" not in folder.split("/"):
@@ -111,7 +113,10 @@ def sampled(count: int) -> set[int]:
 
 def decodes(data: bytes) -> bool:
     """Whether the content of an image file can be turned into pixels."""
-    return bool(data) and cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    try:
+        return bool(data) and cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    except cv2.error:  # its header announces more pixels than OpenCV opens
+        return False
 
 
 def _is_image(name: str) -> bool:
@@ -187,28 +192,34 @@ def _look_at_frames(
 
 
 def _check_numbers(
-    numbers: Sequence[int], length: int, last_row: int, where: str, extension: str, report: Report
+    numbers: Sequence[int], length: int, last_row: int | None, where: str, extension: str, report: Report
 ) -> None:
-    """Frames that are missing, or that nobody expects."""
+    """Frames that are missing, or that nobody expects. `last_row`: the last labelled frame; None: nothing is labelled."""
     if not numbers:
         text = f"holds no frame: expected {frame_name(1, extension)} and so on"
         report(Problem("no frames", where, text))
         return
+    if numbers[0] == 0:
+        text = f"{frame_name(0, extension)} is left out: frames are numbered from 1"
+        report(Problem("frame 0", where, text, fatal=False))
     for first, last in runs(sorted(set(range(1, length + 1)) - set(numbers))):
-        names = frame_name(first, extension) + (f" to {frame_name(last, extension)}" if last > first else "")
-        if last == length and last_row < first:
-            text = f"{names} of {length} announced frames do not exist, nor is anything labelled there; taken as the end"
+        names, do = _names(first, last, extension), "does" if first == last else "do"
+        if last == length and last_row is not None and last_row < first:
+            text = f"{names} of {length} announced frames {do} not exist, nor are any boxes there; taken as the end"
             report(Problem("missing end", where, text, fatal=False))
         else:
-            report(
-                Problem(
-                    "missing frames", where, f"{names} do not exist, but the sequence has {length} frames"
-                )
-            )
+            text = f"{names} {do} not exist, but the sequence has {length} frames"
+            report(Problem("missing frames", where, text))
     for first, last in runs(number for number in numbers if number > length):
-        names = frame_name(first, extension) + (f" to {frame_name(last, extension)}" if last > first else "")
-        text = f"{names} are beyond the {length} frames that {SEQINFO_FILE} announces; they are left out"
+        names, are = _names(first, last, extension), "is" if first == last else "are"
+        text = f"{names} {are} beyond the {length} frames that {SEQINFO_FILE} announces; left out"
         report(Problem("frames beyond length", where, text, fatal=False))
+
+
+def _names(first: int, last: int, extension: str) -> str:
+    """How to call the files of a run of frames."""
+    to = f" to {frame_name(last, extension)}" if last > first else ""
+    return frame_name(first, extension) + to
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
