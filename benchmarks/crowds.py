@@ -7,6 +7,7 @@ last frame); optional ground truth `gt_frame` (G,), `gt_identity` (G,), `gt_boxe
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_npz(path: Path) -> tuple[list[Frame], float]:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as .npz ({error}).") from None
     missing = [name for name in ("frame", "boxes", "scores") if name not in arrays]
     if missing:

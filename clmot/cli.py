@@ -188,7 +188,7 @@ def check_data(given: argparse.Namespace) -> None:
         check,
     )  # loads what reads images; the other commands need not wait for it
 
-    classes = tuple(int(c) if c.isdigit() else c for c in given.classes) if given.classes else None
+    classes = tuple(int(c) if c.isdecimal() else c for c in given.classes) if given.classes else None
     check(given.data, given.images, given.format, classes, given.all)
 
 

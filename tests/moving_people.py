@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from clmot.params import load_params
+from clmot.params import TrackParams, load_params
+from clmot.tracking.tracker import Tracker
 
 AXES = np.eye(8)  # embeddings that nobody confuses
 
@@ -51,6 +53,25 @@ def run(tracker, frames):
         boxes, embeddings = frame if frame is not None else ([], None)
         found.append(tracker.update(boxes, [0.9] * len(boxes), embeddings).identities.tolist())
     return found
+
+
+def names_in_another_order(params: TrackParams, frames: Iterable, seed: int) -> dict[int, int]:
+    """What the identities of a film are called once each frame's detections are permuted, asserting that nothing else
+    changes: the numbers of people who appear in the same frame depend on which comes first."""
+    rng = np.random.default_rng(seed)
+    straight, shuffled = Tracker(params, 30), Tracker(params, 30)
+    names: dict[int, int] = {}
+    for boxes, scores, embeddings in frames:
+        order = rng.permutation(len(boxes))
+        a = straight.update(boxes, scores, embeddings)
+        b = shuffled.update(boxes[order], scores[order], embeddings[order])
+        one = dict(zip(a.detections.tolist(), a.identities.tolist(), strict=True))
+        other = dict(zip(order[b.detections].tolist(), b.identities.tolist(), strict=True))
+        assert one.keys() == other.keys()
+        for detection, identity in one.items():
+            assert names.setdefault(identity, other[detection]) == other[detection]
+    assert len(set(names.values())) == len(names)
+    return names
 
 
 def crowd(seed, people, frames, dimension=16, miss=0.1, false=2.0, noise=0.3, size=(800, 500)):

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ import yaml
 from clmot import cli
 from clmot.errors import InputError
 from clmot.params import load_params
+from clmot.reporting.ablation import dvc_queue, runner
 from clmot.reporting.ablation.command import seed_list, set_path
 from clmot.reporting.ablation.comparison import MEAN, METRICS, Comparison, Spread, compare
 from clmot.reporting.ablation.dvc_queue import last_lines, parse_status
 from clmot.reporting.ablation.experiment_name import ExperimentName
 from clmot.reporting.ablation.experiments import Experiment, expand, next_wave
+from clmot.reporting.ablation.git import experiment_commits
 from clmot.reporting.ablation.picture import svg
 from clmot.reporting.ablation.results import Result, parse_summary
 from clmot.reporting.ablation.runner import Outcome, run_experiments
@@ -126,6 +129,8 @@ class TestSets:
             ("seeds: [true]\nvariants: {a: []}\n", r"'seeds' should be a list of different whole"),
             ("title: [1]\nvariants: {a: []}\n", r"mine.yaml:1: 'title' should be text"),
             ("variants: {a: [\n", r"mine.yaml:2 is not valid YAML"),
+            ("variants:\n  a: [!mine x]\n", r"mine.yaml:2 is not valid YAML .*'!mine'"),
+            ("title: 2025-02-30\nvariants: {a: []}\n", r"mine.yaml is not valid YAML"),
         ],
     )
     def test_a_file_that_is_no_set(
@@ -792,6 +797,78 @@ class TestCommand:
         with pytest.raises(InputError, match=r"would write metrics/summary.json, which the pipeline writes"):
             cli.run(["ablation", "--set", "summary", "--dry-run"])
 
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("seed: [", r"params.yaml:\d+ is not valid YAML"),
+            ("", "params.yaml is empty"),
+            (BASE.replace("temperature: 0.2", "temperature: -1"), "'loss.temperature' should be above 0"),
+        ],
+    )
+    def test_params_that_are_none(self, project: Project, text: str, sentence: str) -> None:
+        (project.folder / "params.yaml").write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            cli.run(["ablation", "--dry-run"])
+
+    def test_what_an_earlier_command_made_is_not_waited_for(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`cold` and `guided` share the download, which `base` has made: they may run side by side."""
+        project.finish("base", 0)
+        queue = FakeQueue()
+        queue.results = set(experiment_commits())
+        monkeypatch.setattr(dvc_queue, "DvcQueue", lambda: queue)
+        monkeypatch.setattr(runner, "TICK", 0.0)
+        cli.run(["ablation", "--seeds", "0", "--jobs", "2"])
+        assert queue.calls == ["add cold0", "add guided0", "start 2"]
+
+    def test_code_that_changes_between_two_waves_ends_the_command(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = project.folder / "clmot" / "errors.py"
+
+        class Meddled(FakeQueue):
+            def start(self, jobs: int) -> None:
+                super().start(jobs)
+                path.write_text(path.read_text() + "# changed\n")
+
+        queue = Meddled()
+        monkeypatch.setattr(dvc_queue, "DvcQueue", lambda: queue)
+        monkeypatch.setattr(runner, "TICK", 0.0)
+        with pytest.raises(InputError, match=r"code or params.yaml changed while experiments ran"):
+            cli.run(["ablation", "--seeds", "0", "--jobs", "2"])
+        assert queue.calls == ["add base0", "start 2"]
+
+    def test_only_one_command_runs_experiments(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (project.folder / ".dvc").mkdir()
+        project.finish("base", 0)
+        queue = FakeQueue()
+        queue.results = set(experiment_commits())
+        monkeypatch.setattr(dvc_queue, "DvcQueue", lambda: queue)
+        monkeypatch.setattr(runner, "TICK", 0.0)
+        with dvc_queue.sole_runner():
+            with pytest.raises(InputError, match="another `clmot ablation` is running experiments here"):
+                cli.run(["ablation"])
+            assert queue.calls == []
+            for harmless in (["--dry-run"], ["--table-only"], ["--seeds", "0", "--only", "base"]):
+                cli.run(["ablation", *harmless])
+        cli.run(["ablation", "--seeds", "0"])
+        assert queue.calls == ["add cold0", "add guided0", "start 1"]
+        assert "1 of 3 experiments have results." in capsys.readouterr().err
+
+    def test_a_command_that_was_killed_locks_nobody_out(self, project: Project) -> None:
+        (project.folder / ".dvc").mkdir()
+        program = (
+            "import os; from clmot.reporting.ablation.dvc_queue import sole_runner\n"
+            "with sole_runner(): os.kill(os.getpid(), 9)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], check=False)
+        assert done.returncode == -9
+        with dvc_queue.sole_runner():
+            pass
+
     def test_outside_of_a_project(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "mine.yaml").write_text(SET)
         monkeypatch.chdir(tmp_path)
@@ -810,6 +887,7 @@ class TestCommand:
             ["--seeds", "0,0"],
             ["--seeds", "a"],
             ["--seeds", ""],
+            ["--only", ""],
             ["--jobs", "0"],
             ["--jobs", "x"],
         ):

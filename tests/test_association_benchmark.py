@@ -143,6 +143,9 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("no arrays")
     with pytest.raises(InputError, match="cannot be read"):
         crowds.read_npz(tmp_path / "text.npz")
+    (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 a download that broke off")
+    with pytest.raises(InputError, match="cannot be read"):
+        crowds.read_npz(tmp_path / "cut.npz")
     with pytest.raises(InputError, match="cannot be read"):
         crowds.read_npz(tmp_path / "absent.npz")
 

@@ -178,7 +178,7 @@ def test_where_one_sequence_has_embeddings_the_others_have_empty_cells(project):
     assert second.rstrip(" |").endswith("-")
 
 
-@pytest.mark.parametrize("harm", ["absent", "damaged", "another"])
+@pytest.mark.parametrize("harm", ["absent", "damaged", "another", "short"])
 def test_detections_that_cannot_be_read_name_the_stage_to_run(project, harm):
     path = project.folder / "tracks/MOT17.detections/MOT17-04.safetensors"
     path.unlink()
@@ -186,6 +186,10 @@ def test_detections_that_cannot_be_read_name_the_stage_to_run(project, harm):
         path.write_bytes(b"no tensors")
     if harm == "another":
         safetensors.numpy.save_file({"weights": np.zeros(3)}, path)
+    if harm == "short":  # numbers that nobody wrote would be taken for the last embedding
+        boxes, frame, scores = np.zeros((2, 4), np.float32), np.ones(2, np.int32), np.ones(2, np.float32)
+        vectors = np.ones((1, 2), np.float16)
+        write_recording(path, RecordedDetections(frame, boxes, scores, vectors))
     with pytest.raises(InputError, match=r"MOT17-04\.safetensors does not (exist|hold).*track stage"):
         stage.main()
     assert not (project.folder / "metrics").exists()

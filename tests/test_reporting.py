@@ -14,7 +14,7 @@ import pytest
 
 from clmot.params import Params, parse_params
 from clmot.reporting.drawing import draw_tracks, identity_colour
-from clmot.reporting.mlflow_run import log_evaluation, training_run
+from clmot.reporting.mlflow_run import _Watcher, log_evaluation, training_run
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")
 SUMMARY = {"MOT15": {"IDF1": 0.5, "IDSW": 3}, "MOT17": {"IDF1": 0.75, "IDSW": 0}}
@@ -226,6 +226,29 @@ def test_runs_of_dead_processes_do_not_run_for_ever(store: Store) -> None:
     assert [run.info.status for run in store.runs()] == ["KILLED", "FINISHED"]
 
 
+def test_any_folder_may_hold_a_project(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store.folder / "Ann's tracker"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes((store.folder / "mlflow.db").read_bytes())
+    monkeypatch.chdir(folder)
+    other = Store(folder)
+    other.evaluate()
+    assert capsys.readouterr().err == ""
+    assert [run.info.status for run in other.runs()] == ["FINISHED"]
+
+
+def test_other_peoples_runs_are_let_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one server, and in a folder of the same name on another machine."""
+    monkeypatch.setattr("platform.node", lambda: "theirs")
+    with training_run(store.params, "train") as log:
+        log(1, {"loss": 3.0})
+    monkeypatch.setattr("platform.node", lambda: "ours")
+    store.evaluate()
+    assert [run.info.status for run in store.runs()] == ["RUNNING", "FINISHED"]
+
+
 def test_a_server_that_is_down_costs_a_warning(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -271,6 +294,18 @@ def test_without_mlflow(store: Store) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "trained\n")
     assert done.stderr == "note: mlflow is not installed here, this run is not recorded in it\n"
+
+
+def test_a_store_whose_driver_is_not_installed_costs_a_warning(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A database or an object store needs packages that MLflow does not bring."""
+    monkeypatch.setattr(_Watcher, "_connect", lambda _: __import__("no_such_driver"))
+    with training_run(store.params, "train") as log:
+        log(1, {"loss": 3.0})
+    assert capsys.readouterr().err == (
+        "warning: MLflow does not record this stage (No module named 'no_such_driver')\n"
+    )
 
 
 def test_importing_the_watcher_does_not_import_mlflow() -> None:

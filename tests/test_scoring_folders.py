@@ -116,6 +116,20 @@ def test_results_of_several_detectors_are_scored_each(official: Path, ours: Path
     assert both.combined.FN == 2 * (LENGTH - 5)
 
 
+def test_one_detector_of_several_can_be_chosen(official: Path, ours: Path, tmp_path: Path) -> None:
+    for name in ("MOT17-02-DPM", "MOT17-02-FRCNN", "MOT17-04-FRCNN"):
+        write(tmp_path / "results" / f"{name}.txt", tracks(range(1, LENGTH - 4)))
+
+    def scored(*only: str) -> list[str]:
+        return [s.sequence for s in score_folder(tmp_path / "results", ours, only=only).sequences]
+
+    assert scored("MOT17-02-FRCNN") == ["MOT17-02-FRCNN"]
+    assert scored("MOT17-02") == ["MOT17-02-DPM", "MOT17-02-FRCNN"]
+    assert scored("MOT17-02-DPM", "MOT17-04") == ["MOT17-02-DPM", "MOT17-04-FRCNN"]
+    with pytest.raises(InputError, match=r"results has no MOT17-04-SDP\.txt, though"):
+        scored("MOT17-02", "MOT17-04-SDP")
+
+
 def test_half_is_what_the_evaluate_stage_scores(ours: Path, tmp_path: Path) -> None:
     first = LENGTH // 2 + 2
     for film in ("MOT17-02", "MOT17-04"):

@@ -168,7 +168,7 @@ def _paired(
     for name in only:
         if without_detector(name) not in by_film:
             raise InputError(f"{ground_truth} has no ground truth of '{name}': it has {_listed(truths)}.")
-    chosen = {without_detector(name) for name in only} or set(by_film)
+    wanted = set(only) or set(by_film)
     files = {path.stem: path for path in sorted(results.glob("*.txt"))}
     if not files:
         raise InputError(f"{results} has no <sequence>.txt: expected one for every sequence that is scored.")
@@ -177,9 +177,9 @@ def _paired(
         found = truths.get(name) or by_film.get(without_detector(name))
         if found is None:
             left_out.append(name)
-        elif without_detector(name) in chosen:
+        elif any(_answers(name, one) for one in wanted):
             pairs.append((name, path, found))
-    missing = sorted(chosen - {without_detector(name) for name, _, _ in pairs})
+    missing = sorted(one for one in wanted if not any(_answers(name, one) for name, _, _ in pairs))
     if missing:
         more = f" (nor of {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
@@ -187,6 +187,11 @@ def _paired(
             "count as missed, so add the file (an empty one where nobody was found), or name the others after --only."
         )
     return pairs, left_out
+
+
+def _answers(name: str, wanted: str) -> bool:
+    """Whether the results called `name` are those of the sequence `wanted`, which either may name a detector of."""
+    return name in (wanted, without_detector(wanted)) or without_detector(name) == wanted
 
 
 def _rules(names: Sequence[str], benchmark: str | None, ground_truth: Path) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from clmot.evaluation.benchmark import BenchmarkScores
-from clmot.evaluation.markdown import aligned
 from clmot.evaluation.observations import OBSERVATION_METRICS, ObservationScores
 from clmot.evaluation.score import COUNTS, METRICS, Scores
+from clmot.tables import markdown_rows
 
 DECIMALS = 6
 """Of fractions in json and csv: far below what means anything, and stable in diffs."""
@@ -113,7 +113,7 @@ def markdown_table(
     )
     if detections != "network":
         notes.append(
-            f"The boxes were given to the tracker, 'track.detections: {detections}'; the network found none."
+            f"The boxes were given to the tracker, 'track.detections: {detections}'; none of them is the network's."
         )
     observed = {item.benchmark: item.observations for item in benchmarks}
     return "\n".join([lines, *notes, *_observation_table(observed)]) + "\n"
@@ -139,7 +139,7 @@ def scores_table(
     ]
     note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold)
     notes = [note] if warning is None else [warning, "", note]
-    return "\n".join([*aligned([[label, *METRICS], *cells]), "", *notes])
+    return "\n".join([*markdown_rows([[label, *METRICS], *cells]), "", *notes])
 
 
 def _observation_table(observed: Mapping[str, ObservationScores | None]) -> list[str]:
@@ -154,7 +154,7 @@ def _observation_table(observed: Mapping[str, ObservationScores | None]) -> list
         rows.append([name, *(f"{100 * metrics[m]:.1f}" if m in metrics else "-" for m in shown)])
     (confidence,) = {scores.confidence for scores in observed.values() if scores is not None}
     note = _OBSERVATION_NOTES.format(confidence=confidence)
-    return ["", *aligned(rows), "", note + (_EMBEDDING_NOTES if "ReID_mAP" in shown else "")]
+    return ["", *markdown_rows(rows), "", note + (_EMBEDDING_NOTES if "ReID_mAP" in shown else "")]
 
 
 def _cells(scores: Scores) -> list[str]:

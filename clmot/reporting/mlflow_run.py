@@ -117,13 +117,11 @@ class _Watcher:
             return
         try:
             action()
-        except ModuleNotFoundError as error:
-            self.off = True
-            if (error.name or "").split(".")[0] != "mlflow":
-                raise
-            print("note: mlflow is not installed here, this run is not recorded in it", file=sys.stderr)
         except Exception as error:  # a store can fail in any way; none of them is worth losing a training
             self.off = True
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "mlflow":
+                print("note: mlflow is not installed here, this run is not recorded in it", file=sys.stderr)
+                return
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             reason = textwrap.shorten(reason, 200, placeholder=" ...")
             print(f"warning: MLflow does not record this stage ({reason})", file=sys.stderr)
@@ -233,12 +231,11 @@ class _Watcher:
 
     def _bury_the_dead(self) -> None:
         """Mark runs as killed whose process is gone: one workspace runs one execution at a time."""
-        running = self.client.search_runs(
-            [self.experiment], f"tags.`{PROJECT_TAG}` = '{self.project}' and attributes.status = 'RUNNING'"
-        )
-        for run in running:
+        for run in self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'"):
+            # Compared here: a filter cannot express every path, say one with a quotation mark.
+            ours = run.data.tags.get(PROJECT_TAG) == self.project
             workspace = run.data.tags.get(WORKSPACE_TAG, "")
-            if workspace == self.workspace or not Path(workspace).exists():
+            if ours and (workspace == self.workspace or not Path(workspace).exists()):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _steps(self, metric: str) -> set[int]:

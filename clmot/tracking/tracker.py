@@ -314,12 +314,12 @@ class Tracker:
     def _next(
         self, table: TrackTable, rows: Indices, features: NDArray[np.float32], born: TrackTable
     ) -> TrackTable:
-        """The tracks of the next frame: those of the table, lost or not, that are not given up, and new ones.
+        """What lives on after this frame: the tracks that are not given up, and those just born.
 
         Args:
-            table: all tracks of this frame, but for
-            rows: (S,) whose features are now
-            features: (S, D).
+            table: all older tracks as they are now, but for their features.
+            rows: (S,) those of the table that were matched with a detection, weak ones apart.
+            features: (S, D) what theirs have become; the others keep what the table has.
             born: new tracks.
         """
         missed = self.frame - table.last_frame

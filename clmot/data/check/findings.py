@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from clmot.data.extra.problems import Problem
-from clmot.reporting.aligned import aligned
+from clmot.tables import plain_table
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def format_table(summaries: Sequence[Summary]) -> str:
         )
         for found in summaries
     ]
-    return aligned(lines, left=(0, 6))
+    return plain_table(lines, left=(0, 6))
 
 
 def format_problems(problems: Iterable[Problem], most: int | None) -> str:

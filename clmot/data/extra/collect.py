@@ -28,7 +28,7 @@ from clmot.data.extra.problems import Report, refuse
 from clmot.errors import InputError
 from clmot.params import ExtraSetParams
 from clmot.progress import progress
-from clmot.reporting.aligned import aligned
+from clmot.tables import plain_table
 
 REASONS = ("ignored", "class", "degenerate", "outside")
 """Why a box is dropped; a box with several reasons counts under the first of them. `ignored`: the labels mark it (a
@@ -104,7 +104,7 @@ def format_report(sets: Sequence[ExtraSet]) -> str:
         drawn = f"{found.weight * len(found.images):.0f}"
         counts = (len(found.images), found.empty, found.unlabelled, found.kept, *found.dropped.values())
         lines.append((found.name, *map(str, counts), drawn))
-    return aligned(lines)
+    return plain_table(lines)
 
 
 def select_boxes(

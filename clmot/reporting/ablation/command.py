@@ -6,7 +6,7 @@ import argparse
 import functools
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,11 @@ def _describe(experiments: Sequence[Experiment], done: set[str]) -> None:
             print(shlex.join(["dvc", *experiment.command()]))
 
 
-def _run(experiments: Sequence[Experiment], done: set[str], jobs: int, check_unchanged: Any) -> list[str]:
+def _run(
+    experiments: Sequence[Experiment], done: set[str], jobs: int, check_unchanged: Callable[[], None]
+) -> list[str]:
     """Run what has no results; the names of what failed, whose logs' ends were shown."""
-    from tqdm import tqdm
-
-    from clmot.reporting.ablation.dvc_queue import DvcQueue
-    from clmot.reporting.ablation.runner import run_experiments
+    from clmot.reporting.ablation.dvc_queue import sole_runner
 
     waiting = [item for item in experiments if str(item.name) not in done]
     print(
@@ -134,16 +133,28 @@ def _run(experiments: Sequence[Experiment], done: set[str], jobs: int, check_unc
     )
     if not waiting:
         return []
+    with sole_runner():
+        return _run_through_dvc(experiments, {str(item.name) for item in waiting}, jobs, check_unchanged)
+
+
+def _run_through_dvc(
+    experiments: Sequence[Experiment], ours: set[str], jobs: int, check_unchanged: Callable[[], None]
+) -> list[str]:
+    """Run those of the experiments that are `ours` (names); what the others have made is not made again."""
+    from tqdm import tqdm
+
+    from clmot.reporting.ablation.dvc_queue import DvcQueue
+    from clmot.reporting.ablation.runner import run_experiments
+
     queue = DvcQueue()
-    ours = {str(item.name) for item in waiting}
     others = sorted(name for name, state in queue.states().items() if state == "Queued" and name not in ours)
     if others:
         print(f"note: DVC's queue runs what else is in it as well: {', '.join(others)}.", file=sys.stderr)
     print("`dvc queue status` shows them, `dvc queue logs NAME --follow` one of them.", file=sys.stderr)
     failures = []
-    outcomes = run_experiments(waiting, queue, jobs, check_unchanged)
+    outcomes = run_experiments(experiments, queue, jobs, check_unchanged)
     try:
-        for outcome in progress(outcomes, "experiments", total=len(waiting), unit="experiment"):
+        for outcome in progress(outcomes, "experiments", total=len(ours), unit="experiment"):
             name = str(outcome.experiment.name)
             if not outcome.failure:
                 tqdm.write(f"{name}: done", file=sys.stderr)
@@ -177,11 +188,11 @@ def _report(
     required: bool,
 ) -> None:
     """Write the report from all experiments that have results, and print its first table."""
-    from clmot.evaluation.markdown import aligned
     from clmot.reporting.ablation.comparison import METRICS, compare
     from clmot.reporting.ablation.picture import svg
     from clmot.reporting.ablation.results import provenance, read_results
     from clmot.reporting.ablation.table import as_json, command_line, markdown, metric_table
+    from clmot.tables import markdown_rows
 
     results = read_results(experiments)
     if not results:
@@ -205,7 +216,7 @@ def _report(
     write_text(table, texts[0])
     write_json(numbers, as_json(comparison, command, sources))
     write_text(picture, texts[1])
-    print("\n".join(aligned(metric_table(comparison, METRICS[0]))))
+    print("\n".join(markdown_rows(metric_table(comparison, METRICS[0]))))
     print(f"\nThe whole comparison: {table}, {numbers}, {picture}")
 
 
@@ -231,8 +242,11 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 
 def name_list(text: str) -> tuple[str, ...]:
-    """`a,b` -> ("a", "b")."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """`a,b` -> ("a", "b"); at least one, as no name at all would stand for every variant."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"'{text}' should be names of variants like nt_xent,none")
+    return names
 
 
 def job_count(text: str) -> int:

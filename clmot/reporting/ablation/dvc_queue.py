@@ -7,19 +7,25 @@ asked of Git (its commit is there), and DVC is asked only now and then how the o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from clmot.errors import InputError
 from clmot.reporting.ablation.experiments import Experiment
 from clmot.reporting.ablation.git import experiment_commits
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 State = Literal["Running", "Queued", "Success", "Failed", "Unknown"]
 STATES: tuple[State, ...] = ("Running", "Queued", "Success", "Failed", "Unknown")
@@ -33,6 +39,34 @@ STOP_SECONDS = 20.0
 
 _ROW = re.compile(rf"^[0-9a-f]{{7,}}\s+(?P<name>\S+)\s.*\b(?P<state>{'|'.join(STATES)})\s*$")
 _NOISE = re.compile(r"^(WARNING: No file hash info found|Updating lock file|Generating lock file)")
+
+
+@contextlib.contextmanager
+def sole_runner() -> Iterator[None]:
+    """Keep every other `clmot ablation` from running experiments in this folder: each would stop the other's workers.
+
+    The kernel drops the lock when this process ends, however it ends. Where there are no such locks, nothing is kept off.
+
+    Raises:
+        InputError: another one is running them.
+    """
+    handle = None
+    try:
+        try:
+            handle = os.open(".dvc", os.O_RDONLY)
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "another `clmot ablation` is running experiments here, and each would stop the other's: wait for it, or "
+                "stop it with Ctrl-C (--dry-run and --table-only work meanwhile)."
+            ) from None
+        except OSError:  # a file system without locks; or no project of DVC's, which DVC says itself
+            pass
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 class DvcQueue:

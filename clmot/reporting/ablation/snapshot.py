@@ -20,7 +20,7 @@ import yaml
 
 from clmot.errors import InputError
 from clmot.files import content_hash
-from clmot.params import PARAMS_FILE, Params
+from clmot.params import PARAMS_FILE, Params, parse_params
 from clmot.reporting.ablation.git import git, modified, tracked, untracked
 
 PIPELINE_FILE = "dvc.yaml"
@@ -142,8 +142,8 @@ def take_snapshot() -> Snapshot:
     """Look at the project in the current folder.
 
     Raises:
-        InputError: it is no Git repository with a commit, or part of its pipeline is unknown to Git, so that experiments
-            would run without it.
+        InputError: it is no Git repository with a commit; part of its pipeline is unknown to Git, so that experiments
+            would run without it; or params.yaml is not valid.
     """
     pipeline = read_pipeline()
     git("rev-parse", "--verify", "HEAD")
@@ -158,6 +158,7 @@ def take_snapshot() -> Snapshot:
         base = Path(PARAMS_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise InputError(f"{PARAMS_FILE} cannot be read: `clmot use PROFILE` writes it.") from None
+    parse_params(base)  # so that no variant is blamed for what is wrong without it
     digests = {path: _tracked_content(files) for path in fixed if (files := tracked([path]))}
     changed = modified([PIPELINE_FILE, *fixed])
     return Snapshot(pipeline, base, digests, tuple(changed))

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from clmot.evaluation.markdown import aligned
 from clmot.reporting.ablation.comparison import MEAN, METRICS, Comparison, Row, Spread
+from clmot.tables import markdown_rows
 
 COUNTED = ("IDSW",)
 """The metrics of the comparison that count events; the others are fractions, shown in percent."""
@@ -39,7 +39,7 @@ def markdown(comparison: Comparison, command: str, provenance: Sequence[str]) ->
         + f"The last column is the mean's difference to {comparison.rows[0].variant}, seed by seed."
     )
     for metric in METRICS:
-        lines += ["", *aligned(metric_table(comparison, metric))]
+        lines += ["", *markdown_rows(metric_table(comparison, metric))]
     missing = [
         f"{row.variant} (seed {_listed([seed for seed in comparison.seeds if seed not in row.summaries])})"
         for row in comparison.rows

@@ -97,7 +97,9 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
             f"{path}: name the file with small letters, digits, '-' and '_', as in {path.parent}/mine.yaml."
         )
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        yaml.safe_load(text)  # unlike `compose`, it refuses tags that nobody knows
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError:
         known = ", ".join(sorted(found.as_posix() for found in path.parent.glob("*.yaml")))
         raise InputError(
@@ -105,7 +107,7 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "it cannot be parsed"
