@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
+from clmot.evaluation.preprocessing import lacks_identities
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
@@ -207,6 +208,11 @@ def _score(
     name: str, path: Path, truth: Truth, rules: str, split: str, iou_threshold: float
 ) -> SequenceScores:
     true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+    if home_benchmark(name) is None and lacks_identities(true, rules):
+        raise InputError(
+            f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label identities, or "
+            "name the sequences that have them after --only."
+        )
     length, first = truth.length, 1
     if split == "half":
         if length is None:

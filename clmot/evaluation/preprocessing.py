@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from clmot.errors import InputError
-from clmot.motchallenge.annotations import AnnotationTable
+from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable
 from clmot.motchallenge.classes import DISTRACTORS, UNCLASSED, ObjectClass, counted
 
 ROUNDING = float(np.finfo(float).eps)
@@ -131,6 +131,12 @@ def preprocess(
         truth_identities=truth_identities,
         tracked_identities=tracked_identities,
     )
+
+
+def lacks_identities(truth: AnnotationTable, benchmark: str) -> bool:
+    """Whether a box that counts has an unknown identity (-1): then nothing can be said of tracks on this film."""
+    unknown = truth.identity == UNKNOWN_IDENTITY
+    return bool((unknown & counted(truth.confidence, truth.category, benchmark)).any())
 
 
 def on_distractor_class(category: np.ndarray, benchmark: str) -> np.ndarray:
