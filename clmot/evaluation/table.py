@@ -93,9 +93,10 @@ def markdown_table(
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what its
     detections and embeddings were worth before association, where they were scored.
 
-    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored. So does one whose
-    ground truth has no identities, where a sentence says what cannot be scored. Where the tracker was not given what the
-    network found, `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities, the first note says so: such numbers must not be taken for those of the method.
+    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
+    truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network found,
+    `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities, the first
+    note says so: such numbers must not be taken for those of the method.
     """
     notes = []
     for item in benchmarks:

@@ -11,7 +11,7 @@ from clmot.data.check.tables import check_table
 from clmot.data.extra.problems import Problem, Report
 from clmot.data.films.boxes import is_mot, read_truth
 from clmot.data.films.layout import Film
-from clmot.data.films.video import Measured, measure
+from clmot.data.films.video import Measured, measure, report_oddities
 from clmot.errors import InputError
 from clmot.motchallenge.classes import ObjectClass
 
@@ -28,9 +28,7 @@ def check_film(film: Film, report: Report) -> Summary:
     except InputError as error:
         report(Problem("unusable video", "", str(error)))
         return Summary(film.name, 0, 0, 0)
-    if not measured.rate_known:
-        text = f"does not say its frame rate; {measured.frame_rate:g} frames per second are taken"
-        report(Problem("no frame rate", str(film.video), text, fatal=False))
+    report_oddities(film.video, measured, report)
     identity, category = np.zeros(0, np.int64), np.zeros(0, np.int64)
     if film.boxes is not None:
         try:

@@ -13,7 +13,7 @@ from typing import IO
 from clmot.data.extra.problems import Problem, Report
 from clmot.data.films.boxes import read_truth
 from clmot.data.films.layout import Film, film_of, find_films, is_video
-from clmot.data.films.video import FrameReader, Measured, measure
+from clmot.data.films.video import FrameReader, Measured, measure, report_oddities
 from clmot.errors import InputError
 from clmot.motchallenge.contents import Entry, open_contents
 from clmot.motchallenge.layout import GROUND_TRUTH_FILE, sequence_folders
@@ -74,9 +74,7 @@ def _sequence(
     folder: Path, film: Film, measured: Measured, stack: contextlib.ExitStack, report: Report
 ) -> dict[str, Entry]:
     """The files of the sequence that a film stands for; its video is closed with `stack`."""
-    if not measured.rate_known:
-        text = f"does not say its frame rate; {measured.frame_rate:g} frames per second are taken"
-        report(Problem("no frame rate", str(film.video), text, fatal=False))
+    report_oddities(film.video, measured, report)
     entries = {}
 
     def add(file: str, data: bytes) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clmot.data.extra.problems import Problem, Report
 from clmot.errors import InputError
 from clmot.motchallenge.archive import DEFAULT_FRAME_RATE
 from clmot.progress import progress
@@ -45,6 +46,9 @@ class Measured:
     """Frames per second, on average."""
     rate_known: bool
     """False: the video states no rate that can be meant, and `DEFAULT_FRAME_RATE` was taken."""
+    announced: int | None
+    """What the container says of the number of frames, where it says more than there are: it was cut off or is damaged,
+    and frames behind a damage count one too few."""
     frame_bytes: int
     """Of a frame as JPEG, roughly."""
     first: bytes
@@ -81,9 +85,23 @@ def measure(path: Path) -> Measured:
         height=size[1],
         frame_rate=round(rate, 3) if known else DEFAULT_FRAME_RATE,
         rate_known=known,
+        announced=total if total is not None and total > count else None,
         frame_bytes=math.ceil(sum(sizes) / len(sizes)),
         first=first,
     )
+
+
+def report_oddities(path: Path, measured: Measured, report: Report) -> None:
+    """Tell `report` of what is unusual in a video that can be used nevertheless."""
+    if not measured.rate_known:
+        text = f"does not say its frame rate; {measured.frame_rate:g} frames per second are taken"
+        report(Problem("no frame rate", str(path), text, fatal=False))
+    if measured.announced is not None:
+        text = (
+            f"announces {measured.announced} frames, but {measured.frames} can be decoded, and these are taken; if it is "
+            "damaged, boxes behind the damage lie in wrong frames: look at some with `clmot show views`"
+        )
+        report(Problem("fewer frames", str(path), text, fatal=False))
 
 
 class FrameReader:
@@ -134,14 +152,20 @@ class FrameReader:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     """A video ready to decode, whose reader is released in the end."""
-    # FFmpeg would print lines of its own about a file that is no video; one sentence of ours is enough.
+    # FFmpeg and OpenCV would print lines of their own about a file that is no video; one sentence of ours is enough.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} cannot be read: check that it is there and its permissions.")
-    # FFmpeg is named: other backends would take `%d` in a name for a pattern. The whole path starts no protocol.
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_ORIENTATION_AUTO, 1])
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        # FFmpeg is named: other backends would take `%d` in a name for a pattern. The whole path starts no protocol.
+        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     try:
         if not capture.isOpened():
             raise InputError(
