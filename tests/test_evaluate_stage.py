@@ -342,6 +342,20 @@ def test_unknown_identities_before_the_tracked_frames_do_not_matter(project):
     assert project.out("summary.json") == before
 
 
+def test_regions_to_ignore_need_no_identity(project):
+    """In one's own films; what does not count may stand in a frame without a name as often as it likes."""
+    own_films(project)
+    stage.main()
+    before = project.out("summary.json")
+    path = project.folder / "data" / "gt" / "MOT17" / "door" / "gt.txt"
+    regions = "".join(
+        f"{FIRST},-1,{x},400,10,10,{flag},{kind},1\n" for x, flag, kind in ((1, 0, 1), (50, 1, 8), (90, 0, 1))
+    )
+    path.write_text(path.read_text() + regions)
+    stage.main()
+    assert project.out("summary.json") == before
+
+
 def test_official_ground_truth_names_everybody(project):
     """There, a row without an identity is damage."""
     unnamed(project, "MOT17-04", rows=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
-from clmot.evaluation.preprocessing import lacks_identities
+from clmot.evaluation.preprocessing import lacks_identities, told_apart
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import read_manifest
@@ -105,10 +105,11 @@ def score_benchmark(
         truth = read_ground_truth(truth_file, length=entry.frames)
         truth = truth.in_frames(frames.first, frames.last, renumber=True)
         results = read_results(results_file)
-        identified = home_benchmark(entry.name) is not None or not lacks_identities(truth, benchmark)
+        own = home_benchmark(entry.name) is None
+        identified = not (own and lacks_identities(truth, benchmark))
         if identified:
             scores = score_sequence(
-                truth,
+                told_apart(truth) if own else truth,
                 results,
                 len(frames),
                 benchmark,

@@ -94,7 +94,7 @@ def load_coco(labels: Path) -> dict[str, Any]:
             f"{labels}:{error.lineno} is not valid JSON ({error.msg}): mend or fetch it again."
         ) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, a nest of thousands of brackets
-        raise InputError(f"{labels} holds no annotations of COCO's kind: check 'labels'.") from None
+        raise InputError(f"{labels} holds no annotations of COCO's kind: check the labels.") from None
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
             raise InputError(
