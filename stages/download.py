@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from clmot.data.films.contents import open_with_films
 from clmot.data.sources import archives_dir, fetch_archives
 from clmot.errors import InputError, run_as_script
 from clmot.motchallenge.archive import extract_benchmark
@@ -28,6 +29,7 @@ def main() -> None:
         Path("data/frames") / benchmark,
         Path("data/gt") / benchmark,
         Path("data/detections") / benchmark,
+        opener=open_with_films,
     )
 
 

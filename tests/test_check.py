@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny_films
 from tiny_archive import damage, gt_rows, jpeg, seqinfo, sequence_files, write_zip
-from tiny_box_sets import FAULTS, FORMATS, Change, text_files, tree, write_image, write_set
+from tiny_box_sets import FAULTS, FORMATS, Change, replace_text, text_files, tree, write_image, write_set
+from tiny_films import write_film
 
 from clmot.cli import run
 from clmot.data.check.films import runs, sampled
@@ -247,6 +249,56 @@ def zipped(folder: Path, path: Path) -> Path:
 
 def lines_of(path: Path, change: Callable[[list[str]], list[str]]) -> None:
     path.write_text("".join(f"{line}\n" for line in change(path.read_text().splitlines())))
+
+
+class TestVideos:
+    @pytest.mark.parametrize("kind", tiny_films.FORMATS)
+    def test_what_is_said(self, kind: str, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "films" / "train" / "door.avi", kind)
+        write_film(tmp_path / "films" / "test" / "yard.mp4", None, 5)
+        found = check(tmp_path / "films")
+        assert not found.refused
+        assert found.rows == {
+            "door": ["12", "24", "2", "96x64", "25", "pedestrian: 24"],
+            "yard": ["5", "0", "0", "96x64", "25", "-"],
+        }
+        assert list(check(video).rows) == ["door"]
+
+    def test_every_fault_of_every_film_is_told(self, check: Check, tmp_path: Path) -> None:
+        folder = tmp_path / "films"
+        for name, kind in (("a", "mot"), ("b", "coco"), ("c", "yolo")):
+            write_film(folder / f"{name}.avi", kind, identities=False)
+        write_film(folder / "d.avi", None)
+        write_film(folder / "f.avi", "mot")
+        (folder / "e.avi").write_bytes(b"no video")
+        (folder / "e.txt").write_text("1,1,1,1,5,5,1,1,1\n")
+        replace_text(folder / "a.txt", "1,-1,", "13,-1,")
+        replace_text(folder / "a.txt", "2,-1,", "2.5,-1,")
+        replace_text(folder / "b.json", '"bbox"', '"box"')
+        replace_text(folder / "b.json", "frame_000012", "frame_000020")
+        for file in ("c_1.txt", "c_2.txt"):
+            replace_text(folder / "c_labels" / file, "0 0.", "0 400.")
+        found = check(folder)
+        told = "\n".join(found.errors)
+        for words in (
+            "a.txt:1: frame 13 is beyond the sequence's 12 frames",
+            "a.txt:3: frame 2.5 is not a whole number",
+            'b.json: annotations[0]: "bbox" should be',
+            "has boxes in frame 20, but b.avi has 12 frames",
+            "c_1.txt:1: 400",
+            "c_2.txt:1: 400",
+            "d.avi: has no boxes, which every film to train on needs",
+            "e.avi is not a video that can be read",
+        ):
+            assert words in told, words
+        assert found.rows["f"] == ["12", "24", "2", "96x64", "25", "pedestrian: 24"]
+        assert found.refused
+
+    def test_without_identities(self, check: Check, tmp_path: Path) -> None:
+        found = check(write_film(tmp_path / "door.avi", "coco", identities=False))
+        assert not found.refused
+        assert found.rows["door"][2] == "0"
+        assert "it can train, but its tracks cannot be scored" in found.warnings[0]
 
 
 class TestFilms:

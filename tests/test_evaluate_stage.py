@@ -286,6 +286,87 @@ def test_without_public_ground_truth_the_table_says_how_to_get_scores(project, c
     assert len(reported) == 1
 
 
+def test_a_film_of_somebodys_own_without_boxes_needs_no_server(project, capsys):
+    project.set(split="full", benchmarks=["MOT17"])
+    for name in SEQUENCES["MOT17"]:
+        (project.folder / "tracks" / "MOT17" / f"{name}.txt").unlink()
+    project.track("MOT17", "yard", range(1, 5))
+    stage.main()
+    printed = capsys.readouterr().out
+    assert "MOT17: yard came without boxes, so there is nothing to score there." in printed
+    assert "server" not in printed
+
+
+def unnamed(project, name: str, *, rows: int) -> None:
+    """Take the identities out of the first `rows` rows of a sequence's second half."""
+    path = project.folder / "data" / "gt" / "MOT17" / name / "gt.txt"
+    cells = [line.split(",") for line in path.read_text().splitlines()]
+    for row in [row for row in cells if int(row[0]) >= FIRST][:rows]:
+        row[1] = "-1"
+    path.write_text("".join(",".join(row) + "\n" for row in cells))
+
+
+def own_films(project) -> None:
+    """MOT17's sequences become somebody's own, `door` and `hall`."""
+    project.set(benchmarks=["MOT17"])
+    for old, new in zip(SEQUENCES["MOT17"], ("door", "hall"), strict=True):
+        for folder in ("data/gt/MOT17", "tracks/MOT17", "tracks/MOT17.detections"):
+            for path in list((project.folder / folder).glob(f"{old}*")):
+                path.rename(path.with_name(path.name.replace(old, new)))
+    entries = [ManifestEntry(name, "train", LENGTH, 640, 480, 25.0) for name in ("door", "hall")]
+    write_manifest(project.folder / "data" / "gt" / "MOT17", "MOT17", entries)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 10**6], ids=["one", "two of a frame", "all"])
+def test_without_identities_tracks_get_no_score_and_detections_do(project, rows):
+    """However few boxes have none: to score the others alone would make up numbers."""
+    own_films(project)
+    stage.main()
+    before = json.loads(project.out("summary.json"))["MOT17"]
+    unnamed(project, "door", rows=rows)
+    stage.main()
+    after = json.loads(project.out("summary.json"))["MOT17"]
+    assert [after[name] for name in DETECTION_METRICS] == [before[name] for name in DETECTION_METRICS]
+    assert (before["FN"], after["FN"]) == (18, 9)
+    assert list(pd.read_csv(project.folder / "metrics" / "sequences.csv").sequence) == ["hall"]
+    assert "the boxes of door have no identities" in project.out("table.md")
+    unnamed(project, "hall", rows=rows)
+    stage.main()
+    assert list(json.loads(project.out("summary.json"))["MOT17"]) == list(DETECTION_METRICS)
+    assert "the boxes of door, hall have no identities" in project.out("table.md")
+
+
+def test_unknown_identities_before_the_tracked_frames_do_not_matter(project):
+    own_films(project)
+    stage.main()
+    before = project.out("summary.json")
+    path = project.folder / "data" / "gt" / "MOT17" / "door" / "gt.txt"
+    path.write_text(path.read_text().replace("1,1,11,", "1,-1,11,", 1))
+    stage.main()
+    assert project.out("summary.json") == before
+
+
+def test_regions_to_ignore_need_no_identity(project):
+    """In one's own films; what does not count may stand in a frame without a name as often as it likes."""
+    own_films(project)
+    stage.main()
+    before = project.out("summary.json")
+    path = project.folder / "data" / "gt" / "MOT17" / "door" / "gt.txt"
+    regions = "".join(
+        f"{FIRST},-1,{x},400,10,10,{flag},{kind},1\n" for x, flag, kind in ((1, 0, 1), (50, 1, 8), (90, 0, 1))
+    )
+    path.write_text(path.read_text() + regions)
+    stage.main()
+    assert project.out("summary.json") == before
+
+
+def test_official_ground_truth_names_everybody(project):
+    """There, a row without an identity is damage."""
+    unnamed(project, "MOT17-04", rows=2)
+    with pytest.raises(InputError, match="identity -1 stands more than once in frame 1"):
+        stage.main()
+
+
 def test_reports_to_mlflow_what_it_wrote(project, reported):
     (project.folder / "tracks" / "MOT17.jpg").write_bytes(b"jpg")
     for model in ("detector", "tracker"):

@@ -268,3 +268,19 @@ def test_rules_can_be_chosen(official: Path, results: Path, tmp_path: Path) -> N
         rules: score_folder(tmp_path / "mine", official, rules).combined.FP for rules in ("MOT17", "MOT20")
     }
     assert wrong == {"MOT17": 1, "MOT20": 0}
+
+
+@pytest.mark.parametrize("people_without", [1, 2])
+def test_without_identities_no_number_is_made_up(people_without: int, tmp_path: Path) -> None:
+    """In files of somebody's own; regions that do not count need none."""
+    text = people(1, 10).replace(",11,", ",-1,").replace(",12,", ",-1,")
+    truth = write(tmp_path / "truth.txt", text)
+    found = write(tmp_path / "door.txt", tracks(range(1, 11)))
+    assert score_folder(found, truth, "MOT17").combined.IDF1 == 1.0
+    for identity in (4, 9)[:people_without]:
+        text = text.replace(f"3,{identity},", "3,-1,")
+    write(truth, text)
+    with pytest.raises(
+        InputError, match=r"truth\.txt has boxes without identities \(-1\), so tracks on door"
+    ):
+        score_folder(found, truth, "MOT17")

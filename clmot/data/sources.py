@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.data.download import Unavailable, download
+from clmot.data.films.layout import is_video
 from clmot.data.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.data.server import readable
 from clmot.data.verify import file_sha256
@@ -28,7 +29,7 @@ SYNTHETIC = "synthetic"
 OFFICIAL = "official"
 NO_ARCHIVES = "none"
 _KNOWN = (
-    "'synthetic', 'official', a folder or zip of yours, or a file://, http:// or https:// address "
+    "'synthetic', 'official', a folder, zip or video of yours, or a file://, http:// or https:// address "
     "that holds MOT15.zip and so on"
 )
 _SIGNS_OF_SEQUENCES = ("train", "*/train", "img1", "seqinfo.ini", "*/img1", "*/seqinfo.ini", "*/gt/gt.txt")
@@ -47,14 +48,14 @@ def fetch_archives(
     synthetic_frames: int,
     archives: str = NO_ARCHIVES,
 ) -> tuple[Path, ...]:
-    """The zips, or the folder, that hold a benchmark; for `extract_benchmark`.
+    """The zips, the folder, or the video, that hold a benchmark; for `extract_benchmark`.
 
     Args:
         source: `synthetic`; `official`, whose archives are fetched once and kept in `cache_dir`; an
-            `http(s)://` address, whose `<benchmark>.zip` is fetched once in the same way; or a folder or zip
+            `http(s)://` address, whose `<benchmark>.zip` is fetched once in the same way; or a folder, zip or video
             (a path or a `file://` address; a relative path starts where the project is, also for experiments
             that run in a copy of it), which is used in place. A folder holds the benchmark's zips under
-            their official names, or else sequences.
+            their official names, or else sequences, or videos beside their boxes (`clmot.data.films.layout`).
         benchmark: `MOT15`, `MOT17` or `MOT20`.
         cache_dir: where drawn and fetched archives are kept.
         seed: of the synthetic films.
@@ -134,7 +135,7 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
 
 
 def _on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
-    """A zip as it is, the zips of a folder, or the folder itself if it holds sequences."""
+    """A zip or video as it is, the zips of a folder, or the folder itself if it holds sequences or videos."""
     if path.is_file():
         return (path,)
     if not path.is_dir():
@@ -149,7 +150,7 @@ def _on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
             return zips
     if (path / benchmark).is_dir():
         return (path / benchmark,)
-    if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES):
+    if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES) or any(map(is_video, path.iterdir())):
         return (path,)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
     held = f"it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no zip"

@@ -87,8 +87,8 @@ def strip_benchmark(
         Sequence name -> what became of its rows, sorted by name.
 
     Raises:
-        InputError: the ground truth is absent or has a faulty row, the split is impossible, or no box is
-            left.
+        InputError: the ground truth is absent or has a faulty row, the split is impossible, no box is left, or
+            identities are to be kept where there are none.
     """
     gt_dir = Path(gt_dir)
     entries = read_manifest(gt_dir)
@@ -106,6 +106,11 @@ def strip_benchmark(
         )
         kept, dropped = _select(table, frames, wanted, min_visibility)
         report[entry.name] = StrippedSequence(frames, len(kept), dropped)
+        if keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
+            raise InputError(
+                f"{gt_dir / entry.name / 'gt.txt'} has training boxes without identities (-1), which the supervised "
+                "baseline would take for one person: label them, or set 'strip.keep_identities: false'."
+            )
         if frames is not None:
             texts[entry.name] = _rows(kept)
             labels[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())

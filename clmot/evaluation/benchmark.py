@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
+from clmot.evaluation.preprocessing import lacks_identities, told_apart
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import read_manifest
-from clmot.motchallenge.splits import tracking_range
+from clmot.motchallenge.splits import home_benchmark, tracking_range
 from clmot.progress import progress
 
 
@@ -27,6 +28,9 @@ class BenchmarkScores:
     """The scored sequences, sorted by name."""
     unscored: tuple[str, ...]
     """Names of the sequences that were tracked but have no ground truth, sorted."""
+    unidentified: Mapping[str, ObservationScores | None] = field(default_factory=dict)
+    """One's own films with true boxes that have no identities, by name, sorted: their tracks cannot be scored, but their
+    detections can."""
 
     @property
     def combined(self) -> Scores | None:
@@ -36,7 +40,8 @@ class BenchmarkScores:
     @property
     def observations(self) -> ObservationScores | None:
         """The scores of all sequences' detections together; None when none could be scored, or was to be."""
-        known = [s.observations for s in self.sequences if s.observations is not None]
+        scored = [*(s.observations for s in self.sequences), *self.unidentified.values()]
+        known = [observations for observations in scored if observations is not None]
         return combine_observations(known) if known else None
 
 
@@ -51,6 +56,9 @@ def score_benchmark(
     confidence: float = 0.0,
 ) -> BenchmarkScores:
     """Score every sequence of a benchmark in the frames that the split tracks.
+
+    A film of somebody's own whose true boxes have no identities (-1) there gets no score for its tracks, only for its
+    detections. In the benchmarks' own sequences everybody has an identity, so there -1 is one like any other.
 
     Args:
         tracks: folder of `<sequence>.txt`, frames numbered from 1 within the tracked range. An empty file
@@ -81,7 +89,8 @@ def score_benchmark(
                 f"{tracks / name}.txt holds tracks of a sequence that the split '{split}' does not track: "
                 f"run the track stage again (`dvc repro track`)."
             )
-    scored = []
+    scored: list[SequenceScores] = []
+    unidentified: dict[str, ObservationScores | None] = {}
     for entry in progress(entries, f"evaluate {benchmark}", unit="sequence"):
         frames = ranges[entry.name]
         if frames is None:
@@ -95,25 +104,38 @@ def score_benchmark(
         truth_file = ground_truth / entry.name / "gt.txt"
         truth = read_ground_truth(truth_file, length=entry.frames)
         truth = truth.in_frames(frames.first, frames.last, renumber=True)
-        scores = score_sequence(
-            truth,
-            read_results(results_file),
-            len(frames),
-            benchmark,
-            iou_threshold,
-            sequence=entry.name,
-            truth_name=str(truth_file),
-            results_name=str(results_file),
-        )
-        if detections is not None:
-            recorded = Path(detections) / f"{entry.name}.safetensors"
-            observations = score_observations(
-                truth, recorded, len(frames), benchmark, confidence, iou_threshold
+        results = read_results(results_file)
+        own = home_benchmark(entry.name) is None
+        identified = not (own and lacks_identities(truth, benchmark))
+        if identified:
+            scores = score_sequence(
+                told_apart(truth) if own else truth,
+                results,
+                len(frames),
+                benchmark,
+                iou_threshold,
+                sequence=entry.name,
+                truth_name=str(truth_file),
+                results_name=str(results_file),
             )
-            scores = dataclasses.replace(scores, observations=observations)
-        scored.append(scores)
+        observations = None
+        if detections is not None:
+            observations = score_observations(
+                truth,
+                Path(detections) / f"{entry.name}.safetensors",
+                len(frames),
+                benchmark,
+                confidence,
+                iou_threshold,
+                identified=identified,
+            )
+        if identified:
+            scored.append(dataclasses.replace(scores, observations=observations))
+        else:
+            unidentified[entry.name] = observations
     return BenchmarkScores(
         benchmark=benchmark,
         sequences=tuple(scored),
         unscored=tuple(name for name in tracked if name not in ranges),
+        unidentified=unidentified,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
+from clmot.evaluation.preprocessing import lacks_identities, told_apart
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
@@ -225,8 +226,16 @@ def _score(
         first = frames.first
     elif length is None:
         length = max(1, _last_frame(true), _last_frame(tracked))
+    true = true.in_frames(first, length, renumber=True)
+    if home_benchmark(name) is None:
+        if lacks_identities(true, rules):
+            raise InputError(
+                f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
+                "identities, or name the sequences that have them after --only."
+            )
+        true = told_apart(true)
     return score_sequence(
-        true.in_frames(first, length, renumber=True),
+        true,
         tracked,
         length - first + 1,
         rules,

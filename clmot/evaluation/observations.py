@@ -31,7 +31,7 @@ class ObservationScores:
 
     detections: JudgedDetections
     embeddings: EmbeddingComparisons | None
-    """None: the network gave none."""
+    """None: the network gave none, or the true boxes have no identities."""
     confidence: float
     """The score from which the tracker uses a detection: precision and recall are those of what it uses."""
 
@@ -56,6 +56,8 @@ def score_observations(
     benchmark: str,
     confidence: float,
     iou_threshold: float = 0.5,
+    *,
+    identified: bool = True,
 ) -> ObservationScores:
     """Score the recorded detections of one sequence.
 
@@ -69,6 +71,7 @@ def score_observations(
         benchmark: `MOT15`, `MOT17` or `MOT20`.
         confidence: score from which the tracker uses a detection.
         iou_threshold: IoU from which a detection can be a true box's.
+        identified: whether the true boxes have identities; embeddings cannot be judged without.
 
     Raises:
         InputError: there is no such file, or it is damaged.
@@ -84,13 +87,16 @@ def score_observations(
         visibility=np.ones(count),
     )
     found = match_detections(truth, detections, length, benchmark, iou_threshold)
+    judged = judge(recorded.scores, found, truth, benchmark)
     confidence = float(np.float32(confidence))  # rounded as the stored scores are: equal stays equal
+    if not identified:
+        return ObservationScores(judged, None, confidence)
     read = np.nonzero((found >= 0) & (recorded.scores >= confidence))[0]
     identity, frame = truth.identity[found[read]], recorded.frame[read]
     sample = sample_readings(identity, frame)
     vectors = read_embeddings(path, read[sample])
     return ObservationScores(
-        judge(recorded.scores, found, truth, benchmark),
+        judged,
         None if vectors is None else compare_embeddings(vectors, identity[sample], frame[sample]),
         confidence,
     )

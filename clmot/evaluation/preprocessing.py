@@ -10,6 +10,7 @@ exactly one half would fall on the other side for a few boxes.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from clmot.errors import InputError
-from clmot.motchallenge.annotations import AnnotationTable
+from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable
 from clmot.motchallenge.classes import DISTRACTORS, UNCLASSED, ObjectClass, counted
 
 ROUNDING = float(np.finfo(float).eps)
@@ -131,6 +132,25 @@ def preprocess(
         truth_identities=truth_identities,
         tracked_identities=tracked_identities,
     )
+
+
+def lacks_identities(truth: AnnotationTable, benchmark: str) -> bool:
+    """Whether a box that counts has an unknown identity (-1): then nothing can be said of tracks on this film."""
+    unknown = truth.identity == UNKNOWN_IDENTITY
+    return bool((unknown & counted(truth.confidence, truth.category, benchmark)).any())
+
+
+def told_apart(truth: AnnotationTable) -> AnnotationTable:
+    """The same boxes, where each of unknown identity (-1) has one of its own, below all others.
+
+    For ground truth in which every box that counts has an identity: regions to ignore and distractors often have none,
+    may stand in a frame in any number, and their identities play no part.
+    """
+    unknown = truth.identity == UNKNOWN_IDENTITY
+    lowest = int(truth.identity.min(initial=UNKNOWN_IDENTITY))
+    identity = truth.identity.copy()
+    identity[unknown] = lowest - 1 - np.arange(int(unknown.sum()))
+    return dataclasses.replace(truth, identity=identity)
 
 
 def on_distractor_class(category: np.ndarray, benchmark: str) -> np.ndarray:

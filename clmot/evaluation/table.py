@@ -9,6 +9,7 @@ import pandas as pd
 from clmot.evaluation.benchmark import BenchmarkScores
 from clmot.evaluation.observations import OBSERVATION_METRICS, ObservationScores
 from clmot.evaluation.score import COUNTS, METRICS, Scores
+from clmot.motchallenge.splits import home_benchmark
 from clmot.tables import markdown_rows
 
 DECIMALS = 6
@@ -55,12 +56,13 @@ def rounded_observations(scores: ObservationScores | None) -> dict[str, float]:
 
 def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
     """`{benchmark: {metric: value}}`, those of tracks first, then those of detections and embeddings that there are; a
-    benchmark without ground truth is left out."""
-    found = {}
+    benchmark without ground truth is left out, and one without identities has no metrics of tracks."""
+    found: dict[str, dict[str, float | int]] = {}
     for item in benchmarks:
-        scores = item.combined
-        if scores is not None:
-            found[item.benchmark] = rounded(scores) | rounded_observations(item.observations)
+        scores = {} if item.combined is None else rounded(item.combined)
+        known = scores | rounded_observations(item.observations)
+        if known:
+            found[item.benchmark] = known
     return found
 
 
@@ -91,18 +93,35 @@ def markdown_table(
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what its
     detections and embeddings were worth before association, where they were scored.
 
-    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored. Where the tracker
-    was not given what the network found, `detections` (as in `track.detections`), a sentence says so. Where training was
-    `supervised` by identities, the first note says so: such numbers must not be taken for those of the method.
+    A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
+    truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network found,
+    `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities, the first
+    note says so: such numbers must not be taken for those of the method.
     """
     notes = []
     for item in benchmarks:
-        if item.unscored:
+        official = [name for name in item.unscored if home_benchmark(name) is not None]
+        own = [name for name in item.unscored if home_benchmark(name) is None]
+        if official:
             notes.append(
-                f"{item.benchmark}: there is no public ground truth for {', '.join(item.unscored)}; to have them "
+                f"{item.benchmark}: there is no public ground truth for {', '.join(official)}; to have them "
                 f"scored, upload what `clmot submit {item.benchmark}` writes to the MOTChallenge server."
             )
-        elif item.combined is None:
+        if own:
+            notes.append(
+                f"{item.benchmark}: {', '.join(own)} came without boxes, so there is nothing to score there."
+            )
+        if item.unidentified:
+            rest = (
+                ""
+                if item.observations is None
+                else "; AP, precision and recall need none, and count these boxes"
+            )
+            notes.append(
+                f"{item.benchmark}: the boxes of {', '.join(item.unidentified)} have no identities in the ground truth, "
+                f"so tracks on them cannot be scored (no MOTA, IDF1, HOTA){rest}."
+            )
+        if item.combined is None and not item.unscored and not item.unidentified:
             notes.append(
                 f"{item.benchmark}: the split tracks none of its sequences, so there is nothing to score."
             )

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,9 @@ DETECTION_SOURCES_FILE = "sources.json"
 DEFAULT_FRAME_RATE = 30.0
 """Frames per second of a sequence that has no seqinfo.ini and is none of MOT15's: the commonest rate."""
 
+Opener = Callable[[Path, Sequence[str]], contextlib.AbstractContextManager[Mapping[str, Entry]]]
+"""An archive, and the subsets (`train`, `test`) that are needed of it -> its files by name while the context lasts."""
+
 _BLOCK = 1 << 20
 
 
@@ -68,6 +71,8 @@ def extract_benchmark(
     frames_out: str | os.PathLike[str],
     gt_out: str | os.PathLike[str],
     detections_out: str | os.PathLike[str] | None = None,
+    *,
+    opener: Opener | None = None,
 ) -> list[ManifestEntry]:
     """Extract what `split` needs: images into `frames_out`, ground truth (with identities) into `gt_out`, public
     detections into `detections_out`.
@@ -86,6 +91,7 @@ def extract_benchmark(
     Args:
         archives: a zip or a folder, or several that make the benchmark together.
         benchmark: `MOT15`, `MOT17` or `MOT20`.
+        opener: shows what is in an archive; None: its files. Another one may show what is no sequence as one.
 
     Returns:
         The sequences, sorted by name.
@@ -95,7 +101,7 @@ def extract_benchmark(
             ground truth, or its ground truth has a faulty row; there is no sequence, or none of this
             benchmark; the disk is too small.
     """
-    with _prepared(archives, benchmark, split) as sequences:
+    with _prepared(archives, benchmark, split, opener) as sequences:
         _check_size(sequences, Path(frames_out))
         with contextlib.ExitStack() as outs:
             frames_dir, gt_dir = (outs.enter_context(staged_directory(out)) for out in (frames_out, gt_out))
@@ -116,13 +122,19 @@ def inspect_benchmark(
 
 @contextlib.contextmanager
 def _prepared(
-    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], benchmark: str, split: str
+    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    benchmark: str,
+    split: str,
+    opener: Opener | None = None,
 ) -> Iterator[list[_Sequence]]:
     """The sequences that `split` needs, checked, while their archives are open."""
     paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(a) for a in archives]
     subsets = ("train", "test") if split == "full" else ("train",)
     with contextlib.ExitStack() as stack:
-        contents = {path: stack.enter_context(open_contents(path)) for path in paths}
+        contents = {
+            path: stack.enter_context(opener(path, subsets) if opener else open_contents(path))
+            for path in paths
+        }
         copies = find_copies(contents, benchmark, subsets)
         yield [_prepare(name, group) for name, group in sorted(copies.items())]
 

@@ -14,7 +14,7 @@ MOT17Labels.zip.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +95,22 @@ def find_copies(
     return groups
 
 
+def sequence_folders(names: Collection[str]) -> set[str]:
+    """Folders that hold a sequence by the paths of all files, as paths themselves; "" is the root."""
+    folders = {
+        name[: -len(sign) - 1]
+        for name in names
+        for sign in (SEQINFO_FILE, GROUND_TRUTH_FILE)
+        if f"/{name}".endswith(f"/{sign}")
+    }
+    return folders | {
+        name.removesuffix(f"{IMAGE_DIR}/{frame}").removesuffix("/")
+        for name in names
+        for frame in [name.rsplit("/", 1)[-1]]
+        if f"/{name}".endswith(f"/{IMAGE_DIR}/{frame}") and name.lower().endswith(IMAGE_EXTENSIONS)
+    }
+
+
 def _by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[SequenceCopy]]:
     """The sequences below `train/` and `test/`, wherever those are."""
     found: dict[_Root, dict[tuple[str, str], SequenceCopy]] = {}
@@ -112,18 +128,7 @@ def _by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[Seque
 
 def _own_by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[SequenceCopy]]:
     """Sequences that stand side by side without `train/`, or the only one there is: all of them may train."""
-    folders = {
-        name[: -len(sign) - 1]
-        for name in members
-        for sign in (SEQINFO_FILE, GROUND_TRUTH_FILE)
-        if f"/{name}".endswith(f"/{sign}")
-    }
-    folders |= {
-        name.removesuffix(f"{IMAGE_DIR}/{frame}").removesuffix("/")
-        for name in members
-        for frame in [name.rsplit("/", 1)[-1]]
-        if f"/{name}".endswith(f"/{IMAGE_DIR}/{frame}") and name.lower().endswith(IMAGE_EXTENSIONS)
-    }
+    folders = sequence_folders(members)
     found: dict[_Root, dict[tuple[str, str], SequenceCopy]] = {}
     for folder in folders:
         *root, name = folder.split("/") if folder else [path.stem if path.is_file() else path.name]

@@ -133,14 +133,18 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     )
 
 
+def format_seqinfo(info: SequenceInfo) -> str:
+    """`info` as the text of an official `seqinfo.ini`."""
+    rate = int(info.frame_rate) if info.frame_rate == int(info.frame_rate) else info.frame_rate
+    return (
+        f"[Sequence]\nname={info.name}\nimDir={info.image_dir}\nframeRate={rate}\nseqLength={info.length}\n"
+        f"imWidth={info.width}\nimHeight={info.height}\nimExt={info.extension}\n"
+    )
+
+
 def write_seqinfo(path: str | os.PathLike[str], info: SequenceInfo) -> None:
     """Write `info` as an official `seqinfo.ini`, whole or not at all."""
-    rate = int(info.frame_rate) if info.frame_rate == int(info.frame_rate) else info.frame_rate
-    write_text(
-        path,
-        f"[Sequence]\nname={info.name}\nimDir={info.image_dir}\nframeRate={rate}\nseqLength={info.length}\n"
-        f"imWidth={info.width}\nimHeight={info.height}\nimExt={info.extension}\n",
-    )
+    write_text(path, format_seqinfo(info))
 
 
 def frame_name(frame: int, extension: str) -> str:

@@ -15,13 +15,16 @@ from clmot.data.check.films import check_sequence, find_sequences
 from clmot.data.check.findings import Findings, Summary, format_problems, format_table
 from clmot.data.check.tables import check_table
 from clmot.data.check.tree import Folder, Tree, Zip
+from clmot.data.check.videos import check_film
 from clmot.data.extra.boxset import IMAGE_SUFFIXES, plain_name, read_text
 from clmot.data.extra.coco import load_coco
 from clmot.data.extra.normalised import JDE, YOLO
 from clmot.data.extra.problems import Problem
+from clmot.data.films.layout import boxes_beside, film_of, find_films, is_video
 from clmot.errors import InputError
 from clmot.motchallenge.archive import inspect_benchmark
 from clmot.motchallenge.contents import open_contents
+from clmot.motchallenge.sequence import SUBSETS
 from clmot.params import BENCHMARKS
 
 SHOWN_OF_A_KIND = 10
@@ -29,6 +32,7 @@ SHOWN_OF_A_KIND = 10
 
 KNOWN = (
     "a MOTChallenge zip, a folder of such zips, a sequence or a folder of sequences (img1/, gt/gt.txt, seqinfo.ini), "
+    "videos beside their boxes, "
     "a set of images (images/ beside labels_with_ids/ or labels/, a list of images, an .odgt or a COCO .json file), "
     "or results (.txt)"
 )
@@ -100,6 +104,10 @@ def _examine(
     if not path.is_dir():
         if path.suffix.lower() == ".zip":
             _check_zip(path, findings)
+        elif is_video(path):
+            film = film_of(path, findings.report)
+            if film is not None:
+                findings.summaries.append(check_film(film, findings.report))
         elif _is_table(path):
             _check_results(path, findings)
         elif (place := _box_set_of(path, images, kind)) is not None:
@@ -113,10 +121,13 @@ def _examine(
     elif zips := sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip"):
         for file in zips:
             _check_one_zip(file, findings)
-    elif find_sequences(tree := Folder(path)):
+    elif find_sequences(tree := Folder(path)) or any(map(boxes_beside, videos := tree.videos())):
         _check_sequences(tree, findings)
+        _check_films(tree, findings)
     elif labels := _only(path, "*.json"):
         check_box_set("coco", images or _folder_of_coco(labels), labels, classes, findings)
+    elif videos:
+        _check_films(tree, findings)
     elif tables := sorted(path.glob("*.txt")):
         for file in tables:
             _check_results(file, findings)
@@ -233,6 +244,11 @@ def _check_zip(path: Path, findings: Findings) -> None:
 def _check_sequences(tree: Tree, findings: Findings) -> None:
     for folder in find_sequences(tree):
         findings.summaries.append(check_sequence(tree, folder, findings.report))
+
+
+def _check_films(tree: Folder, findings: Findings) -> None:
+    for film in find_films(tree.root, tree.names, SUBSETS, findings.report):
+        findings.summaries.append(check_film(film, findings.report))
 
 
 def _check_results(path: Path, findings: Findings) -> None:

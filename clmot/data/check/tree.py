@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clmot.data.extra.boxset import walk
+from clmot.data.films.layout import is_video
 from clmot.errors import InputError
 from clmot.motchallenge.contents import Entry
 
@@ -28,6 +29,10 @@ class Folder:
             raise InputError(
                 f"{self.root / name} cannot be read ({error.strerror}): check the file."
             ) from None
+
+    def videos(self) -> list[Path]:
+        """The files that are called as videos are."""
+        return [self.root / name for name in self.names if is_video(name)]
 
     def where(self, name: str) -> str:
         """How to call a file or folder in messages."""

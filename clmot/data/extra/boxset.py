@@ -179,11 +179,11 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: check 'labels'.") from None
+        raise InputError(f"{path} does not exist: check the labels.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check 'labels'.") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the labels.") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}): check 'labels'.") from None
+        raise InputError(f"{path} is not text in UTF-8 (byte {error.start}): check the labels.") from None
 
 
 def missing(path: Path, where: str) -> Problem:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,19 @@ from clmot.errors import InputError
 
 _TABLES = ("images", "annotations", "categories")
 _UNUSED = ("segmentation", "keypoints", "caption")  # most of the file, and nothing here needs it
+
+
+class Annotation(NamedTuple):
+    """One faultless entry of `annotations`."""
+
+    number: int
+    """Its position there."""
+    box: list[float]
+    """x, y of the upper left corner, width, height in pixels from 0."""
+    category: str
+    """Its category's id."""
+    ignored: bool
+    """Whether the file says that it is not to be learnt."""
 
 
 def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
@@ -35,18 +49,12 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
         InputError: the file cannot be read or is not COCO's.
     """
     content = load_coco(labels)
-    names = {}
-    for _, where, entry in _entries(content, "categories", labels, report):
-        key, name = _key(entry.get("id")), entry.get("name")
-        if key is None or not isinstance(name, str):
-            report(Problem("faulty category", where, 'expected a whole "id" and a "name"'))
-        else:
-            names[key] = name
-    rows = _annotations(content, names, labels, report)
+    names = category_names(content, labels, report)
+    rows = annotations_by_image(content, names, labels, report)
     found: dict[str, LabelledImage] = {}
     seen: set[str] = set()
-    for _, where, entry in _entries(content, "images", labels, report):
-        key, file_name = _key(entry.get("id")), entry.get("file_name")
+    for _, where, entry in entries(content, "images", labels, report):
+        key, file_name = entry_key(entry.get("id")), entry.get("file_name")
         if key is None or not isinstance(file_name, str) or not plain_name(file_name):
             report(Problem("faulty image", where, 'expected a whole "id" and a "file_name"'))
             continue
@@ -65,9 +73,7 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
         raise InputError(
             f"{labels} has no image that is there: 'images' should be the folder its file names start from."
         )
-    for key in sorted(rows.keys() - seen):
-        text = f"image_id {key} is none of the file's images ({len(rows[key])} annotations say so)"
-        report(Problem("unknown image", f"{labels}: annotations[{rows[key][0][0]}]", text))
+    report_unknown_images(rows, seen, labels, report)
     return BoxSet(tuple(found[name] for name in sorted(found)), names, place="{source}: annotations[{place}]")
 
 
@@ -88,7 +94,7 @@ def load_coco(labels: Path) -> dict[str, Any]:
             f"{labels}:{error.lineno} is not valid JSON ({error.msg}): mend or fetch it again."
         ) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, a nest of thousands of brackets
-        raise InputError(f"{labels} holds no annotations of COCO's kind: check 'labels'.") from None
+        raise InputError(f"{labels} holds no annotations of COCO's kind: check the labels.") from None
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
             raise InputError(
@@ -97,19 +103,33 @@ def load_coco(labels: Path) -> dict[str, Any]:
     return content
 
 
-# An annotation's position in the file, its box, its class, and whether it is to be ignored.
-_Row = tuple[int, list[float], str, bool]
+def category_names(content: dict[str, Any], labels: Path, report: Report) -> dict[str, str]:
+    """Category id -> its name; `report` is told of entries at fault, which are left out."""
+    names = {}
+    for _, where, entry in entries(content, "categories", labels, report):
+        key, name = entry_key(entry.get("id")), entry.get("name")
+        if key is None or not isinstance(name, str):
+            report(Problem("faulty category", where, 'expected a whole "id" and a "name"'))
+        else:
+            names[key] = name
+    return names
 
 
-def _annotations(
+def annotations_by_image(
     content: dict[str, Any], names: dict[str, str], labels: Path, report: Report
-) -> dict[str, list[_Row]]:
-    """Image id -> its annotations."""
-    rows: dict[str, list[_Row]] = {}
-    for index, where, entry in _entries(content, "annotations", labels, report):
+) -> dict[str, list[Annotation]]:
+    """Image id -> its annotations, in the file's order; `report` is told of entries at fault, which are left out.
+
+    Args:
+        content: of the file, as `load_coco` gives it.
+        names: category id -> its name.
+        labels: the file, for the report.
+    """
+    rows: dict[str, list[Annotation]] = {}
+    for index, where, entry in entries(content, "annotations", labels, report):
         image, category, box = (
-            _key(entry.get("image_id")),
-            _key(entry.get("category_id")),
+            entry_key(entry.get("image_id")),
+            entry_key(entry.get("category_id")),
             pixel_box(entry.get("bbox")),
         )
         if image is None or category is None:
@@ -125,11 +145,20 @@ def _annotations(
             report(Problem("faulty annotation", where, text))
         else:
             ignored = entry.get("iscrowd") == 1 or entry.get("ignore") == 1
-            rows.setdefault(image, []).append((index, box, category, ignored))
+            rows.setdefault(image, []).append(Annotation(index, box, category, ignored))
     return rows
 
 
-def _entries(
+def report_unknown_images(
+    rows: dict[str, list[Annotation]], known: AbstractSet[str], labels: Path, report: Report
+) -> None:
+    """Tell `report` of the annotations (by image id) of images that are not among those `known`."""
+    for key in sorted(rows.keys() - known):
+        text = f"image_id {key} is none of the file's images ({len(rows[key])} annotations say so)"
+        report(Problem("unknown image", f"{labels}: annotations[{rows[key][0].number}]", text))
+
+
+def entries(
     content: dict[str, Any], table: str, labels: Path, report: Report
 ) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """(position, where it stands, entry) of every object of a table."""
@@ -141,22 +170,24 @@ def _entries(
             report(Problem("no object", where, "expected a JSON object"))
 
 
-def _key(value: object) -> str | None:
+def entry_key(value: object) -> str | None:
     """An id as text, or None: ids are whole numbers, or texts in the files of some tools."""
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         return None
     return str(value)
 
 
-def _image(name: str, path: Path, labels: Path, entry: dict[str, Any], rows: list[_Row]) -> LabelledImage:
+def _image(
+    name: str, path: Path, labels: Path, entry: dict[str, Any], rows: list[Annotation]
+) -> LabelledImage:
     width, height = finite_number(entry.get("width")), finite_number(entry.get("height"))
     return LabelledImage(
         name,
         path,
         labels,
-        boxes=np.array([box for _, box, _, _ in rows], np.float64).reshape(-1, 4),
-        categories=tuple(category for _, _, category, _ in rows),
-        ignored=np.array([ignored for _, _, _, ignored in rows], bool),
-        places=np.array([place for place, _, _, _ in rows], np.int64),
+        boxes=np.array([row.box for row in rows], np.float64).reshape(-1, 4),
+        categories=tuple(row.category for row in rows),
+        ignored=np.array([row.ignored for row in rows], bool),
+        places=np.array([row.number for row in rows], np.int64),
         size=(int(width), int(height)) if width and height else None,
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from clmot.data.extra.boxset import (
     BoxSet,
@@ -27,13 +28,14 @@ from clmot.data.extra.boxset import (
     walk,
 )
 from clmot.data.extra.problems import Problem, Report
-from clmot.data.extra.rows import parse_rows
+from clmot.data.extra.rows import Rows, parse_rows
 from clmot.errors import InputError
 
 LARGEST_FRACTION = 10.0
 """Beyond it, a number was meant as pixels: no labelled person reaches ten images far."""
 
-_NAME_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names")
+NAME_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names")
+"""Where the names of YOLO's classes stand."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def class_names(labels: Path) -> dict[str, str]:
     ):  # labels/train or train/labels: as far as the folder above that which holds `labels`
         below = start.parts[::-1].index("labels")
         folders = [start, *start.parents][: below + 3]
-    for path in (folder / name for folder in folders for name in _NAME_FILES):
+    for path in (folder / name for folder in folders for name in NAME_FILES):
         if path.is_file():
             names = _names_in(path)
             if names:
@@ -145,7 +147,7 @@ def _pairs_of_folders(images: Path, labels: Path, report: Report) -> list[tuple[
             text = f"has the labels of {owners[label].name} as well; both are used"
             report(Problem("shared labels", str(path), text, fatal=False))
     for label in walk(labels):
-        if label.suffix == ".txt" and label not in owners and label.name not in _NAME_FILES:
+        if label.suffix == ".txt" and label not in owners and label.name not in NAME_FILES:
             text = f"there is no image of this name in {images}; it is not used"
             report(Problem("labels without image", str(label), text, fatal=False))
     return pairs
@@ -177,28 +179,57 @@ def _pairs_of_list(
 def _labelled(
     name: str, path: Path, label: Path, layout: Layout, names: dict[str, str], report: Report
 ) -> LabelledImage:
-    try:
-        data = label.read_bytes()
-    except OSError as error:
-        raise InputError(f"{label} cannot be read ({error.strerror}): check the file.") from None
-    values, lines = parse_rows(data, str(label), (layout.columns,), layout.expected, report)
-    categories, boxes = values[:, 0], values[:, -4:]
-    usable = np.ones(len(values), bool)
-    for row in range(len(values)):
-        fault = _fault(categories[row], boxes[row], names)
-        if fault:
-            report(Problem("faulty row", f"{label}:{lines[row]}", fault))
-            usable[row] = False
-    centres, sizes = boxes[usable, :2], boxes[usable, 2:]
+    values, lines = read_label_file(label, (layout.columns,), layout.expected, slice(-4, None), names, report)
     return LabelledImage(
         name,
         path,
         label,
-        boxes=np.concatenate([centres - sizes / 2, sizes], axis=1),
-        categories=tuple(str(int(category)) for category in categories[usable]),
-        ignored=np.zeros(int(usable.sum()), bool),
-        places=lines[usable],
+        boxes=from_corner(values[:, -4:]),
+        categories=tuple(str(int(category)) for category in values[:, 0]),
+        ignored=np.zeros(len(values), bool),
+        places=lines,
     )
+
+
+def read_label_file(
+    label: Path,
+    columns: tuple[int, ...],
+    expected: str,
+    boxes: slice,
+    names: dict[str, str],
+    report: Report,
+) -> Rows:
+    """The faultless rows of one label file.
+
+    Args:
+        label: the file; its first column is the class.
+        columns: the numbers of columns that its rows may have.
+        expected: the columns in words, for the report.
+        boxes: the columns of cx, cy, w, h.
+        names: class -> its name, where the classes have names: others are faults.
+        report: told of every faulty row, which is left out.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        data = label.read_bytes()
+    except OSError as error:
+        raise InputError(f"{label} cannot be read ({error.strerror}): check the file.") from None
+    values, lines = parse_rows(data, str(label), columns, expected, report)
+    usable = np.ones(len(values), bool)
+    for row in range(len(values)):
+        fault = _fault(values[row, 0], values[row, boxes], names)
+        if fault:
+            report(Problem("faulty row", f"{label}:{lines[row]}", fault))
+            usable[row] = False
+    return Rows(values[usable], lines[usable])
+
+
+def from_corner(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes (N, 4) cx, cy, w, h as x, y of the upper left corner, w, h, in the same unit."""
+    centres, sizes = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([centres - sizes / 2, sizes], axis=1)
 
 
 def _fault(category: float, box: np.ndarray, names: dict[str, str]) -> str | None:
