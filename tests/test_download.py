@@ -275,7 +275,7 @@ class TestBreaks:
 
     def test_interrupted(self, server: FlakyServer, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ctrl-C, at a moment when half is there."""
-        server.speed = 1e6
+        server.speed = 3e5
         record = PartialFile.record
 
         def interrupt(partial: PartialFile) -> None:

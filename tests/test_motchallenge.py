@@ -133,6 +133,8 @@ class TestTable:
 
     def test_sorting_and_frames(self) -> None:
         table = parse_ground_truth(GOOD, "gt.txt")
+        ordered = table.sorted()
+        assert list(zip(ordered.frame, ordered.identity, strict=True)) == [(1, 1), (1, 2), (2, 1)]
         assert table.sorted_by_box().box[:, 0].tolist() == [-3.5, 10, 11]
         late = table.in_frames(2, 5, renumber=True)
         assert late.frame.tolist() == [1]
@@ -142,7 +144,7 @@ class TestTable:
         table = AnnotationTable.empty()
         assert len(table) == 0
         assert table.corners().shape == (0, 4)
-        assert len(table.sorted_by_box()) == len(table.in_frames(1, 3)) == 0
+        assert len(table.sorted()) == len(table.sorted_by_box()) == len(table.in_frames(1, 3)) == 0
 
 
 class TestDetectionsAndResults:

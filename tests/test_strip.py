@@ -284,7 +284,9 @@ class TestMistakes:
                 benchmarks=("MOT15", "MOT17"),
             )
 
-    @pytest.mark.parametrize("text", ["1\n", "1\n2\n3\n", "1\nx\n", "1\n2.5\n", "1\n" + "9" * 30, "1\n\xff\n"])
+    @pytest.mark.parametrize(
+        "text", ["1\n", "1\n2\n3\n", "1\nx\n", "1\n2.5\n", "1\n" + "9" * 30, "1\n\xff\n"]
+    )
     def test_identities_that_are_none(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "x.txt").write_text("1\n-4\n")
         assert read_identities(tmp_path / "x.txt", 2).tolist() == [1, -4]

@@ -74,6 +74,11 @@ class AnnotationTable:
         upper_left = self.box[:, :2] - 1.0
         return np.concatenate([upper_left, upper_left + self.box[:, 2:]], axis=1)
 
+    def sorted(self) -> AnnotationTable:
+        """The rows ordered by frame, then identity, then box."""
+        x, y, w, h = self.box.T
+        return self.select(np.lexsort((h, w, y, x, self.identity, self.frame)))
+
     def sorted_by_box(self) -> AnnotationTable:
         """The rows ordered by frame, then box, class, visibility and flag: blind to identities."""
         x, y, w, h = self.box.T
