@@ -419,7 +419,27 @@ class TestRunning:
         queue = Dying()
         (failure,) = run(queue, TestWaves.plan[:1]).values()
         assert failure.startswith("its worker is gone")
-        assert "forget a" in queue.calls
+        assert queue.calls == ["add a0", "start 1", "forget a", "add a0", "start 1", "forget a"]
+
+    def test_a_worker_that_takes_an_experiment_with_it_as_it_ends(self) -> None:
+        """DVC's workers end with the queue, and one that ends can still take what is queued at that moment."""
+
+        class Ending(FakeQueue):
+            def _work(self) -> None:
+                if self.calls.count("start 1") > 1:
+                    super()._work()
+                else:
+                    self.table = dict.fromkeys(self.table, "Running")
+                    self.alive_now = False
+
+        queue = Ending()
+        assert run(queue, TestWaves.plan[:1]) == {"a0": ""}
+
+        def changed() -> None:
+            raise InputError("code changed")
+
+        (outcome,) = run_experiments(TestWaves.plan[:1], Ending(), 1, changed, sleep=lambda _: None)
+        assert outcome.failure.startswith("its worker is gone"), "a second try would be of other code"
 
     def test_workers_that_ended_too_early_are_started_again(self) -> None:
         class Late(FakeQueue):

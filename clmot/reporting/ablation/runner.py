@@ -64,7 +64,8 @@ def run_experiments(
         queue: DVC's.
         jobs: how many run beside each other.
         check_unchanged: raises InputError when the project is no longer what the experiments were planned from. Called
-            before more of them are queued while others have already run, which `jobs` above 1 needs.
+            before more of them are queued while others have already run, which `jobs` above 1 needs, and before one
+            is queued a second time because its worker is gone.
         sleep: waits so many seconds.
     """
     done = queue.finished()
@@ -78,7 +79,7 @@ def run_experiments(
             check_unchanged()
         first = False
         wave = next_wave(waiting, made, jobs)
-        for outcome in _run_wave(wave, queue, jobs, sleep):
+        for outcome in _run_wave(wave, queue, jobs, check_unchanged, sleep):
             if not outcome.failure:
                 made |= set(outcome.experiment.stage_keys)
             yield outcome
@@ -86,7 +87,11 @@ def run_experiments(
 
 
 def _run_wave(
-    wave: Sequence[Experiment], queue: Queue, jobs: int, sleep: Callable[[float], None]
+    wave: Sequence[Experiment],
+    queue: Queue,
+    jobs: int,
+    check_unchanged: Callable[[], None],
+    sleep: Callable[[float], None],
 ) -> Generator[Outcome, None, None]:
     pending = {str(experiment.name): experiment for experiment in wave}
     try:
@@ -96,7 +101,7 @@ def _run_wave(
         except InputError:  # half a comparison in the queue is nobody's wish
             queue.stop(list(pending))
             raise
-        yield from _wait_for(pending, queue, jobs, sleep)
+        yield from _wait_for(pending, queue, jobs, check_unchanged, sleep)
     except (KeyboardInterrupt, GeneratorExit):
         if pending:
             print(f"taking {len(pending)} experiments out of DVC's queue ...", file=sys.stderr)
@@ -105,10 +110,15 @@ def _run_wave(
 
 
 def _wait_for(
-    pending: dict[str, Experiment], queue: Queue, jobs: int, sleep: Callable[[float], None]
+    pending: dict[str, Experiment],
+    queue: Queue,
+    jobs: int,
+    check_unchanged: Callable[[], None],
+    sleep: Callable[[float], None],
 ) -> Generator[Outcome, None, None]:
     """Yield how each of the pending experiments (by name) ends, and take it out of `pending`."""
     wrong: Counter[str] = Counter()
+    queued_again: set[str] = set()
     pause, waited, silent = FIRST_LOOK, 0.0, 0
     while pending:
         sleep(TICK)
@@ -141,9 +151,25 @@ def _wait_for(
                 if wrong[name] >= PATIENCE:
                     if state == "Running":
                         queue.forget(name)
+                    # A worker that ends for want of work can take the next experiment with it: DVC then says that it
+                    # runs for ever. So the first time is no failure of the experiment's.
+                    if state == "Running" and name not in queued_again and _passes(check_unchanged):
+                        queued_again.add(name)
+                        queue.add(pending[name])
+                        queue.start(jobs)
+                        wrong[name], pause = 0, FIRST_LOOK
+                        continue
                     yield Outcome(pending.pop(name), _explanation(state))
         if not alive and any(states.get(name) == "Queued" for name in pending):
             queue.start(jobs)
+
+
+def _passes(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except InputError:
+        return False
+    return True
 
 
 def _enqueue(wave: Sequence[Experiment], queue: Queue) -> None:
