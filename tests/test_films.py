@@ -227,6 +227,30 @@ class TestLayout:
         self.places(tmp_path, *files)
         assert words in "\n".join(str(problem) for problem in self.problems if problem.fatal)
 
+    @pytest.mark.parametrize("name", ["a:b", "a\\b", "a\nb", "a\udcfc"])
+    def test_names_that_no_sequence_can_have(self, name: str, tmp_path: Path) -> None:
+        """Said before anything is decoded; of bytes that are no text OpenCV would crash."""
+        assert self.places(tmp_path, f"train/{name}.mp4", f"train/{name}.txt") == []
+        (problem,) = self.problems
+        assert problem.fatal
+        assert str(problem).isprintable()
+        assert "rename it, with its boxes" in str(problem)
+
+    def test_a_folder_whose_name_is_no_text(self, tmp_path: Path) -> None:
+        video = write_video(tmp_path / "door.avi")
+        (tmp_path / "a\udcfc").mkdir()
+        video = video.rename(tmp_path / "a\udcfc" / "door.avi")
+        with pytest.raises(InputError, match=r"is no name in UTF-8: rename the file or the folder"):
+            measure(video)
+
+    @pytest.mark.parametrize("name", ["door.mp4", "train/cam1/door.mp4"])
+    def test_videos_that_are_not_in_train_are_said_to_be_left_out(self, name: str, tmp_path: Path) -> None:
+        files = ("train/a.mp4", "train/a.txt", name, name.replace(".mp4", ".txt"))
+        assert self.places(tmp_path, *files) == ["train/a"]
+        (problem,) = self.problems
+        assert not problem.fatal
+        assert "door.mp4: is left out: films stand directly in train/ or test/" in str(problem)
+
     def test_lists_are_no_labels(self, tmp_path: Path) -> None:
         self.places(tmp_path, "a.mp4", "a/classes.txt", "a/train.txt")
         assert boxes_beside(tmp_path / "a.mp4") == []
@@ -298,6 +322,14 @@ class TestSources:
         assert tree(download(tmp_path / "f", tmp_path / "1")) == tree(
             download(tmp_path / "f", tmp_path / "2")
         )
+
+    @pytest.mark.parametrize("name", ["door.json", "door.txt"])
+    def test_a_file_that_is_neither_zip_nor_video(self, name: str, tmp_path: Path) -> None:
+        """Nobody is told to delete labels."""
+        (tmp_path / name).write_text("1,1,1,1,5,5,1,1,1\n")
+        with pytest.raises(InputError, match="is neither a zip nor a video") as caught:
+            download(tmp_path / name, tmp_path / "out")
+        assert "delete" not in str(caught.value)
 
     def test_videos_in_a_zip_are_refused(self, tmp_path: Path) -> None:
         video = write_film(tmp_path / "door.mp4", "mot")

@@ -55,10 +55,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     """
     assert film.boxes is not None
     if is_mot(film.boxes):
-        try:
-            data = film.boxes.read_bytes()
-        except OSError as error:
-            raise InputError(f"{film.boxes} cannot be read ({error.strerror}): check the file.") from None
+        data = read_rows(film.boxes)
         table = parse_ground_truth(data, str(film.boxes))
         late = np.flatnonzero(table.frame > measured.frames).tolist()
         lines = lines_of_rows(data) if late else []
@@ -104,6 +101,14 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
 def is_mot(boxes: Path) -> bool:
     """Whether a file beside a video holds rows of MOTChallenge."""
     return boxes.suffix == ".txt" and boxes.is_file()
+
+
+def read_rows(boxes: Path) -> bytes:
+    """The content of a file with rows of MOTChallenge. Raises an InputError if it cannot be read."""
+    try:
+        return boxes.read_bytes()
+    except OSError as error:
+        raise InputError(f"{boxes} cannot be read ({error.strerror}): check the file.") from None
 
 
 def lines_of_rows(data: bytes) -> list[int]:

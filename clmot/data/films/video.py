@@ -156,13 +156,18 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
+    location = str(path.absolute())
+    try:
+        location.encode()
+    except UnicodeEncodeError:  # bytes that are no text, which would crash OpenCV
+        raise InputError(f"{str(path)!a} is no name in UTF-8: rename the file or the folder.") from None
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} cannot be read: check that it is there and its permissions.")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         # FFmpeg is named: other backends would take `%d` in a name for a pattern. The whole path starts no protocol.
-        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     finally:
         cv2.utils.logging.setLogLevel(level)
