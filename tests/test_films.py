@@ -33,7 +33,7 @@ from clmot.data.extra.problems import Problem, refuse
 from clmot.data.films import video as video_module
 from clmot.data.films.boxes import read_truth
 from clmot.data.films.contents import open_with_films
-from clmot.data.films.found import number_of
+from clmot.data.films.found import numbered
 from clmot.data.films.layout import Film, boxes_beside, find_films
 from clmot.data.films.video import FrameReader, measure
 from clmot.data.sources import fetch_archives
@@ -271,7 +271,8 @@ class TestLayout:
         ],
     )
     def test_numbers_in_names(self, stem: str, number: int | None) -> None:
-        assert number_of(stem) == number
+        found = numbered(stem)
+        assert (found[1] if found else None) == number
 
 
 class TestSources:
@@ -416,6 +417,8 @@ class TestFormats:
             ({"track_id": "c0ffee"}, 1),
             ({"track_id": -1}, -1),
             ({"track_id": True}, -1),
+            ({"track_id": "-1"}, -1),
+            ({"track_id": float("nan")}, -1),
             ({"attributes": []}, -1),
         ],
     )
@@ -433,6 +436,65 @@ class TestFormats:
         content["images"] = [{"id": n, "file_name": "door.mp4", "frame_id": n - 1} for n in range(1, 4)]
         assert self.read(tmp_path / "door.json", content).frame.tolist() == [2]
         assert "speaks of 3 of the 12 frames" in self.warnings[0]
+
+    def test_the_number_of_a_video_is_no_frames(self, tmp_path: Path) -> None:
+        content = self.coco({"image_id": 3})
+        content["images"] = [
+            {"id": n, "file_name": "take_2.mp4", "frame_id": n} for n in range(1, FRAMES + 1)
+        ]
+        assert self.read(tmp_path / "door.json", content).frame.tolist() == [3]
+
+    def test_names_that_label_studio_gives(self, tmp_path: Path) -> None:
+        """It puts another code before every name."""
+        content = self.coco({"image_id": 3})
+        for number, entry in enumerate(content["images"], 1):
+            entry["file_name"] = f"images/{number:07x}c-door_{number:04d}.jpg"
+        assert self.read(tmp_path / "door.json", content).frame.tolist() == [3]
+        (tmp_path / "door").mkdir()
+        for number in (2, 5):
+            (tmp_path / "door" / f"{number:07x}c-door_{number:04d}.txt").write_text("0 .5 .5 .25 .5\n")
+        assert truth(film(tmp_path / "door.mp4", tmp_path / "door")).frame.tolist() == [2, 5]
+
+    @pytest.mark.parametrize(
+        "other", [{"file_name": "hall_7.jpg"}, {"file_name": "hall/door_7.jpg"}, {"video_id": 2}]
+    )
+    def test_images_of_another_film(self, other: dict, tmp_path: Path) -> None:
+        content = self.coco({"image_id": 7})
+        content["images"][6] |= other
+        with pytest.raises(
+            InputError, match=r"images\[6\]: is of another film than .*images\[0\]: expected a"
+        ):
+            self.read(tmp_path / "door.json", content)
+
+    def test_an_image_at_fault_is_told_once(self, tmp_path: Path) -> None:
+        """Nobody is told that its annotations have no image."""
+        content = self.coco({"image_id": 7})
+        content["images"][6]["file_name"] = "door.jpg"
+        (tmp_path / "door.json").write_text(json.dumps(content))
+        problems: list[Problem] = []
+        assert (
+            read_truth(film(tmp_path / "d.mp4", tmp_path / "door.json"), measured(), problems.append) is None
+        )
+        assert [problem.kind for problem in problems] == ["faulty image"]
+
+    @pytest.mark.parametrize("identity", [1.5, 2**53 + 1, 10**400, float("inf")])
+    def test_what_no_identity_can_be(self, identity: float, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"annotations\[0\]: \S+ is no identity") as caught:
+            self.read(tmp_path / "door.json", self.coco({"track_id": identity}))
+        assert len(str(caught.value)) < 300
+
+    def test_labels_of_more_frames_than_there_are(self, tmp_path: Path) -> None:
+        """Nobody may be in the last frame of a longer video: its boxes would pass."""
+        self.read(tmp_path / "door.json", self.coco({}, images=FRAMES + 1))
+        assert "speaks of frame 13, but door.mp4 has 12 frames" in self.warnings[0]
+
+    def test_boxes_that_show_nobody(self, tmp_path: Path) -> None:
+        boxes = [[5, 5, 0, 9], [5, 5, 9, -1], [WIDTH, 5, 9, 9], [5, -9, 9, 9], [-5, 5, 9, 9]]
+        assert len(self.read(tmp_path / "door.json", self.coco(*({"bbox": box} for box in boxes)))) == 5
+        told = "\n".join(self.warnings)
+        assert "no width or no height (2, the first at" in told
+        assert "no part in the picture of 96x64 (2, the first at" in told
+        assert "annotations[2]); nothing is learnt" in told
 
     def test_people_among_other_classes(self, tmp_path: Path) -> None:
         content = self.coco({"category_id": 1}, {}, {}, names=("dog", "Pedestrian"))
@@ -490,7 +552,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
     ("coco", edit('"image_id": 100', '"image_id": 99'), r"annotations\[0\]: image_id 99 is none of the file's"),
     ("coco", edit('"bbox"', '"box"'), r'annotations\[0\]: "bbox" should be four finite numbers'),
     ("coco", edit("frame_000002", "frame"), r'images\[1\]: should have a "file_name" that ends with the number'),
-    ("coco", edit("frame_000002", "hall_000001"), r"images\[1\]: is frame 1, as .*images\[0\] is already"),
+    ("coco", edit("frame_000002", "frame_000001"), r"images\[1\]: is frame 1, as .*images\[0\] is already"),
     ("coco", edit('"id": 101', '"id": 100'), r"images\[1\]: id 100 stands in an earlier entry"),
     ("coco", edit('"width": 96', '"width": 192'), r"images\[0\]: is 192x64, but the video is 96x64"),
     ("coco", edit('"track_id": 9', '"track_id": 7'), r"annotations\[1\]: identity 7 stands twice in frame 1"),
