@@ -6,8 +6,10 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from tiny_films import (
     WIDTH,
     Row,
     measured,
+    picture,
     turn,
     walkers,
     write_boxes,
@@ -621,10 +624,17 @@ class TestVideos:
         ):
             download(tmp_path, tmp_path / "again")
 
+    @pytest.mark.parametrize("timed", [True, False])
     @pytest.mark.parametrize("rate", [0.0, float("nan"), 1000.0])
     def test_no_frame_rate(
-        self, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        rate: float,
+        timed: bool,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
+        """Then the times of the frames tell it, where they have some."""
         write_film(tmp_path / "door.avi", "mot")
         opened = cv2.VideoCapture
 
@@ -636,12 +646,36 @@ class TestVideos:
                 return getattr(self.capture, name)
 
             def get(self, what: int) -> float:
+                if what == cv2.CAP_PROP_POS_MSEC and not timed:
+                    return 0.0
                 return rate if what == cv2.CAP_PROP_FPS else self.capture.get(what)
 
         monkeypatch.setattr(cv2, "VideoCapture", Silent)
         out = download(tmp_path, tmp_path / "out")
-        assert "does not say its frame rate; 30 frames per second are taken" in capsys.readouterr().err
-        assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == 30
+        said = "does not say its frame rate; 30 frames per second are taken" in capsys.readouterr().err
+        assert said is not timed
+        assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == (25 if timed else 30)
+
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    def test_a_rate_that_varies(self, suffix: str, tmp_path: Path) -> None:
+        """Every frame counts once, however long it is shown; the rate is the average, which Matroska does not state."""
+        path = tmp_path / f"door{suffix}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for frame in range(1, FRAMES + 1):
+                shown = av.VideoFrame.from_ndarray(picture(walkers(), frame), format="bgr24")
+                shown.pts, shown.time_base = frame * frame * 20, Fraction(1, 1000)
+                container.mux(stream.encode(shown))
+            container.mux(stream.encode())
+        found = measure(path)
+        assert found.frames == FRAMES
+        assert found.frame_rate == pytest.approx(1000 * (FRAMES - 1) / (20 * (FRAMES**2 - 1)), rel=0.1)
+        reader = FrameReader(path, found)
+        for frame in range(1, FRAMES + 1):
+            image = cv2.imdecode(np.frombuffer(reader.jpeg(frame), np.uint8), cv2.IMREAD_GRAYSCALE)
+            assert np.argmax(image[12] > 120) == 4 + 2 * frame
 
     def test_another_size_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_film(tmp_path / "door.avi", "mot")
