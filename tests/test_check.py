@@ -13,11 +13,12 @@ import pytest
 import tiny_films
 from tiny_archive import damage, gt_rows, jpeg, seqinfo, sequence_files, write_zip
 from tiny_box_sets import FAULTS, FORMATS, Change, replace_text, text_files, tree, write_image, write_set
-from tiny_films import write_film
+from tiny_films import write_boxes, write_film
 
 from clmot.cli import run
 from clmot.data.check.films import runs, sampled
 from clmot.data.extra.collect import collect_set
+from clmot.data.films.layout import boxes_beside
 from clmot.errors import InputError
 from clmot.motchallenge.archive import extract_benchmark
 from clmot.params import ExtraSetParams, parse_params
@@ -293,6 +294,50 @@ class TestVideos:
             assert words in told, words
         assert found.rows["f"] == ["12", "24", "2", "96x64", "25", "pedestrian: 24"]
         assert found.refused
+
+    @pytest.mark.parametrize("kind", tiny_films.FORMATS)
+    def test_the_boxes_of_a_film_stand_for_the_film(self, kind: str, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "door.avi", kind)
+        (boxes,) = boxes_beside(video)
+        assert check(boxes).rows == check(video).rows
+
+    def test_a_zip_beside_films_is_judged_only_if_it_is_taken(self, check: Check, tmp_path: Path) -> None:
+        write_film(tmp_path / "door.avi", "mot")
+        (tmp_path / "backup.zip").write_bytes(b"")
+        assert list(check(tmp_path).rows) == ["door"]
+        (tmp_path / "MOT17.zip").write_bytes(b"")
+        assert any("MOT17.zip is not a zip" in error for error in check(tmp_path).errors)
+
+    def test_nobody_to_train_on(self, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "door.avi", "mot")
+        boxes = video.with_suffix(".txt")
+        boxes.write_text(boxes.read_text().replace(",1,1,1\n", ",1,3,1\n"))
+        assert "no row is a person" in check(video).warnings[0]
+        boxes.unlink()
+        boxes = write_boxes(video, "coco")
+        boxes.write_text(boxes.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
+        assert "no row is a person" in check(video).warnings[0]
+
+    def test_regions_to_ignore_need_no_identity(self, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "door.avi", "mot")
+        with video.with_suffix(".txt").open("a") as stream:
+            stream.write("1,-1,5,5,9,9,0,1,1\n1,-1,9,5,9,9,1,8,1\n")
+        assert check(video).warnings == []
+
+    def test_boxes_that_cannot_be_read(
+        self, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        video = write_film(tmp_path / "door.avi", "mot")
+        read = Path.read_bytes
+
+        def denied(path: Path) -> bytes:
+            if path.suffix == ".txt":
+                raise PermissionError(13, "Permission denied")
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", denied)
+        (error,) = check(video).errors
+        assert "door.txt cannot be read (Permission denied)" in error
 
     def test_without_identities(self, check: Check, tmp_path: Path) -> None:
         found = check(write_film(tmp_path / "door.avi", "coco", identities=False))

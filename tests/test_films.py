@@ -6,8 +6,10 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from tiny_films import (
     WIDTH,
     Row,
     measured,
+    picture,
     turn,
     walkers,
     write_boxes,
@@ -33,7 +36,7 @@ from clmot.data.extra.problems import Problem, refuse
 from clmot.data.films import video as video_module
 from clmot.data.films.boxes import read_truth
 from clmot.data.films.contents import open_with_films
-from clmot.data.films.found import number_of
+from clmot.data.films.found import numbered
 from clmot.data.films.layout import Film, boxes_beside, find_films
 from clmot.data.films.video import FrameReader, measure
 from clmot.data.sources import fetch_archives
@@ -227,6 +230,30 @@ class TestLayout:
         self.places(tmp_path, *files)
         assert words in "\n".join(str(problem) for problem in self.problems if problem.fatal)
 
+    @pytest.mark.parametrize("name", ["a:b", "a\\b", "a\nb", "a\udcfc"])
+    def test_names_that_no_sequence_can_have(self, name: str, tmp_path: Path) -> None:
+        """Said before anything is decoded; of bytes that are no text OpenCV would crash."""
+        assert self.places(tmp_path, f"train/{name}.mp4", f"train/{name}.txt") == []
+        (problem,) = self.problems
+        assert problem.fatal
+        assert str(problem).isprintable()
+        assert "rename it, with its boxes" in str(problem)
+
+    def test_a_folder_whose_name_is_no_text(self, tmp_path: Path) -> None:
+        video = write_video(tmp_path / "door.avi")
+        (tmp_path / "a\udcfc").mkdir()
+        video = video.rename(tmp_path / "a\udcfc" / "door.avi")
+        with pytest.raises(InputError, match=r"is no name in UTF-8: rename the file or the folder"):
+            measure(video)
+
+    @pytest.mark.parametrize("name", ["door.mp4", "train/cam1/door.mp4"])
+    def test_videos_that_are_not_in_train_are_said_to_be_left_out(self, name: str, tmp_path: Path) -> None:
+        files = ("train/a.mp4", "train/a.txt", name, name.replace(".mp4", ".txt"))
+        assert self.places(tmp_path, *files) == ["train/a"]
+        (problem,) = self.problems
+        assert not problem.fatal
+        assert "door.mp4: is left out: films stand directly in train/ or test/" in str(problem)
+
     def test_lists_are_no_labels(self, tmp_path: Path) -> None:
         self.places(tmp_path, "a.mp4", "a/classes.txt", "a/train.txt")
         assert boxes_beside(tmp_path / "a.mp4") == []
@@ -247,7 +274,8 @@ class TestLayout:
         ],
     )
     def test_numbers_in_names(self, stem: str, number: int | None) -> None:
-        assert number_of(stem) == number
+        found = numbered(stem)
+        assert (found[1] if found else None) == number
 
 
 class TestSources:
@@ -298,6 +326,14 @@ class TestSources:
         assert tree(download(tmp_path / "f", tmp_path / "1")) == tree(
             download(tmp_path / "f", tmp_path / "2")
         )
+
+    @pytest.mark.parametrize("name", ["door.json", "door.txt"])
+    def test_a_file_that_is_neither_zip_nor_video(self, name: str, tmp_path: Path) -> None:
+        """Nobody is told to delete labels."""
+        (tmp_path / name).write_text("1,1,1,1,5,5,1,1,1\n")
+        with pytest.raises(InputError, match="is neither a zip nor a video") as caught:
+            download(tmp_path / name, tmp_path / "out")
+        assert "delete" not in str(caught.value)
 
     def test_videos_in_a_zip_are_refused(self, tmp_path: Path) -> None:
         video = write_film(tmp_path / "door.mp4", "mot")
@@ -384,6 +420,8 @@ class TestFormats:
             ({"track_id": "c0ffee"}, 1),
             ({"track_id": -1}, -1),
             ({"track_id": True}, -1),
+            ({"track_id": "-1"}, -1),
+            ({"track_id": float("nan")}, -1),
             ({"attributes": []}, -1),
         ],
     )
@@ -401,6 +439,65 @@ class TestFormats:
         content["images"] = [{"id": n, "file_name": "door.mp4", "frame_id": n - 1} for n in range(1, 4)]
         assert self.read(tmp_path / "door.json", content).frame.tolist() == [2]
         assert "speaks of 3 of the 12 frames" in self.warnings[0]
+
+    def test_the_number_of_a_video_is_no_frames(self, tmp_path: Path) -> None:
+        content = self.coco({"image_id": 3})
+        content["images"] = [
+            {"id": n, "file_name": "take_2.mp4", "frame_id": n} for n in range(1, FRAMES + 1)
+        ]
+        assert self.read(tmp_path / "door.json", content).frame.tolist() == [3]
+
+    def test_names_that_label_studio_gives(self, tmp_path: Path) -> None:
+        """It puts another code before every name."""
+        content = self.coco({"image_id": 3})
+        for number, entry in enumerate(content["images"], 1):
+            entry["file_name"] = f"images/{number:07x}c-door_{number:04d}.jpg"
+        assert self.read(tmp_path / "door.json", content).frame.tolist() == [3]
+        (tmp_path / "door").mkdir()
+        for number in (2, 5):
+            (tmp_path / "door" / f"{number:07x}c-door_{number:04d}.txt").write_text("0 .5 .5 .25 .5\n")
+        assert truth(film(tmp_path / "door.mp4", tmp_path / "door")).frame.tolist() == [2, 5]
+
+    @pytest.mark.parametrize(
+        "other", [{"file_name": "hall_7.jpg"}, {"file_name": "hall/door_7.jpg"}, {"video_id": 2}]
+    )
+    def test_images_of_another_film(self, other: dict, tmp_path: Path) -> None:
+        content = self.coco({"image_id": 7})
+        content["images"][6] |= other
+        with pytest.raises(
+            InputError, match=r"images\[6\]: is of another film than .*images\[0\]: expected a"
+        ):
+            self.read(tmp_path / "door.json", content)
+
+    def test_an_image_at_fault_is_told_once(self, tmp_path: Path) -> None:
+        """Nobody is told that its annotations have no image."""
+        content = self.coco({"image_id": 7})
+        content["images"][6]["file_name"] = "door.jpg"
+        (tmp_path / "door.json").write_text(json.dumps(content))
+        problems: list[Problem] = []
+        assert (
+            read_truth(film(tmp_path / "d.mp4", tmp_path / "door.json"), measured(), problems.append) is None
+        )
+        assert [problem.kind for problem in problems] == ["faulty image"]
+
+    @pytest.mark.parametrize("identity", [1.5, 2**53 + 1, 10**400, float("inf")])
+    def test_what_no_identity_can_be(self, identity: float, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"annotations\[0\]: \S+ is no identity") as caught:
+            self.read(tmp_path / "door.json", self.coco({"track_id": identity}))
+        assert len(str(caught.value)) < 300
+
+    def test_labels_of_more_frames_than_there_are(self, tmp_path: Path) -> None:
+        """Nobody may be in the last frame of a longer video: its boxes would pass."""
+        self.read(tmp_path / "door.json", self.coco({}, images=FRAMES + 1))
+        assert "speaks of frame 13, but door.mp4 has 12 frames" in self.warnings[0]
+
+    def test_boxes_that_show_nobody(self, tmp_path: Path) -> None:
+        boxes = [[5, 5, 0, 9], [5, 5, 9, -1], [WIDTH, 5, 9, 9], [5, -9, 9, 9], [-5, 5, 9, 9]]
+        assert len(self.read(tmp_path / "door.json", self.coco(*({"bbox": box} for box in boxes)))) == 5
+        told = "\n".join(self.warnings)
+        assert "no width or no height (2, the first at" in told
+        assert "no part in the picture of 96x64 (2, the first at" in told
+        assert "annotations[2]); nothing is learnt" in told
 
     def test_people_among_other_classes(self, tmp_path: Path) -> None:
         content = self.coco({"category_id": 1}, {}, {}, names=("dog", "Pedestrian"))
@@ -458,7 +555,7 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
     ("coco", edit('"image_id": 100', '"image_id": 99'), r"annotations\[0\]: image_id 99 is none of the file's"),
     ("coco", edit('"bbox"', '"box"'), r'annotations\[0\]: "bbox" should be four finite numbers'),
     ("coco", edit("frame_000002", "frame"), r'images\[1\]: should have a "file_name" that ends with the number'),
-    ("coco", edit("frame_000002", "hall_000001"), r"images\[1\]: is frame 1, as .*images\[0\] is already"),
+    ("coco", edit("frame_000002", "frame_000001"), r"images\[1\]: is frame 1, as .*images\[0\] is already"),
     ("coco", edit('"id": 101', '"id": 100'), r"images\[1\]: id 100 stands in an earlier entry"),
     ("coco", edit('"width": 96', '"width": 192'), r"images\[0\]: is 192x64, but the video is 96x64"),
     ("coco", edit('"track_id": 9', '"track_id": 7'), r"annotations\[1\]: identity 7 stands twice in frame 1"),
@@ -527,10 +624,17 @@ class TestVideos:
         ):
             download(tmp_path, tmp_path / "again")
 
+    @pytest.mark.parametrize("timed", [True, False])
     @pytest.mark.parametrize("rate", [0.0, float("nan"), 1000.0])
     def test_no_frame_rate(
-        self, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        rate: float,
+        timed: bool,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
+        """Then the times of the frames tell it, where they have some."""
         write_film(tmp_path / "door.avi", "mot")
         opened = cv2.VideoCapture
 
@@ -542,12 +646,36 @@ class TestVideos:
                 return getattr(self.capture, name)
 
             def get(self, what: int) -> float:
+                if what == cv2.CAP_PROP_POS_MSEC and not timed:
+                    return 0.0
                 return rate if what == cv2.CAP_PROP_FPS else self.capture.get(what)
 
         monkeypatch.setattr(cv2, "VideoCapture", Silent)
         out = download(tmp_path, tmp_path / "out")
-        assert "does not say its frame rate; 30 frames per second are taken" in capsys.readouterr().err
-        assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == 30
+        said = "does not say its frame rate; 30 frames per second are taken" in capsys.readouterr().err
+        assert said is not timed
+        assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == (25 if timed else 30)
+
+    @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+    def test_a_rate_that_varies(self, suffix: str, tmp_path: Path) -> None:
+        """Every frame counts once, however long it is shown; the rate is the average, which Matroska does not state."""
+        path = tmp_path / f"door{suffix}"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for frame in range(1, FRAMES + 1):
+                shown = av.VideoFrame.from_ndarray(picture(walkers(), frame), format="bgr24")
+                shown.pts, shown.time_base = frame * frame * 20, Fraction(1, 1000)
+                container.mux(stream.encode(shown))
+            container.mux(stream.encode())
+        found = measure(path)
+        assert found.frames == FRAMES
+        assert found.frame_rate == pytest.approx(1000 * (FRAMES - 1) / (20 * (FRAMES**2 - 1)), rel=0.1)
+        reader = FrameReader(path, found)
+        for frame in range(1, FRAMES + 1):
+            image = cv2.imdecode(np.frombuffer(reader.jpeg(frame), np.uint8), cv2.IMREAD_GRAYSCALE)
+            assert np.argmax(image[12] > 120) == 4 + 2 * frame
 
     def test_another_size_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_film(tmp_path / "door.avi", "mot")

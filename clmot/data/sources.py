@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -137,6 +138,11 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
 def _on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     """A zip or video as it is, the zips of a folder, or the folder itself if it holds sequences or videos."""
     if path.is_file():
+        if not is_video(path) and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
+            raise InputError(
+                f"data.source '{source}' is neither a zip nor a video: expected {_KNOWN}; "
+                "boxes are found beside their video."
+            )
         return (path,)
     if not path.is_dir():
         close = difflib.get_close_matches(source, [SYNTHETIC, OFFICIAL], n=1, cutoff=0.7)

@@ -34,6 +34,7 @@ from clmot.motchallenge.sequence import (
     ManifestEntry,
     SequenceInfo,
     frame_name,
+    is_sequence_name,
     parse_seqinfo,
     write_manifest,
     write_seqinfo,
@@ -142,9 +143,7 @@ def _prepared(
 def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     """Check a sequence's copies against each other and choose the one whose frames are all there."""
     path = copies[0].source
-    if not re.fullmatch(
-        r"[^\\/:\x00-\x1f\ud800-\udfff]+", name
-    ):  # surrogates stand for bytes that are no text
+    if not is_sequence_name(name):
         raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
     ground_truth, source, table = _ground_truth(copies)
     subset = copies[0].subset

@@ -147,6 +147,12 @@ def write_seqinfo(path: str | os.PathLike[str], info: SequenceInfo) -> None:
     write_text(path, format_seqinfo(info))
 
 
+def is_sequence_name(name: str) -> bool:
+    """Whether files can be called after a sequence of this name everywhere: text without slashes, `:` and controls."""
+    # Surrogates stand for bytes that are no text.
+    return re.fullmatch(r"[^\\/:\x00-\x1f\ud800-\udfff]+", name) is not None
+
+
 def frame_name(frame: int, extension: str) -> str:
     """File name of frame `frame` (counted from 1): six digits and the extension."""
     return f"{frame:06d}{extension}"

@@ -20,7 +20,8 @@ from clmot.data.extra.boxset import IMAGE_SUFFIXES, plain_name, read_text
 from clmot.data.extra.coco import load_coco
 from clmot.data.extra.normalised import JDE, YOLO
 from clmot.data.extra.problems import Problem
-from clmot.data.films.layout import boxes_beside, film_of, find_films, is_video
+from clmot.data.films.layout import boxes_beside, film_of, find_films, is_video, video_of
+from clmot.data.official import ARCHIVES
 from clmot.errors import InputError
 from clmot.motchallenge.archive import inspect_benchmark
 from clmot.motchallenge.contents import open_contents
@@ -101,6 +102,7 @@ def _examine(
     """Find out what a file or folder is, and judge it."""
     if path.name in ("gt.txt", "det.txt") and path.parent.name in ("gt", "det"):
         path = path.parent.parent
+    path = video_of(path) or path
     if not path.is_dir():
         if path.suffix.lower() == ".zip":
             _check_zip(path, findings)
@@ -118,10 +120,16 @@ def _examine(
     place = _box_set_in(path, images, kind)
     if place is not None:
         check_box_set(*place, classes, findings)
-    elif zips := sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip"):
+        return
+    zips = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip")
+    tree = Folder(path)
+    videos = tree.videos()
+    films = find_sequences(tree) or any(map(boxes_beside, videos))
+    # Beside films only a zip that the download stage would take in their place counts.
+    if zips and (not films or any(file.name in ARCHIVES for file in zips)):
         for file in zips:
             _check_one_zip(file, findings)
-    elif find_sequences(tree := Folder(path)) or any(map(boxes_beside, videos := tree.videos())):
+    elif films:
         _check_sequences(tree, findings)
         _check_films(tree, findings)
     elif labels := _only(path, "*.json"):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from clmot.data.check.findings import Summary
-from clmot.data.check.tables import Table, check_table
+from clmot.data.check.tables import Table, check_table, report_nobody
 from clmot.data.check.tree import Folder, Tree
 from clmot.data.extra.boxset import IMAGE_SUFFIXES, unreadable
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
@@ -82,9 +82,7 @@ def check_sequence(tree: Tree, folder: str, report: Report) -> Summary:
         name = tree.where(prefix + GROUND_TRUTH_FILE)
         table = check_table(truth, name, report, ground_truth=True, length=length or None, size=size)
         last = int(table.frame.max(initial=0))
-        if not (table.considered & (table.category == ObjectClass.PEDESTRIAN)).any():
-            text = "no row is a person (class 1, flag not 0): there is nothing to train on or to score"
-            report(Problem("no people", name, text, fatal=False))
+        report_nobody(table, name, report)
     detections = read(DETECTIONS_FILE)
     if detections is not None:
         _check_detections(detections, tree.where(prefix + DETECTIONS_FILE), length or None, report)

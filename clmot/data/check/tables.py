@@ -34,6 +34,10 @@ class Table:
     considered: NDArray[np.bool_]
     """(N,) rows whose flag or confidence is not 0."""
 
+    def people(self) -> NDArray[np.bool_]:
+        """(N,) the rows that train and are scored: of class 1, and considered."""
+        return self.considered & (self.category == ObjectClass.PEDESTRIAN)
+
     def identities(self) -> int:
         """Number of known identities."""
         return len(np.unique(self.identity[self.identity != _NOBODY]))
@@ -106,6 +110,13 @@ def check_table(
         category[usable].astype(np.int64),
         considered[usable],
     )
+
+
+def report_nobody(table: Table, name: str, report: Report) -> None:
+    """Tell `report` (mildly: other sequences may have some) where no row of a ground truth is a person."""
+    if not table.people().any():
+        text = "no row is a person (class 1, flag not 0): there is nothing to train on or to score"
+        report(Problem("no people", name, text, fatal=False))
 
 
 def _check_repeats(

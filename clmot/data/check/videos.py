@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-
-import numpy as np
+from pathlib import Path
 
 from clmot.data.check.findings import Summary
-from clmot.data.check.tables import check_table
+from clmot.data.check.tables import Table, check_table, report_nobody
 from clmot.data.extra.problems import Problem, Report
-from clmot.data.films.boxes import is_mot, read_truth
+from clmot.data.films.boxes import is_mot, read_rows, read_truth
 from clmot.data.films.layout import Film
 from clmot.data.films.video import Measured, measure, report_oddities
 from clmot.errors import InputError
+from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
 from clmot.motchallenge.classes import ObjectClass
 
 
@@ -29,43 +29,47 @@ def check_film(film: Film, report: Report) -> Summary:
         report(Problem("unusable video", "", str(error)))
         return Summary(film.name, 0, 0, 0)
     report_oddities(film.video, measured, report)
-    identity, category = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    table: Table | None = None
     if film.boxes is not None:
         try:
-            identity, category = _boxes(film, measured, report)
+            table = _boxes(film.boxes, film, measured, report)
         except InputError as error:
             report(Problem("unusable boxes", "", str(error)))
-    if len(identity) and (identity < 0).any():
+    if table is not None and (table.people() & (table.identity == UNKNOWN_IDENTITY)).any():
         text = "has boxes without an identity: it can train, but its tracks cannot be scored"
         report(Problem("no identities", str(film.boxes), text, fatal=False))
-    classes = Counter(ObjectClass(number).name.lower() for number in category.tolist())
     return Summary(
         film.name,
         measured.frames,
-        len(identity),
-        len(np.unique(identity[identity >= 0])),
-        classes,
+        len(table.frame) if table else 0,
+        table.identities() if table else 0,
+        Counter(ObjectClass(number).name.lower() for number in table.category.tolist())
+        if table
+        else Counter(),
         Counter({(measured.width, measured.height): measured.frames}),
         measured.frame_rate,
     )
 
 
-def _boxes(film: Film, measured: Measured, report: Report) -> tuple[np.ndarray, np.ndarray]:
-    """Identity (N,) and class (N,) of the usable boxes."""
-    assert film.boxes is not None
-    if not is_mot(film.boxes):
+def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> Table | None:
+    """The usable boxes; None where none of them can be used."""
+    if is_mot(boxes):
+        table = check_table(
+            read_rows(boxes),
+            str(boxes),
+            report,
+            ground_truth=True,
+            length=measured.frames,
+            size=(measured.width, measured.height),
+        )
+        if not len(table.frame):
+            report(Problem("no people", str(boxes), "holds no row: expected one for every box of the film"))
+            return None
+    else:
         truth = read_truth(film, measured, report)
         if truth is None:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        return truth.table.identity, truth.table.category
-    table = check_table(
-        film.boxes.read_bytes(),
-        str(film.boxes),
-        report,
-        ground_truth=True,
-        length=measured.frames,
-        size=(measured.width, measured.height),
-    )
-    if not len(table.frame):
-        report(Problem("no people", str(film.boxes), "holds no row: expected one for every box of the film"))
-    return table.identity, table.category
+            return None
+        found = truth.table
+        table = Table(found.frame, found.identity, found.category, found.confidence != 0)
+    report_nobody(table, str(boxes), report)
+    return table

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clmot.data.extra.boxset import outside, without_extent
 from clmot.data.extra.problems import Problem, Report
 from clmot.data.films.coco import read_coco_boxes
 from clmot.data.films.found import FilmBoxes
@@ -55,10 +56,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     """
     assert film.boxes is not None
     if is_mot(film.boxes):
-        try:
-            data = film.boxes.read_bytes()
-        except OSError as error:
-            raise InputError(f"{film.boxes} cannot be read ({error.strerror}): check the file.") from None
+        data = read_rows(film.boxes)
         table = parse_ground_truth(data, str(film.boxes))
         late = np.flatnonzero(table.frame > measured.frames).tolist()
         lines = lines_of_rows(data) if late else []
@@ -84,6 +82,12 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
             "frames that show nobody"
         )
         report(Problem("frames without labels", str(film.boxes), text, fatal=False))
+    if found.last > measured.frames and not faults:
+        text = (
+            f"speaks of frame {found.last}, but {film.video.name} has {measured.frames} frames (decoded and counted): if "
+            "frames were lost, or are counted otherwise, boxes lie in wrong ones; look at some with `clmot show views`"
+        )
+        report(Problem("labels beyond the end", str(film.boxes), text, fatal=False))
     found = found.select(_people(found, film.boxes, counting))
     late = found.frame > measured.frames
     _report_end(
@@ -93,6 +97,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
         counting,
     )
     _check_identities(found, counting)
+    _report_useless(found, film.boxes, (measured.width, measured.height), report)
     if not faults and not len(found.frame):
         counting(Problem("no people", str(film.boxes), "has no box of a person: add some, or take it away"))
     if faults:
@@ -104,6 +109,14 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
 def is_mot(boxes: Path) -> bool:
     """Whether a file beside a video holds rows of MOTChallenge."""
     return boxes.suffix == ".txt" and boxes.is_file()
+
+
+def read_rows(boxes: Path) -> bytes:
+    """The content of a file with rows of MOTChallenge. Raises an InputError if it cannot be read."""
+    try:
+        return boxes.read_bytes()
+    except OSError as error:
+        raise InputError(f"{boxes} cannot be read ({error.strerror}): check the file.") from None
 
 
 def lines_of_rows(data: bytes) -> list[int]:
@@ -144,6 +157,24 @@ def _report_end(film: Film, measured: Measured, late: Sequence[tuple[str, int]],
             "the whole video, or the boxes of this one"
         )
         report(Problem("boxes beyond the end", place, text))
+
+
+def _report_useless(found: FilmBoxes, source: Path, size: tuple[int, int], report: Report) -> None:
+    """Tell of boxes that show nobody in a picture of (width, height), in one line for each kind."""
+    corners = np.concatenate([found.box[:, :2], found.box[:, :2] + found.box[:, 2:]], axis=1).astype(
+        np.float32
+    )
+    flat = without_extent(corners)
+    gone = outside(corners, size) & ~flat
+    for kind, rows, what in (
+        ("boxes of no size", flat, "no width or no height"),
+        ("boxes outside", gone, f"no part in the picture of {size[0]}x{size[1]}"),
+    ):
+        rows = rows & ~found.ignored
+        if rows.any():
+            first = found.places[int(np.argmax(rows))]
+            text = f"holds boxes that have {what} ({rows.sum()}, the first at {first}); nothing is learnt from them"
+            report(Problem(kind, str(source), text, fatal=False))
 
 
 def _check_identities(found: FilmBoxes, report: Report) -> None:

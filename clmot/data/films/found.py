@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 
 # Digits at the end of a name, behind nothing, a separator or a word; not those at the end of a checksum.
 _NUMBER = re.compile(r"(?:^|[\W_]|(?<![^\W_])[^\W\d_]+)([0-9]{1,9})$")
+
+_UPLOAD = re.compile(
+    r"^[0-9a-f]{8}-"
+)  # before the name of every file that Label Studio was given, each time another
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,30 +38,34 @@ class FilmBoxes:
     """Class -> its name, where classes have names."""
     listed: int | None = None
     """How many frames the labels speak of, with boxes or without; None where the format does not tell."""
+    last: int = 0
+    """The last frame that the labels speak of, with boxes or without."""
 
     def select(self, rows: NDArray[np.bool_]) -> FilmBoxes:
         """The boxes of a boolean mask (N,)."""
         kept = np.flatnonzero(rows).tolist()
-        return FilmBoxes(
-            self.frame[rows],
-            self.identity[rows],
-            self.box[rows],
-            self.ignored[rows],
-            [self.categories[row] for row in kept],
-            [self.places[row] for row in kept],
-            self.names,
-            self.listed,
+        return dataclasses.replace(
+            self,
+            frame=self.frame[rows],
+            identity=self.identity[rows],
+            box=self.box[rows],
+            ignored=self.ignored[rows],
+            categories=[self.categories[row] for row in kept],
+            places=[self.places[row] for row in kept],
         )
 
 
-def number_of(stem: str) -> int | None:
-    """The number that the name of a frame (without its ending) ends with; None where it ends with none.
+def numbered(stem: str) -> tuple[str, int] | None:
+    """What the name of a frame (without its ending) begins with, which all frames of a film share, and the number that
+    it ends with; None where it ends with none.
 
-    >>> number_of("door_000012"), number_of("frame7"), number_of("door"), number_of("3f9a12")
-    (12, 7, None, None)
+    >>> numbered("door_000012"), numbered("frame7"), numbered("door"), numbered("3f9a12")
+    (('door_', 12), ('frame', 7), None, None)
+    >>> numbered("9c1e0a77-door_000012")
+    ('door_', 12)
     """
     match = _NUMBER.search(stem)
-    return int(match.group(1)) if match else None
+    return (_UPLOAD.sub("", stem[: match.start(1)]), int(match.group(1))) if match else None
 
 
 def first_number(numbers: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from clmot.data.extra.normalised import NAME_FILES
 from clmot.data.extra.problems import Problem, Report
 from clmot.motchallenge.layout import sequence_folders
-from clmot.motchallenge.sequence import SUBSETS
+from clmot.motchallenge.sequence import SUBSETS, is_sequence_name
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
 
@@ -75,11 +75,12 @@ def find_films(folder: Path, names: Collection[str], subsets: Sequence[str], rep
     found = []
     for name in sorted(filter(is_video, names)):
         above = {str(parent) if str(parent) != "." else "" for parent in PurePosixPath(name).parents}
-        if above & folders or (below_subsets and not _directly_below_a_subset(name)):
+        if above & folders or _subset(name) not in subsets:
             continue
-        if _subset(name) not in subsets:
-            continue
-        if _place(name) in folders:
+        if below_subsets and not _directly_below_a_subset(name):
+            text = "is left out: films stand directly in train/ or test/, where there are such folders; move it there"
+            report(Problem("place of a video", str(folder / name), text, fatal=False))
+        elif _place(name) in folders:
             text = f"shows the sequence in the folder {PurePosixPath(name).stem}/ beside it; the video is not read"
             report(Problem("video of a sequence", str(folder / name), text, fatal=False))
         else:
@@ -92,6 +93,10 @@ def _films(folder: Path, names: Sequence[str], among_sequences: bool, report: Re
     first: dict[str, str] = {}
     for name in names:
         video, place = folder / name, _place(name)
+        if not is_sequence_name(video.stem):
+            text = "no sequence can be called so: rename it, with its boxes, to UTF-8 without : \\ and control characters"
+            report(Problem("name of a video", ascii(str(video)), text))
+            continue
         if first.setdefault(place, name) != name:
             text = f"is called as {PurePosixPath(first[place]).name} beside it: rename one of the two, with its boxes"
             report(Problem("videos of one name", str(video), text))
@@ -125,6 +130,14 @@ def boxes_beside(video: Path) -> list[Path]:
         [file for file in files if file.is_file()]
         + [folder for folder in folders if folder.is_dir() and label_files(folder)]
     )
+
+
+def video_of(boxes: Path) -> Path | None:
+    """The video beside a file or folder that is its boxes; None where there is none."""
+    stem = boxes.name.removesuffix(LABELS_SUFFIX) if boxes.is_dir() else boxes.stem
+    names = (stem + form for suffix in VIDEO_SUFFIXES for form in (suffix, suffix.upper()))
+    videos = (boxes.with_name(name) for name in names)
+    return next((video for video in videos if video.is_file() and boxes in boxes_beside(video)), None)
 
 
 def label_files(folder: Path) -> list[Path]:

@@ -30,6 +30,7 @@ MOST_FRAMES = 999_999
 """Names of frames have six digits."""
 
 _SAMPLE_EVERY = 25  # frames of which one is encoded to tell how large all of them will be
+_VARIES = 0.05  # of the stated rate: farther from it, the times of the frames are believed
 _CLOCK = 1000.0  # a "rate" from here on is the clock of the container, as recorders of browsers write it
 
 
@@ -43,12 +44,12 @@ class Measured:
     height: int
     """Pixels, as the picture is shown."""
     frame_rate: float
-    """Frames per second, on average."""
+    """Frames per second, on average: the stated rate, or where the times of the frames are far from it, theirs."""
     rate_known: bool
-    """False: the video states no rate that can be meant, and `DEFAULT_FRAME_RATE` was taken."""
+    """False: neither the video nor the times of its frames tell it, and `DEFAULT_FRAME_RATE` was taken."""
     announced: int | None
     """What the container says of the number of frames, where it says more than there are: it was cut off or is damaged,
-    and frames behind a damage count one too few."""
+    and frames behind a damage count one too few; or its rate varies and the number follows from its length."""
     frame_bytes: int
     """Of a frame as JPEG, roughly."""
     first: bytes
@@ -67,28 +68,47 @@ def measure(path: Path) -> Measured:
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         rate = capture.get(cv2.CAP_PROP_FPS)
         total = int(announced) if 0 < announced <= MOST_FRAMES else None
-        first, size, sizes, count = b"", (0, 0), [], 0
+        first, size, sizes, count, begin, end = b"", (0, 0), [], 0, 0.0, 0.0
         for count in progress(_grabbed(capture), f"count frames of {path.name}", total=total, unit="frame"):
             if count > MOST_FRAMES:
                 raise InputError(f"{path} has more than {MOST_FRAMES} frames: cut it into several videos.")
+            end = capture.get(cv2.CAP_PROP_POS_MSEC)
             if count % _SAMPLE_EVERY == 1:
                 data, size_now = _retrieved(capture, path, count)
                 sizes.append(len(data))
                 if count == 1:
-                    first, size = data, size_now
+                    first, size, begin = data, size_now, end
     if not count:
         raise InputError(f"{path} holds no frame that can be decoded: expected a video; export it again.")
-    known = math.isfinite(rate) and 0 < rate < _CLOCK
+    known = _average_rate(rate, count, end - begin)
     return Measured(
         frames=count,
         width=size[0],
         height=size[1],
-        frame_rate=round(rate, 3) if known else DEFAULT_FRAME_RATE,
-        rate_known=known,
+        frame_rate=DEFAULT_FRAME_RATE if known is None else round(known, 3),
+        rate_known=known is not None,
         announced=total if total is not None and total > count else None,
         frame_bytes=math.ceil(sum(sizes) / len(sizes)),
         first=first,
     )
+
+
+def _average_rate(stated: float, frames: int, milliseconds: float) -> float | None:
+    """Frames per second; None where neither the container nor the frames tell.
+
+    Args:
+        stated: by the container.
+        frames: how many there are.
+        milliseconds: from the first to the last.
+    """
+
+    def meant(rate: float) -> bool:
+        return math.isfinite(rate) and 0 < rate < _CLOCK
+
+    timed = 1000 * (frames - 1) / milliseconds if milliseconds > 0 else math.nan
+    if meant(timed) and not (meant(stated) and abs(timed - stated) <= _VARIES * stated):
+        return timed
+    return stated if meant(stated) else None
 
 
 def report_oddities(path: Path, measured: Measured, report: Report) -> None:
@@ -98,8 +118,9 @@ def report_oddities(path: Path, measured: Measured, report: Report) -> None:
         report(Problem("no frame rate", str(path), text, fatal=False))
     if measured.announced is not None:
         text = (
-            f"announces {measured.announced} frames, but {measured.frames} can be decoded, and these are taken; if it is "
-            "damaged, boxes behind the damage lie in wrong frames: look at some with `clmot show views`"
+            f"announces {measured.announced} frames, but {measured.frames} can be decoded, and these are taken: its "
+            "frame rate varies, or it is damaged, and boxes behind the damage lie in wrong frames: look at some with "
+            "`clmot show views`"
         )
         report(Problem("fewer frames", str(path), text, fatal=False))
 
@@ -156,13 +177,18 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
+    location = str(path.absolute())
+    try:
+        location.encode()
+    except UnicodeEncodeError:  # bytes that are no text, which would crash OpenCV
+        raise InputError(f"{str(path)!a} is no name in UTF-8: rename the file or the folder.") from None
     if not os.access(path, os.R_OK):
         raise InputError(f"{path} cannot be read: check that it is there and its permissions.")
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         # FFmpeg is named: other backends would take `%d` in a name for a pattern. The whole path starts no protocol.
-        capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
     finally:
         cv2.utils.logging.setLogLevel(level)

@@ -15,7 +15,7 @@ import numpy as np
 
 from clmot.data.extra.normalised import class_names, from_corner, read_label_file
 from clmot.data.extra.problems import Problem, Report
-from clmot.data.films.found import FilmBoxes, first_number, number_of
+from clmot.data.films.found import FilmBoxes, first_number, numbered
 from clmot.data.films.layout import label_files
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
 
@@ -54,6 +54,7 @@ def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> Film
         categories,
         places,
         names,
+        last=max(numbers, default=0) - first + 1,
     )
 
 
@@ -62,12 +63,13 @@ def _numbers(folder: Path, report: Report) -> dict[int, Path]:
     found: dict[int, Path] = {}
     start: str | None = None
     for path in label_files(folder):
-        number = number_of(path.stem)
-        begins = path.stem.rstrip("0123456789")
-        if number is None:
+        name = numbered(path.stem)
+        if name is None:
             text = "its name should end with the number of its frame, as door_000001.txt: rename it or take it away"
             report(Problem("name of a label file", str(path), text))
-        elif start not in (None, begins):
+            continue
+        begins, number = name
+        if start not in (None, begins):
             text = f"is of another film than the files that begin with '{start}': expected a folder for each film"
             report(Problem("labels of several films", str(path), text))
         elif number in found:
