@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,14 @@ PROFILES = Path("profiles")
 
 def main() -> None:
     """The `clmot` command."""
-    run_as_script(lambda: run(None))
+    try:
+        run_as_script(lambda: run(None))
+        sys.stdout.flush()  # what a closed pipe refuses shows here, not when Python has left
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python flushes once more at its end, which must not fail again; 141 is
+        # what shells show for a program that a closed pipe stopped.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
 
 
 def run(arguments: Sequence[str] | None) -> None:
@@ -53,8 +62,10 @@ def run(arguments: Sequence[str] | None) -> None:
     tracks.set_defaults(action=lambda given: show_tracks(given.names, given.out))
 
     use = commands.add_parser("use", help="put a profile in place of params.yaml")
-    use.add_argument("profile", help="a file of profiles/, without .yaml")
-    use.add_argument("--force", action="store_true", help="even if changes in params.yaml are lost")
+    use.add_argument("profile", help="a file of profiles/, without .yaml: mini, mot17-half, paper")
+    use.add_argument(
+        "--force", action="store_true", help="replace params.yaml even if changes in it are lost"
+    )
     use.set_defaults(action=lambda given: use_profile(given.profile, given.force))
 
     check = commands.add_parser("params", help="check params.yaml and say how it differs from the profiles")
@@ -171,6 +182,11 @@ def export_model(directory: Path, out: Path) -> None:
     """
     if out.suffix != ".pth":
         raise InputError(f"{out}: should end in .pth, by which the original's tools know such files.")
+    if not (directory / "config.json").is_file():
+        raise InputError(
+            f"{directory} holds no model (config.json and model.safetensors): name a model's folder; "
+            "`dvc repro` writes models/tracker."
+        )
     # torch and timm take seconds to import, which the other commands need not wait for.
     from clmot.models.export import export_pth
 
@@ -220,3 +236,7 @@ def _changes(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 def _listed(keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:4])
     return shown if len(keys) <= 4 else f"{shown} and {len(keys) - 4} more"
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,9 @@ from clmot.errors import InputError
 from clmot.params import load_params
 
 ROOT = Path(__file__).parents[1]
+THIS_CODE = {
+    "PYTHONPATH": str(ROOT)
+}  # in other folders Python would import the installed project, maybe another copy
 PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
 
 
@@ -134,7 +138,12 @@ def test_params_names_the_differences(project: Path, capsys: pytest.CaptureFixtu
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "clmot", *arguments], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "clmot", *arguments],
+        cwd=folder,
+        env=os.environ | THIS_CODE,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -148,3 +157,39 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(project: Path) -> None:
 def test_version_and_usage(project: Path) -> None:
     assert command("--version", folder=project).stdout == f"clmot {clmot.__version__}\n"
     assert command(folder=project).returncode == 2
+
+
+@pytest.mark.parametrize("module", ["clmot", "clmot.cli"])
+def test_both_modules_are_the_command(project: Path, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"],
+        cwd=project,
+        env=os.environ | THIS_CODE,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == f"clmot {clmot.__version__}\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_stops_is_no_fault(project: Path, unbuffered: str) -> None:
+    """`clmot params | head -1`: no traceback, whenever Python happens to notice."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "clmot", "params"],
+            cwd=project,
+            env=os.environ | THIS_CODE | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_export_without_a_model_says_where_there_is_one(project: Path) -> None:
+    with pytest.raises(InputError, match=r"models/tracker holds no model.*dvc repro"):
+        run(["export", "models/tracker", "tracker.pth"])
+    assert not (project / "tracker.pth").exists()

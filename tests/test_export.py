@@ -115,5 +115,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.endswith(f"--load_model {out} --arch resdcn_18 --head_conv 8\n")
     with pytest.raises(InputError, match=r"out\.onnx: should end in \.pth"):
         run(["export", str(ours), str(tmp_path / "out.onnx")])
-    with pytest.raises(InputError, match="no such file; a model is a config"):
+    with pytest.raises(InputError, match="nowhere holds no model"):
         run(["export", str(tmp_path / "nowhere"), str(out)])

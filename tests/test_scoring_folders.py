@@ -247,7 +247,7 @@ def test_the_command_prints_a_row_per_sequence_and_one_for_all(
 
 def test_the_command_names_rules_there_are(official: Path, results: Path) -> None:
     with pytest.raises(
-        InputError, match="--benchmark should be one of MOT15, MOT17, MOT20, MOT16, got 'MOT99'"
+        InputError, match="--benchmark should be one of MOT15, MOT16, MOT17, MOT20, got 'MOT99'"
     ):
         run(["evaluate", str(results), str(official), "--benchmark", "MOT99"])
 
@@ -284,3 +284,15 @@ def test_without_identities_no_number_is_made_up(people_without: int, tmp_path: 
         InputError, match=r"truth\.txt has boxes without identities \(-1\), so tracks on door"
     ):
         score_folder(found, truth, "MOT17")
+
+
+def test_second_halves_scored_as_whole_films_are_noticed(
+    ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = range(LENGTH // 2 + 2, LENGTH + 1)
+    for film in ("MOT17-02", "MOT17-04"):
+        write(tmp_path / "tracks" / f"{film}.txt", tracks(half, shift=half.start - 1))
+    run(["evaluate", str(tmp_path / "tracks"), str(ours)])
+    assert "add --split half" in capsys.readouterr().err
+    run(["evaluate", str(tmp_path / "tracks"), str(ours), "--split", "half"])
+    assert "add --split half" not in capsys.readouterr().err

@@ -65,3 +65,9 @@ def evaluate(
         print(
             f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr
         )
+    if scores.seem_halves:
+        print(
+            "note: no result goes beyond the first half of its film: if these are second halves, numbered from 1 "
+            "(as `data.split: half` tracks them), add --split half.",
+            file=sys.stderr,
+        )

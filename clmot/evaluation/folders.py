@@ -22,7 +22,7 @@ SCORED_SPLITS = ("all", "half")
 """Which frames of a film are scored: all, or those that the half split tracks, renumbered from 1 in the results."""
 
 _SAME_RULES = {"MOT16": "MOT17"}
-RULES = (*DISTRACTORS, *_SAME_RULES)
+RULES = tuple(sorted((*DISTRACTORS, *_SAME_RULES)))
 """Benchmarks whose rules are known; MOT16's are MOT17's."""
 
 _LAYOUTS = "<sequence>/gt/gt.txt (as in the official archives) or <sequence>/gt.txt (as in data/gt)"
@@ -49,6 +49,9 @@ class FolderScores:
     left_out: tuple[str, ...]
     """Names of files of results that have no ground truth."""
     iou_threshold: float
+    seem_halves: bool = False
+    """Whether all films were scored whole though no result reaches a second half: results of `data.split: half`, whose
+    frames count from 1, look like this, and score near nothing."""
 
     @property
     def combined(self) -> Scores:
@@ -115,7 +118,11 @@ def score_folder(
         _score(name, path, truth, rules, split, iou_threshold)
         for name, path, truth in progress(pairs, "evaluate", unit="sequence")
     )
-    return FolderScores(rules, sequences, tuple(left_out), iou_threshold)
+    seem_halves = split == "all" and all(
+        truth.length is not None and _last_frame(read_results(path)) <= truth.length // 2
+        for _, path, truth in pairs
+    )
+    return FolderScores(rules, sequences, tuple(left_out), iou_threshold, seem_halves)
 
 
 def find_truths(directory: Path) -> dict[str, Truth]:
