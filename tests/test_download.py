@@ -522,7 +522,9 @@ class TestSpace:
         disk.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
         if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("only root may mount a small disk; a write that the system refuses is tested above without one")
+            pytest.skip(
+                "only root may mount a small disk; a write that the system refuses is tested above without one"
+            )
         try:
             server.ranges = ranges
             target = disk / "MOT20.zip"
