@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,11 @@ from clmot.params import PARAMS_FILE, load_params
 from clmot.reporting.ablation.command import add_command as add_ablation
 
 PROFILES = Path("profiles")
+# By name: not every system has every number.
+REFUSALS = {
+    *("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EEXIST"),
+    *("ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG"),
+}
 
 
 def main() -> None:
@@ -31,6 +38,21 @@ def main() -> None:
         # what shells show for a program that a closed pipe stopped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+    except OSError as error:
+        if errno.errorcode.get(error.errno or 0) not in REFUSALS:
+            raise
+        print(f"error: {refusal(error)}", file=sys.stderr)
+        # What stdout still holds would be refused again when Python leaves, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(2) from None
+
+
+def refusal(error: OSError) -> str:
+    """What the system would not do, in one sentence for the user who named the path or whose disk is full."""
+    path = Path(os.fsdecode(error.filename or "standard output"))
+    staged = re.fullmatch(r"\.(.+)\.\d+\.partial", path.name)  # the draft beside what was asked for
+    path = path.with_name(staged[1]) if staged else path
+    return f"{path}: {error.strerror or error}: name a place that exists, has room and may be written to."
 
 
 def run(arguments: Sequence[str] | None) -> None:

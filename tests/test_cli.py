@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import clmot
+from clmot import cli
 from clmot.cli import run
 from clmot.errors import InputError
 from clmot.params import load_params
@@ -193,3 +194,49 @@ def test_export_without_a_model_says_where_there_is_one(project: Path) -> None:
     with pytest.raises(InputError, match=r"models/tracker holds no model.*dvc repro"):
         run(["export", "models/tracker", "tracker.pth"])
     assert not (project / "tracker.pth").exists()
+
+
+def clmot_in(project: Path, *arguments: str, **streams: object) -> subprocess.CompletedProcess[bytes]:
+    """Run `clmot` as a process of its own, in the project's folder."""
+    command = [sys.executable, "-m", "clmot", *arguments]
+    defaults = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120}
+    return subprocess.run(command, cwd=project, env=os.environ | THIS_CODE, **(defaults | streams))  # type: ignore[call-overload]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_full_disk_at_standard_output_is_one_sentence(project: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = clmot_in(project, "params", stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: standard output: No space left on device:")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_an_output_below_a_file_is_one_sentence_with_the_name_that_was_given(project: Path) -> None:
+    truth = project / "truth" / "A" / "gt" / "gt.txt"
+    truth.parent.mkdir(parents=True)
+    truth.write_text("1,1,10,10,20,40,1,1,1\n")
+    (project / "results").mkdir()
+    (project / "results" / "A.txt").write_text("1,1,10,10,20,40,1,-1,-1,-1\n")
+    (project / "file").write_text("mine")
+    done = clmot_in(
+        project, "evaluate", "results", "truth", "--benchmark", "MOT17", "--json", "file/scores.json"
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(b"error: file: File exists:")
+    assert b"Traceback" not in done.stderr
+    assert (project / "file").read_text() == "mine"
+
+
+def test_a_refused_draft_is_named_by_what_was_asked_for() -> None:
+    refused = OSError(13, "Permission denied", "/usr/.views.jpg.4711.partial")
+    assert cli.refusal(refused).startswith("/usr/views.jpg: Permission denied:")
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(cli, "run", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        cli.main()
