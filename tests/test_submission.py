@@ -85,12 +85,13 @@ def test_a_second_run_gives_the_same_bytes(project: Path) -> None:
 
 
 class TestRefusedToZip:
-    def test_the_train_set(self, project: Path) -> None:
+    def test_the_train_set(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         set_split("half")
         with pytest.raises(InputError, match=r"'data\.split: half' tracks sequences of the train set.*--any"):
             run(["submit", "MOT17"])
         Path("tracks/MOT17/MOT17-02.txt").write_text(ROWS)
         run(["submit", "MOT17", "--any"])
+        assert "not the films that the server scores" in capsys.readouterr().out
         with zipfile.ZipFile("MOT17.zip") as archive:
             assert archive.namelist() == [f"MOT17-02-{detector}.txt" for detector in DETECTORS]
 

@@ -56,9 +56,12 @@ def submit(
     else:
         out = out or f"{benchmark}.zip"
         found = _zipped(benchmark, out, any_films)
-    print(
-        f"{check or out}: {found.files} files, {found.boxes} boxes, {found.tracks} tracks; every check passed."
+    verdict = (
+        "every row is well formed, but these are not the films that the server scores"
+        if any_films
+        else "every check passed"
     )
+    print(f"{check or out}: {found.files} files, {found.boxes} boxes, {found.tracks} tracks; {verdict}.")
     if found.unknown_lengths:
         print(f"note: the lengths of {', '.join(found.unknown_lengths)} are not known here, nor checked.")
 
