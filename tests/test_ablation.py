@@ -627,6 +627,20 @@ class TestReports:
         assert "±" not in text
         assert "Seed 0 alone" in text
 
+    def test_the_embedding_alone_has_a_table_where_it_was_judged(
+        self, written: Callable[[str], VariantSet]
+    ) -> None:
+        judged = {"MOT15": {"IDF1": 0.5, "ReID_mAP": 0.4, "AP": 0.7}}
+        measured = {("base", 0): judged, ("cold", 0): {"MOT15": {"IDF1": 0.5, "AP": 0.75}}}
+        compared = comparison(written(SET), (0,), measured)
+        text = markdown(compared, "clmot ablation", [])
+        assert [metric for metric in METRICS if f"\n| {metric} " in text] == ["IDF1", "ReID_mAP", "AP"]
+        assert "ReID_mAP judges the embedding alone" in text
+        assert metric_table(compared, "ReID_mAP")[1:3] == [
+            ["base", "1", "40.0", "40.0", "-"],
+            ["cold", "1", "-", "-", "-"],
+        ], "a variant without an embedding has none"
+
     def test_the_report_says_everything(self, written: Callable[[str], VariantSet]) -> None:
         text = markdown(
             comparison(written(SET)), "clmot ablation --seeds 0,1", ["5 experiments from commit bbb."]
@@ -635,7 +649,8 @@ class TestReports:
         assert lines[0] == "# Temperatures"
         assert lines[2].startswith("**guided: SUPERVISED BASELINE, which has seen the identity labels.**")
         headers = [line.split("|")[1].strip() for line in lines if line.startswith("|") and " n |" in line]
-        assert headers == list(METRICS)
+        assert headers == ["IDF1", "AssA", "HOTA", "MOTA", "IDSW"], "what nobody measured has no table"
+        assert "ReID_mAP" not in text
         assert "Without results: guided (seed 1)." in lines
         assert "- cold: `loss.temperature=0.1`" in lines
         assert "- base: nothing" in lines

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from clmot.reporting.ablation.results import Result, Summary
 from clmot.reporting.ablation.variants import VariantSet
 
-METRICS = ("IDF1", "AssA", "HOTA", "MOTA", "IDSW")
-"""What is compared: association first, for that is what an embedding is for."""
+METRICS = ("IDF1", "AssA", "HOTA", "MOTA", "IDSW", "ReID_mAP", "AP")
+"""What is compared: association first, for that is what an embedding is for. The last two tell which of the two that
+share a network made the difference: the embedding or the detector."""
 
 MEAN = "mean"
 """The column of the mean over benchmarks."""
@@ -82,6 +83,13 @@ class Comparison:
     rows: tuple[Row, ...]
     """In the set's order, every variant of it, with results or without."""
     results: tuple[Result, ...]
+
+    def measured(self) -> tuple[str, ...]:
+        """Those of `METRICS` that at least one experiment has."""
+        summaries = [
+            scores for row in self.rows for summary in row.summaries.values() for scores in summary.values()
+        ]
+        return tuple(metric for metric in METRICS if any(metric in scores for scores in summaries))
 
 
 def compare(

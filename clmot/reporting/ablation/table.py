@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from clmot.reporting.ablation.comparison import MEAN, METRICS, Comparison, Row, Spread
+from clmot.reporting.ablation.comparison import MEAN, Comparison, Row, Spread
 from clmot.tables import markdown_rows
 
 COUNTED = ("IDSW",)
@@ -38,7 +38,13 @@ def markdown(comparison: Comparison, command: str, provenance: Sequence[str]) ->
         )
         + f"The last column is the mean's difference to {comparison.rows[0].variant}, seed by seed."
     )
-    for metric in METRICS:
+    measured = comparison.measured()
+    if "ReID_mAP" in measured:
+        lines[-1] += (
+            " ReID_mAP judges the embedding alone (retrieval of the same person in other frames), "
+            "AP the detections alone."
+        )
+    for metric in measured:
         lines += ["", *markdown_rows(metric_table(comparison, metric))]
     missing = [
         f"{row.variant} (seed {_listed([seed for seed in comparison.seeds if seed not in row.summaries])})"
@@ -97,11 +103,11 @@ def as_json(comparison: Comparison, command: str, provenance: Sequence[str]) -> 
                         column: _numbers(row.spread(metric, column, comparison.benchmarks))
                         for column in (*comparison.benchmarks, MEAN)
                     }
-                    for metric in METRICS
+                    for metric in comparison.measured()
                 },
                 "difference": {
                     metric: _numbers(row.difference(comparison.rows[0], metric, comparison.benchmarks))
-                    for metric in METRICS
+                    for metric in comparison.measured()
                 },
             }
         )
