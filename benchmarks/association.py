@@ -53,6 +53,7 @@ FAIRMOT_DEFAULTS = {
     "new_track_confidence": 0.4,
     "embedding_momentum": 0.9,
     "motion_weight": 0.98,
+    "overlap_weight": 0,
     "gating_probability": 0.95,
     "match_threshold": 0.4,
     "iou_threshold": 0.5,

@@ -296,6 +296,8 @@ class TrackParams:
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
     motion_weight: Annotated[float, Bounds(0, 1)]
     """lambda: cost = lambda*cosine distance + (1-lambda)*Mahalanobis distance."""
+    overlap_weight: Annotated[float, Bounds(0, 1)]
+    """o: what is matched by embedding costs (1-o)*(that cost) + o*(1-IoU). 0: overlap has no say there, as in FairMOT."""
     gating_probability: Annotated[float, Bounds(above=0, below=1)]
     """Detections outside this quantile of the predicted position (chi-squared, 4 d.o.f.) cannot match."""
     match_threshold: Annotated[float, Bounds(0)]
@@ -534,7 +536,11 @@ def _check_bounds(value: float, bounds: Bounds, dotted: str, where: str) -> None
 
 
 def _check_relations(params: Params, name: str) -> None:
-    """What no single value can show to be wrong."""
+    """What neither types nor bounds can show to be wrong."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", params.hardware.device):
+        raise InputError(
+            f"{name}: 'hardware.device' should be auto, cpu, cuda or cuda:N, got '{params.hardware.device}'."
+        )
     if any(side % 32 for side in params.model.input_size):
         raise InputError(
             f"{name}: 'model.input_size' should be multiples of 32 (the deepest stride), got "

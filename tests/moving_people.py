@@ -22,6 +22,7 @@ def fixed_params(**others):
         "use_embedding": True,
         "embedding_momentum": 0.9,
         "motion_weight": 0.98,
+        "overlap_weight": 0,
         "gating_probability": 0.95,
         "match_threshold": 0.4,
         "iou_threshold": 0.5,

@@ -162,6 +162,7 @@ def test_the_paper_profile_says_what_fairmots_defaults_are():
     common = {
         "embedding_momentum": 0.9,
         "motion_weight": 0.98,
+        "overlap_weight": 0,
         "gating_probability": 0.95,
         "iou_threshold": 0.5,
         "unconfirmed_threshold": 0.7,

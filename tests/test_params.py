@@ -113,6 +113,8 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("split", "split: sequence", ["'data.validation_sequences'", "'data.split: sequence'"]),
         ("validation_sequences", "validation_sequences: [MOT17-02]", ["'data.validation_sequences'"]),
         ("seed", "seed: -1", ["'seed'", "at least 0"]),
+        ("device", "device: gpu", ["'hardware.device'", "auto, cpu, cuda or cuda:N", "'gpu'"]),
+        ("device", "device: cuda:-1", ["'hardware.device'", "'cuda:-1'"]),
         ("classes", "classes: [14]", ["'strip.classes'", "at most 13"]),
     ],
 )

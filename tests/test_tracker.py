@@ -9,7 +9,7 @@ import pytest
 from moving_people import AXES, crowd, fixed_params, names_in_another_order, person, run
 
 from benchmarks.fairmot import FairMOT
-from clmot.tracking import kalman
+from clmot.tracking import costs, kalman
 from clmot.tracking.boxes import to_corners, to_xyah
 from clmot.tracking.tracker import Tracker, TrackState
 
@@ -81,6 +81,50 @@ def test_looks_keep_crossing_people_apart(params):
     overlap = by_overlap.update(frames[-1][0], [0.9, 0.9], frames[-1][1])
     assert looks.detections.tolist() == [0, 1]
     assert overlap.detections.tolist() == [1, 0]
+
+
+def test_overlap_keeps_neighbours_apart_whose_looks_deceive(params):
+    """In one frame two neighbours look like each other, by a little more than like themselves."""
+    deceived = np.array([[0.6, 0.8], [0.8, 0.6]])
+    shown = [([person(100), person(120)], np.eye(2))] * 3 + [([person(101), person(121)], deceived)]
+    loose = dataclasses.replace(params, match_threshold=0.7)
+    for overlap_weight, expected in ((0.0, [1, 0]), (0.4, [0, 1])):
+        tracker = Tracker(dataclasses.replace(loose, overlap_weight=overlap_weight), 30)
+        run(tracker, shown[:-1])
+        assert tracker.update(shown[-1][0], [0.9, 0.9], shown[-1][1]).detections.tolist() == expected
+
+
+def test_a_lost_track_that_overlaps_nothing_is_still_found_by_its_looks(params):
+    weighted = dataclasses.replace(params, overlap_weight=0.4, match_threshold=0.7, lost_seconds=2.0)
+    frames = [([person(100)], AXES[:1])] * 3 + [None] * 20 + [([person(145)], AXES[:1])]
+    assert run(Tracker(weighted, 30), frames)[-1] == [1]
+
+
+class OverEveryPair(Tracker):
+    """The first matching's cost as params.yaml writes it, for all pairs and without a shortcut."""
+
+    def _fused(self, table, corners, rows, detections, limit):
+        motion, overlap = self.params.motion_weight, self.params.overlap_weight
+        projected, variance = kalman.project(table.motion(rows))
+        gap = kalman.squared_mahalanobis(projected[:, None], variance[:, None], detections.measured[None])
+        looks = costs.cosine_distance(table.feature[rows], detections.embedding)
+        apart = costs.iou_distance(corners[rows], detections.corners, float(self.params.inclusive_pixels))
+        cost = (1 - overlap) * (motion * looks + (1 - motion) * gap) + overlap * apart
+        inside = np.nonzero(gap <= self._gate)
+        return costs.Pairs(*inside, cost[inside])
+
+
+@pytest.mark.parametrize("overlap_weight", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("motion_weight", [0.9, 1.0])
+def test_shortcuts_change_nobodys_identity(params, overlap_weight, motion_weight):
+    weighted = dataclasses.replace(
+        params, overlap_weight=overlap_weight, motion_weight=motion_weight, match_threshold=0.6
+    )
+    ours, plain = Tracker(weighted, 30), OverEveryPair(weighted, 30)
+    for frame in crowd(3, 40, 60, miss=0.2, noise=0.4, size=(400, 300)):
+        a, b = ours.update(*frame), plain.update(*frame)
+        np.testing.assert_array_equal(a.identities, b.identities)
+        np.testing.assert_array_equal(a.detections, b.detections)
 
 
 def test_without_embeddings_lost_tracks_are_found_by_overlap(params):

@@ -1,6 +1,7 @@
 """The tracker: detections of one frame in, identities out. It knows neither images nor networks.
 
-Association follows FairMOT (Zhang et al., IJCV 2021, section 4.4). A track's life:
+Association follows FairMOT (Zhang et al., IJCV 2021, section 4.4), with `overlap_weight: 0` step by step; above 0, boxes
+that overlap little cost more in the first matching too. A track's life:
 
     TENTATIVE --seen again--> TRACKED --missed--> LOST --found again--> TRACKED
         |missed                                    |missed for too long
@@ -113,7 +114,7 @@ class Tracker:
         """Let one frame pass.
 
         Detections below `confidence`, and boxes without width or height, are not used. With embeddings (and
-        `use_embedding`), tracks and lost tracks are matched by appearance fused with motion, gated by motion;
+        `use_embedding`), tracks and lost tracks are matched by appearance fused with motion and overlap, gated by motion;
         then what is left of the tracks by overlap. Without embeddings the first matching is by overlap, of
         tracks and lost tracks alike, at `iou_threshold`, and the second has nothing left to do. With `second_pass`,
         what is still left of the tracks is matched by overlap with weaker detections. Tentative
@@ -210,7 +211,8 @@ class Tracker:
             left = left[state[left] == TrackState.TRACKED]
         else:
             limit = params.match_threshold
-            left = match(confirmed, self._fused(table, confirmed, detections, limit), limit)
+            pairs = self._fused(table, corners, confirmed, detections, limit)
+            left = match(confirmed, pairs, limit)
             left = left[state[left] == TrackState.TRACKED]
             pairs = overlaps(left, detections.corners[free], params.iou_threshold)
             left = match(left, pairs, params.iou_threshold)
@@ -232,18 +234,35 @@ class Tracker:
             free=free,
         )
 
-    def _fused(self, table: TrackTable, rows: Indices, detections: FrameDetections, limit: float) -> Pairs:
-        """Appearance fused with motion for the pairs within the motion gate."""
+    def _fused(
+        self, table: TrackTable, corners: Floats, rows: Indices, detections: FrameDetections, limit: float
+    ) -> Pairs:
+        """Appearance fused with motion and overlap for the pairs within the motion gate that may cost less than `limit`.
+
+        `corners` (N, 4) are the table's boxes.
+        """
         assert detections.embedding is not None
-        weight = self.params.motion_weight
+        weight, overlap_weight = self.params.motion_weight, self.params.overlap_weight
         mean, variance = kalman.project(table.motion(rows))
-        # Appearance only adds to the cost: pairs that motion alone makes too expensive need no look at it.
-        within = self._gate if weight >= 1 else min(self._gate, limit / (1 - weight))
+        # Each part only adds to the cost: pairs that the others make too expensive need no look at their appearance.
+        share = (1 - weight) * (1 - overlap_weight)
+        within = self._gate if share <= 0 else min(self._gate, limit / share)
         pairs = costs.gated_pairs(mean, variance, detections.measured, within)
+        overlap = None
+        if overlap_weight:
+            overlap = costs.aligned_iou_distance(
+                corners[rows[pairs.rows]], detections.corners[pairs.cols], self._extra_pixel
+            )
+            possible = share * pairs.costs + overlap_weight * overlap < limit
+            pairs = Pairs(pairs.rows[possible], pairs.cols[possible], pairs.costs[possible])
+            overlap = overlap[possible]
         cosine = costs.aligned_cosine_distance(
             table.feature, detections.embedding, rows[pairs.rows], pairs.cols
         )
-        return Pairs(pairs.rows, pairs.cols, costs.fuse(cosine, pairs.costs, weight))
+        cost = costs.fuse(cosine, pairs.costs, weight)
+        if overlap is not None:
+            cost = (1 - overlap_weight) * cost + overlap_weight * overlap
+        return Pairs(pairs.rows, pairs.cols, cost)
 
     def _smoothed(
         self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices
