@@ -103,7 +103,8 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
     except FileNotFoundError:
         known = ", ".join(sorted(found.as_posix() for found in path.parent.glob("*.yaml")))
         raise InputError(
-            f"{path} does not exist{f'; there are {known}' if known else ''}: name a file of variants."
+            f"{path} does not exist{f'; there are {known}' if known else ''}: run from the project's folder, or name "
+            "a file of variants."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
