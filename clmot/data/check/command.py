@@ -68,7 +68,9 @@ def check(
     """
     path = _absolute(data)
     if not path.exists():
-        raise InputError(f"{path} does not exist: name a file or folder with boxes; the README shows which there are.")
+        raise InputError(
+            f"{path} does not exist: name a file or folder with boxes; the README shows which there are."
+        )
     findings = Findings()
     try:
         _examine(path, _absolute(images) if images else None, kind, classes, findings)
