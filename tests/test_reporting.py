@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -214,6 +215,41 @@ def test_a_training_from_the_start_gets_a_run_of_its_own(store: Store) -> None:
     assert (old.info.status, new.info.status) == ("FAILED", "FINISHED")
     assert store.curve(old, "train/loss") == {1: 3.0}
     assert store.curve(new, "train/loss") == {1: 2.9, 2: 0.9, 3: 0.5}
+
+
+def test_processes_that_start_together_make_one_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers of DVC's queue on a new project: both are recorded, and neither stumbles over the other's tables."""
+    (tmp_path / "params.yaml").write_text(TEXT)
+    program = """if True:
+        import os, pathlib, sys, time
+        import mlflow.tracking
+        from clmot.params import load_params
+        from clmot.reporting.mlflow_run import training_run
+        pathlib.Path(sys.argv[1]).touch()
+        while not all(pathlib.Path(name).exists() for name in ("worker-0", "worker-1")):
+            time.sleep(0.01)
+        os.environ["DVC_EXP_NAME"] = sys.argv[1]
+        with training_run(load_params(), "pretrain") as log:
+            log(1, {"loss": 1.0})
+    """
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, f"worker-{number}"],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+        for number in range(2)
+    ]
+    said = [worker.communicate(timeout=300)[1] for worker in workers]
+    assert not any("MLflow does not record" in text for text in said), said
+    monkeypatch.chdir(tmp_path)
+    runs = Store(tmp_path).runs()
+    assert {run.info.run_name for run in runs} == {"worker-0", "worker-1"}
+    assert all(run.data.metrics["pretrain/loss"] == 1 for run in runs)
 
 
 def test_runs_of_dead_processes_do_not_run_for_ever(store: Store) -> None:

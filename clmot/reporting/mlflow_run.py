@@ -38,6 +38,9 @@ PROJECT_TAG = "clmot.project"
 WORKSPACE_TAG = "clmot.workspace"
 DVC_TAGS = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
+LOCK_SECONDS = 120
+"""How long a stage waits for another that makes the tables of their store (seconds of work)."""
+
 QUIET = {
     # MLflow's own patience is minutes. Ours is seconds, unless the user says otherwise.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -192,14 +195,15 @@ class _Watcher:
         if not uri:
             uri = f"sqlite:///{dvc_root() / 'mlflow.db'}"
             location = (dvc_root() / "mlartifacts").as_uri()
-        self.client = MlflowClient(tracking_uri=uri)
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            # Another worker of DVC's queue may create it at the same moment.
-            with contextlib.suppress(Exception):
-                self.client.create_experiment(name, artifact_location=location)
+        with _sole_maker(uri):
+            self.client = MlflowClient(tracking_uri=uri)
             experiment = self.client.get_experiment_by_name(name)
+            if experiment is None:
+                # Another worker of DVC's queue may create it at the same moment.
+                with contextlib.suppress(Exception):
+                    self.client.create_experiment(name, artifact_location=location)
+                experiment = self.client.get_experiment_by_name(name)
         self.experiment = experiment.experiment_id
 
     def _create(self) -> None:
@@ -248,6 +252,20 @@ class _Watcher:
         metrics = [Metric(name, float(value), now, step) for (name, step), value in values.items()]
         for start in range(0, len(metrics), 1000):  # no request may carry more
             self.client.log_batch(self.run, metrics=metrics[start : start + 1000])
+
+
+@contextlib.contextmanager
+def _sole_maker(uri: str) -> Iterator[None]:
+    """One process at a time makes the tables of an SQLite store, which its first client does: workers of DVC's queue
+    that start together would stumble over each other's. Servers see to that themselves."""
+    prefix = "sqlite:///"
+    if not uri.startswith(prefix):
+        yield
+        return
+    from filelock import FileLock
+
+    with FileLock(f"{uri.removeprefix(prefix)}.lock", timeout=LOCK_SECONDS):
+        yield
 
 
 def _as_text(value: Any) -> str:
