@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -22,7 +23,9 @@ def data(tmp_path):
     """Film `a` of 6 frames, of which 1 to 4 train; frame 2 shows nobody; film `b` is held out."""
     for film in ("a", "b"):
         folder = tmp_path / "frames" / "MOT17" / film
-        folder.mkdir(parents=True)
+        (folder / "img1").mkdir(parents=True)
+        for number in range(1, 7):
+            (folder / "img1" / f"{number:06d}.jpg").touch()
         write_seqinfo(folder / "seqinfo.ini", SequenceInfo(film, "img1", 30.0, 6, 40, 30, ".jpg"))
     boxes = tmp_path / "boxes" / "MOT17"
     boxes.mkdir(parents=True)
@@ -49,6 +52,16 @@ def test_every_frame_of_the_training_range_is_found(data):
     np.testing.assert_array_equal(frames[0].boxes, [[0, 0, 10, 20], [10, 5, 20, 25]])
 
 
+def test_a_frame_that_is_missing_is_named_before_training_starts(data):
+    image = data / "frames" / "MOT17" / "a" / "img1" / "000003.jpg"
+    image.unlink()
+    with pytest.raises(InputError, match=f"^{image} is missing: delete .*/MOT17 and run `dvc repro`"):
+        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    shutil.rmtree(image.parent)
+    with pytest.raises(InputError, match=r"000001\.jpg is missing"):
+        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+
+
 def test_nothing_to_train_on_is_a_sentence(data):
     report = data / "boxes" / "MOT17" / "strip.json"
     held_out = {"a": {"frames": None, "kept": 0, "dropped": {}}}
@@ -59,7 +72,6 @@ def test_nothing_to_train_on_is_a_sentence(data):
 
 def test_a_batch_pads_boxes_and_knows_which_are_real(data):
     frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
-    frames[0].image.parent.mkdir()
     for frame in frames:
         cv2.imwrite(str(frame.image), np.full((30, 40, 3), (0, 0, 255), np.uint8))
     dataset = FrameDataset(frames, (96, 64))
@@ -75,7 +87,6 @@ def test_a_batch_pads_boxes_and_knows_which_are_real(data):
 
 def test_a_batch_holds_the_pixels_in_rgb_and_in_their_places(data):
     frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
-    frames[0].image.parent.mkdir()
     image = np.zeros((30, 40, 3), np.uint8)
     image[5, 7] = (10, 20, 200)  # BGR
     for frame in frames:

@@ -58,14 +58,16 @@ def batch_of(image: np.ndarray, boxes: np.ndarray) -> Batch:
 
 @pytest.mark.parametrize("index", range(4))
 def test_letterbox_reference(index):
-    """The original pads by halves of pixels; real padding is whole, so ours may differ from it by that half."""
+    """The original pads by halves of pixels and scales by one number; pixels are whole, so ours may differ from it by
+    half a pixel of the input."""
     reference = np.load(REFERENCE / "geometry.npz")
     height, width = reference[f"{index}/in_hw"]
     target_height, target_width = reference[f"{index}/target_hw"]
     canvas, fit = letterbox(np.zeros((height, width, 3), np.uint8), (target_width, target_height))
     ratio, pad_x, pad_y = reference[f"{index}/ratio_padw_padh"]
     assert canvas.shape == tuple(reference[f"{index}/out_shape"])
-    np.testing.assert_allclose(fit.scale, ratio)
+    assert abs(fit.scale_x - ratio) * width <= 0.5
+    assert abs(fit.scale_y - ratio) * height <= 0.5
     assert abs(fit.pad_x - pad_x) <= 0.5
     assert abs(fit.pad_y - pad_y) <= 0.5
     # What the padding says is where the image really is: it is black, the bars are grey.
@@ -78,7 +80,21 @@ def test_letterbox_takes_boxes_there_and_back():
     _, fit = letterbox(np.zeros((480, 640, 3), np.uint8), (448, 256))
     np.testing.assert_allclose(fit.to_image(fit.to_input(boxes)), boxes)
     inside = fit.to_input(boxes[:1])[0]
-    np.testing.assert_allclose(inside, [53, 0, 53 + 640 * 256 / 480, 256])
+    np.testing.assert_allclose(inside, [53, 0, 53 + 341, 256])  # 341.33 pixels are 341
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1173, 880), (640, 480), (1242, 370), (448, 256), (1, 2000), (2000, 1)]
+)
+@pytest.mark.parametrize("size", [(448, 256), (1088, 608)])
+def test_boxes_lie_exactly_where_the_letterbox_puts_the_pixels(width, height, size):
+    """The whole image's box ends where the bars begin, to the pixel, whatever the proportions; the original's ends up to
+    half a pixel beside that."""
+    canvas, fit = letterbox(np.zeros((height, width, 3), np.uint8), size)
+    x1, y1, x2, y2 = fit.to_input(np.array([0.0, 0.0, width, height]))
+    rows, columns = ((canvas == 0).all(2).any(axis).nonzero()[0] for axis in (1, 0))
+    np.testing.assert_allclose([x1, x2], [columns[0], columns[-1] + 1], atol=1e-9)
+    np.testing.assert_allclose([y1, y2], [rows[0], rows[-1] + 1], atol=1e-9)
 
 
 def test_gaussian_radius_reference():

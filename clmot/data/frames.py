@@ -119,8 +119,14 @@ def find_training_frames(
             starts = np.searchsorted(
                 table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2)
             )
+            # Asked of the folder once: a frame that is missing shall cost seconds, not the hours until it is drawn.
+            there = _names_in(directory / info.image_dir)
             for offset, number in enumerate(range(ranges[sequence].first, ranges[sequence].last + 1)):
                 image = image_path(directory, info, number)
+                if image.name not in there:
+                    raise InputError(
+                        f"{image} is missing: delete {Path(frames_dir) / benchmark} and run `dvc repro`."
+                    )
                 rows = slice(starts[offset], starts[offset + 1])
                 found.append(
                     TrainingFrame(
@@ -137,6 +143,14 @@ def find_training_frames(
             "check `data.split`, and the report of the strip stage."
         )
     return found + (find_extra_frames(extra_dir) if extra_dir is not None else [])
+
+
+def _names_in(folder: Path) -> set[str]:
+    """Names of what is in a folder; none if it is absent."""
+    try:
+        return set(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
