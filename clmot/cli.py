@@ -7,6 +7,7 @@ import difflib
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -212,8 +213,10 @@ def export_model(directory: Path, out: Path) -> None:
     # torch and timm take seconds to import, which the other commands need not wait for.
     from clmot.models.export import export_pth
 
-    options = export_pth(directory, out)
-    print(f"{out} is written; CL-MOT's and FairMOT's tools read it with --load_model {out} {options}")
+    readers = export_pth(directory, out)
+    print(f"{out} is written. With these options it is read by")
+    for tool, options in readers.items():
+        print(f"  {tool}: --load_model {shlex.quote(str(out))} {options}")
 
 
 def check_data(given: argparse.Namespace) -> None:

@@ -113,17 +113,19 @@ class ModelParams:
     a model's folder of this project; `weights/none`: random weights."""
     backbone: str
     """Name of any timm model that gives features at strides 4 to 32."""
-    neck: Literal["dla", "deconv", "fpn", "concat"]
+    neck: Literal["dla", "deconv", "fpn", "concat", "squeeze"]
     """From four strides to one map at stride 4: `dla` (DLAUp and IDAUp, the original), `deconv` (CenterNet's
-    ResNets; not for HRNet), `fpn` (deconv with lateral connections), `concat` (HRNet)."""
+    ResNets; not for HRNet), `fpn` (deconv with lateral connections), `concat` (FairMOT's HRNet), `squeeze`
+    (concat, then few channels: CL-MOT's HRNet)."""
     operator: Literal["dcn", "conv"]
-    """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution. `concat` has no nodes."""
+    """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution. `concat` and
+    `squeeze` have no nodes."""
     dcn_implementation: Literal["auto", "torchvision", "grid_sample"]
     """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
     neck_channels: Annotated[tuple[int, ...], Bounds(1)]
     """Channels of the neck at strides 4, 8, 16, 32; empty: those of the published networks, which are the backbone's
-    (`dla`, `concat`), or 64, 128, 256 and the backbone's (`deconv`, `fpn`). The map that the heads read has the first
-    of them (`concat`: the sum of all)."""
+    (`dla`, `concat`, `squeeze`), or 64, 128, 256 and the backbone's (`deconv`, `fpn`). The map that the heads read has
+    the first of them (`concat`: the sum of all; `squeeze`, empty: 64)."""
     head_channels: Annotated[int, Bounds(1)]
     """Hidden channels of each head."""
     embedding_dim: Annotated[int, Bounds(1)]
@@ -255,7 +257,7 @@ class LossParams:
     """Triplets: how much farther than the positive a negative should be (Euclidean distance of unit vectors)."""
     negatives: Literal["frame", "batch"]
     """Who is somebody else: the other objects of the same frame, or those of all frames of the batch as well (the same
-    person in two frames of a batch then counts as two)."""
+    person in two frames of a batch then counts as two; memory grows with the square of the batch)."""
     average: Literal["pairs", "frames"]
     """What counts the same in the contrast: every pair of the batch, as in the original (crowded frames then dominate),
     or every frame."""

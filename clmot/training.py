@@ -145,7 +145,7 @@ def fit(
         disable=not sys.stderr.isatty(),
     )
     last_saved = time.monotonic()
-    with bar:
+    with bar, _enough_memory(stage, params):
         while state.epoch < params.epochs:
             order = orders[state.epoch]
             started = time.monotonic()
@@ -339,6 +339,18 @@ def _restore(
     optimizer.load_state_dict(saved["optimizer"])
     state.history, state.epoch, state.step = saved["history"], saved["epoch"], saved["step"]
     state.sums = saved["sums"]
+
+
+@contextlib.contextmanager
+def _enough_memory(stage: str, params: TrainingParams) -> Iterator[None]:
+    """Say what to do where a GPU's memory is too small."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"{stage}: the GPU has too little memory for this network and {params.batch_size} frames at once: lower "
+            f"'{stage}.batch_size' (or 'model.input_size') in params.yaml, or free memory that others use."
+        ) from None
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:

@@ -38,19 +38,26 @@ def written(folder: Path, model: OneShotTracker) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "neck", "box_channels", "options"),
+    ("backbone", "neck", "box_channels", "architecture", "readers"),
     [
-        ("dla34", "dla", 4, "--arch dla_34 --head_conv 256 --reid_dim 16"),
-        ("resnet18", "deconv", 2, "--arch resdcn_18 --head_conv 256 --reid_dim 16"),
-        ("resnet34", "fpn", 2, "--arch resfpndcn_34 --head_conv 256 --reid_dim 16"),
-        ("hrnet_w18", "concat", 4, "--arch hrnet_18 --head_conv 256 --reid_dim 16"),
+        ("dla34", "dla", 2, "dla_34", {"CL-MOT": "", "FairMOT": " --ltrb ''"}),
+        ("dla34", "dla", 4, "dla_34", {"FairMOT": ""}),
+        ("resnet18", "deconv", 2, "resdcn_18", {"CL-MOT": "", "FairMOT": " --ltrb ''"}),
+        ("resnet34", "fpn", 4, "resfpndcn_34", {"FairMOT": ""}),
+        ("hrnet_w18", "concat", 4, "hrnet_18", {"FairMOT": ""}),
+        ("hrnet_w18", "concat", 2, "hrnet_18", {"FairMOT": " --ltrb ''"}),
+        ("hrnet_w18", "squeeze", 2, "hrnet_18", {"CL-MOT": ""}),
     ],
 )
-def test_there_and_back(tmp_path: Path, backbone: str, neck: str, box_channels: Any, options: str) -> None:
+def test_there_and_back(
+    tmp_path: Path, backbone: str, neck: str, box_channels: Any, architecture: str, readers: dict[str, str]
+) -> None:
+    """And for whom: what a tool's network does not have, it would leave random."""
     torch.manual_seed(0)
     model = OneShotTracker(config(backbone, neck, box_channels=box_channels)).eval()
     out = tmp_path / "theirs.pth"
-    assert export_pth(written(tmp_path / "ours", model), out) == options
+    options = f"--arch {architecture} --head_conv 256 --reid_dim 16"
+    assert export_pth(written(tmp_path / "ours", model), out) == {t: options + o for t, o in readers.items()}
     content = torch.load(out, weights_only=True)
     assert content.keys() == {"epoch", "state_dict"}
     first = "base.base_layer.0.weight" if neck == "dla" else "conv1.weight"
@@ -91,6 +98,10 @@ def test_the_original_s_names_and_no_others(tmp_path: Path) -> None:
             {"backbone": "hrnet_w18", "neck": "concat", "head_channels": 8},
             "8 hidden channels, those of the original's hrnet_18 always 256",
         ),
+        (
+            {"backbone": "hrnet_w18", "neck": "squeeze", "head_channels": 256, "box_channels": 4},
+            "four distances and 'model.neck: squeeze' the network is neither's",
+        ),
     ],
 )
 def test_what_the_original_has_not(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -104,7 +115,7 @@ def test_what_the_original_has_not(tmp_path: Path, changes: dict[str, Any], mess
 def test_channels_that_are_the_published_ones_are_no_others(tmp_path: Path) -> None:
     model = OneShotTracker(config("resnet18", "deconv", neck_channels=(64, 128, 256, 512), head_channels=8))
     options = export_pth(written(tmp_path / "ours", model), tmp_path / "out.pth")
-    assert options == "--arch resdcn_18 --head_conv 8 --reid_dim 16"
+    assert options["CL-MOT"] == "--arch resdcn_18 --head_conv 8 --reid_dim 16"
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +123,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ours, out = written(tmp_path / "ours", model), tmp_path / "out.pth"
     run(["export", str(ours), str(out)])
     assert out.is_file()
-    assert capsys.readouterr().out.endswith(f"--load_model {out} --arch resdcn_18 --head_conv 8\n")
+    options = f"--load_model {out} --arch resdcn_18 --head_conv 8"
+    assert capsys.readouterr().out == (
+        f"{out} is written. With these options it is read by\n  CL-MOT: {options}\n  FairMOT: {options} --ltrb ''\n"
+    )
     with pytest.raises(InputError, match=r"out\.onnx: should end in \.pth"):
         run(["export", str(ours), str(tmp_path / "out.onnx")])
     with pytest.raises(InputError, match="nowhere holds no model"):

@@ -1,9 +1,11 @@
 """The network as a whole, its backbones, and its weights on disk."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pickle
+import random
 from pathlib import Path
 from typing import Literal
 
@@ -184,6 +186,17 @@ def test_same_seed_same_network() -> None:
 # ---------------------------------------------------------------- backbones that cannot be used
 
 
+def test_backbone_whose_maps_are_not_of_the_strides_it_states() -> None:
+    """timm says 4, 8, 16, 32 of legacy_xception, whose first convolutions have no padding."""
+    module, pyramid = create_backbone("legacy_xception")
+    images = torch.zeros(1, 3, 64, 96)
+    with (
+        torch.no_grad(),
+        pytest.raises(InputError, match="of an image of 96x64 should be 24x16, 12x8, 6x4, 3x2"),
+    ):
+        pyramid.select(module.eval()(images), (64, 96))
+
+
 def test_unknown_backbone_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no model 'resnet_18'.*resnet18"):
         create_backbone("resnet_18")
@@ -320,6 +333,27 @@ def test_what_is_no_weight_file(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"weights\.pth: (damaged|refused)"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_damaged_pth_is_a_sentence_wherever_it_is_damaged(tmp_path: Path, legacy: bool) -> None:
+    """CenterNet's files have the older of torch's formats, a row of pickles, which can break in many ways."""
+    path = tmp_path / "x.pth"
+    torch.save(
+        {"state_dict": {f"layer{i}.weight": torch.zeros(3) for i in range(8)}},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    whole = path.read_bytes()
+    generator = random.Random(0)
+    for _ in range(150):
+        broken = bytearray(whole)
+        for _ in range(3):
+            broken[generator.randrange(len(whole))] = generator.randrange(256)
+        for content in (bytes(broken), whole[: generator.randrange(len(whole))]):
+            path.write_bytes(content)
+            with contextlib.suppress(InputError):  # a change of a weight is none that could be seen
+                read_weights(path)
 
 
 def test_weights_without_names_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from clmot.models.necks.deconv import doubling
 from clmot.models.necks.interface import Neck
 from clmot.models.network import ModelConfig, OneShotTracker
 
-NECKS = ("dla", "deconv", "fpn", "concat")
+NECKS = ("dla", "deconv", "fpn", "concat", "squeeze")
 CHANNELS = (6, 8, 12, 20)
 WIDTHS = (4, 6, 8, 10)
 
@@ -46,7 +46,7 @@ def parameters(module: nn.Module) -> int:
 @pytest.mark.parametrize("name", NECKS)
 def test_one_map_at_stride_4(name: str, widths: tuple[int, ...], operator: str) -> None:
     neck = neck_of(name, operator, widths)
-    finest = {"deconv": 64, "fpn": 64, "dla": CHANNELS[0]}
+    finest = {"deconv": 64, "fpn": 64, "dla": CHANNELS[0], "squeeze": 64}
     wanted = sum(widths or CHANNELS) if name == "concat" else (widths[0] if widths else finest[name])
     assert neck.width == wanted
     assert neck(pyramid()).shape == (2, wanted, 32, 64)
@@ -168,6 +168,20 @@ def test_parameters_of_hrnet() -> None:
     assert parameters(model) == parameters(model.base) + heads(270, 256, 128)
 
 
+def test_hrnet_of_the_original_squeezes() -> None:
+    """CL-MOT's HRNet brings its 270 channels down to 64 by a convolution with a bias before the heads."""
+    model = OneShotTracker(ModelConfig("hrnet_w18", "squeeze", "dcn", "auto", (), 256, 512))
+    assert neck_shapes(model) == {
+        "id.0.weight": (256, 64, 3, 3),
+        "id.0.bias": (256,),
+        "id.2.weight": (512, 256, 1, 1),
+        "id.2.bias": (512,),
+        "last_layer.0.weight": (64, 270, 1, 1),
+        "last_layer.0.bias": (64,),
+        **batch_norm("last_layer.1", 64),
+    }
+
+
 def batch_norm(name: str, channels: int) -> dict[str, tuple[int, ...]]:
     kinds = ("weight", "bias", "running_mean", "running_var")
     return {f"{name}.num_batches_tracked": (), **{f"{name}.{kind}": (channels,) for kind in kinds}}
@@ -237,7 +251,7 @@ def test_any_backbone_with_any_neck(backbone: str, neck: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "neck"), [("resnet18", "deconv"), ("resnet18", "fpn"), ("hrnet_w18_small", "concat")]
+    ("backbone", "neck"), [("resnet18", "deconv"), ("resnet18", "fpn"), ("hrnet_w18_small", "squeeze")]
 )
 def test_every_parameter_of_the_network_learns(backbone: str, neck: str) -> None:
     torch.manual_seed(0)
@@ -250,7 +264,7 @@ def test_every_parameter_of_the_network_learns(backbone: str, neck: str) -> None
 
 
 def test_deconv_on_hrnet_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'deconv' reads stride 32 alone.*hrnet_w18.*concat"):
+    with pytest.raises(InputError, match=r"'deconv' reads stride 32 alone.*hrnet_w18.*squeeze"):
         OneShotTracker(ModelConfig("hrnet_w18", "deconv", "dcn", "auto", (), 256, 128))
 
 

@@ -215,7 +215,13 @@ def test_four_sided_boxes_load_decode_and_learn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "neck"), [("resnet18", "deconv"), ("resnet18", "fpn"), ("hrnet_w18_small", "concat")]
+    ("backbone", "neck"),
+    [
+        ("resnet18", "deconv"),
+        ("resnet18", "fpn"),
+        ("hrnet_w18_small", "concat"),
+        ("hrnet_w18_small", "squeeze"),
+    ],
 )
 def test_resnets_and_hrnets_stand_at_the_top_in_others_files(
     tmp_path: Path, backbone: str, neck: str
@@ -228,7 +234,28 @@ def test_resnets_and_hrnets_stand_at_the_top_in_others_files(
     assert same(outputs(detector), outputs(theirs))
 
 
+def test_a_head_that_is_no_convolution_is_no_head_of_ours(tmp_path: Path) -> None:
+    state = dict(network().state_dict())
+    for name in ("hm.0.weight", "hm.2.weight", "wh.2.weight", "id.2.weight"):
+        state[name] = torch.tensor(1.0)
+    with pytest.raises(InputError, match=r"hm\.0\.weight"):
+        create_detector(model_params(saved(tmp_path / "x.pth", state)))
+
+
 # ---------------------------------------------------------------- backbones
+
+
+def test_an_hrnet_that_squeezes_is_told_from_one_that_does_not(tmp_path: Path) -> None:
+    """CL-MOT's and newer FairMOT's HRNets are of one name; the file says which it is."""
+    theirs = network(backbone="hrnet_w18_small", neck="squeeze", neck_channels=())
+    state = {name.removeprefix("base."): tensor for name, tensor in theirs.state_dict().items()}
+    params = model_params(
+        saved(tmp_path / "x.pth", state), backbone="hrnet_w18_small", neck="concat", neck_channels=()
+    )
+    with pytest.raises(
+        InputError, match=r"is a network of 'model\.neck: squeeze', where params\.yaml has concat"
+    ):
+        create_detector(params)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "mobilenetv4_conv_small_050"])
@@ -242,6 +269,16 @@ def test_timm_s_own_files(tmp_path: Path, name: str) -> None:
         wanted = plain.forward_intermediates(IMAGES, intermediates_only=True)
         found = model.base(IMAGES)
     torch.testing.assert_close(found[-1], wanted[-1])
+
+
+def test_timm_s_own_files_of_a_backbone_that_is_wrapped(tmp_path: Path) -> None:
+    """Where timm makes a pyramid by hooks, all its tensors stand below `body.`."""
+    plain = timm.create_model("legacy_xception")
+    save_file(plain.state_dict(), tmp_path / "model.safetensors")
+    model = create_detector(model_params(tmp_path / "model.safetensors", backbone="legacy_xception"))
+    assert "base.body.conv1.weight" in model.state_dict()
+    trunk = {name.removeprefix("base.body."): t for name, t in model.state_dict().items() if "body." in name}
+    assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in trunk.items())
 
 
 def test_torchvision_s_resnet(tmp_path: Path) -> None:

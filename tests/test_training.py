@@ -158,6 +158,17 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
 
 
+def test_a_gpu_that_is_too_small_says_what_to_lower(frames, tmp_path, monkeypatch):
+    def too_much(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(TinyTracker, "features", too_much)
+    with pytest.raises(
+        InputError, match=r"^train: .* too little memory .* 3 frames at once: lower 'train\.batch_size'"
+    ):
+        train(frames, tmp_path / "c")
+
+
 def test_a_gradient_that_is_not_finite_leaves_no_weights(frames, tmp_path):
     """In the last step no further loss tells of it."""
 

@@ -108,7 +108,7 @@ def nt_xent(
     NT-Xent as in SimCLR (Chen et al., 2020, equation 1), with exactly one positive in each denominator and, unless
     `negatives` is `batch`, never a word across frames. The sum over negatives depends on the anchor alone, so a masked
     log-sum-exp per row serves all its positives, and the loss of a pair is softplus(logsumexp_n s_an/t - s_ap/t).
-    Memory and time are O((V*N)^2) a frame.
+    Memory and time are O((V*N)^2) a frame, or O((V*B*N)^2) with `negatives` of the whole batch.
 
     Args:
         embeddings: (V, B, N, D), any length (they are normalised here); row n is one object in every view.
@@ -160,7 +160,7 @@ def triplet(
         margin: > 0.
         mining: which triplets of an anchor count.
 
-    The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is O((V*N)^2) a frame: the
+    The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is that of `nt_xent`: the
     positives of an anchor are taken one view at a time.
     """
     if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no triplet

@@ -24,10 +24,29 @@ class Pyramid:
     channels_last: bool
     """True when the backbone gives (B, H, W, C), as some transformers do."""
 
-    def select(self, features: list[Tensor]) -> list[Tensor]:
-        """The four features as (B, C, H/s, W/s), finest first."""
+    def select(self, features: list[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        """The four features as (B, C, H/s, W/s), finest first.
+
+        Args:
+            features: the backbone's output.
+            size: (H, W) of the images, multiples of 32.
+
+        Raises:
+            InputError: the features have other sizes. Some backbones, which do not pad their convolutions, state strides
+                that they keep only nearly.
+        """
         chosen = [features[index] for index in self.indices]
-        return [f.permute(0, 3, 1, 2) for f in chosen] if self.channels_last else chosen
+        if self.channels_last:
+            chosen = [f.permute(0, 3, 1, 2) for f in chosen]
+        wanted = [(size[0] // stride, size[1] // stride) for stride in STRIDES]
+        found = [tuple(f.shape[-2:]) for f in chosen]
+        if found != wanted:
+            raise InputError(
+                f"model.backbone: its features of an image of {size[1]}x{size[0]} should be "
+                f"{', '.join(f'{w}x{h}' for h, w in wanted)} cells, but are "
+                f"{', '.join(f'{w}x{h}' for h, w in found)}; choose another backbone."
+            )
+        return chosen
 
 
 class UnusedProjection(nn.Sequential):

@@ -88,8 +88,8 @@ class OneShotTracker(nn.Module):
     """Backbone, neck and heads at stride 4 (CL-MOT; FairMOT, Zhang et al., IJCV 2021).
 
     With backbone `dla34`, neck `dla`, operator `dcn`, no `neck_channels` and 256 head channels this is the original's
-    network, tensor for tensor and name for name. So are its ResNets (`deconv`, `fpn`) and HRNets (`concat`), but that
-    the backbone's names begin with `base.`, as DLA's do.
+    network, tensor for tensor and name for name. So are its ResNets (`deconv`, `fpn`) and HRNets (`squeeze`; newer
+    FairMOT's: `concat`), but that the backbone's names begin with `base.`, as DLA's do.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -103,7 +103,7 @@ class OneShotTracker(nn.Module):
         if config.neck == "deconv" and is_hrnet(config.backbone):
             raise InputError(
                 f"model.neck: 'deconv' reads stride 32 alone, but {config.backbone} is built to keep the finer "
-                f"strides; take concat (the original's), dla or fpn."
+                f"strides; take squeeze (the original's), concat (FairMOT's), dla or fpn."
             )
         self.base, self.pyramid = create_backbone(config.backbone)
         neck = create_neck(
@@ -146,7 +146,7 @@ class OneShotTracker(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the map all heads read, (B, C, H/4, W/4)."""
         (neck,) = self.neck
-        return neck(self.pyramid.select(self.base(images)))
+        return neck(self.pyramid.select(self.base(images), (images.shape[-2], images.shape[-1])))
 
     def read(self, features: Tensor, heads: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Outputs of `heads` (None: all) for `features`, whose batch may be a part of what was computed."""

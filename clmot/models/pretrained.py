@@ -27,6 +27,7 @@ NECK_LAYERS: dict[NeckName, tuple[str, ...]] = {
     "deconv": ("deconv_layers",),
     "fpn": tuple(f"{kind}_layer{step}" for step in (1, 2, 3) for kind in ("deconv", "smooth", "project")),
     "concat": (),
+    "squeeze": ("last_layer",),
 }
 """What the published networks call the layers of each neck, and so do we."""
 
@@ -181,10 +182,11 @@ def recognise(state: Mapping[str, Tensor], source: str) -> Pretrained:
         remarks += remark
     expected += [f"{name}." for name in ("hm", "wh", "reg", *(["id"] if embedding_dim else []))]
     architecture: dict[str, Any] = {"neck": neck}
-    if neck != "concat":
+    if neck not in ("concat", "squeeze"):
         architecture["operator"] = "dcn" if any(".conv_offset_mask." in name for name in known) else "conv"
-    if "hm.0.weight" in known:
-        architecture["head_channels"] = known["hm.0.weight"].shape[0]
+    hidden = _channels(known, "hm", layer=0)
+    if hidden is not None:
+        architecture["head_channels"] = hidden
     return Pretrained(
         source,
         known,
@@ -200,11 +202,12 @@ def as_timm_names(state: Mapping[str, Tensor], model: OneShotTracker) -> dict[st
     """Give the backbone's tensors the names they have in `model`.
 
     timm's weight files are of whole classifiers. As a pyramid of features the same tensors may be called otherwise:
-    `stages.0.blocks...` becomes `stages_0.blocks...`, or all stand below `model.`. Up to that the names are unique.
+    `stages.0.blocks...` becomes `stages_0.blocks...`, or all stand below `model.` or `body.`. Up to that the names are
+    unique.
     """
 
     def joined(name: str) -> str:
-        return name.removeprefix("base.").removeprefix("model.").replace(".", "_")
+        return name.removeprefix("base.").removeprefix("model.").removeprefix("body.").replace(".", "_")
 
     own = [name for name in model.state_dict() if name.startswith("base.")]
     places = {joined(name): name for name in own}
@@ -232,9 +235,9 @@ def _people_only(state: dict[str, Tensor], source: str) -> tuple[dict[str, Tenso
 
 def _embedding(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], int, list[str]]:
     """The state with the embedding's head or, where that is built in another way than the heatmap's, without it."""
-    first, last, like = (state.get(name) for name in ("id.0.weight", "id.2.weight", "hm.0.weight"))
-    if first is not None and last is not None and like is not None and first.shape == like.shape:
-        length = last.shape[0]
+    first, like = (state.get(name) for name in ("id.0.weight", "hm.0.weight"))
+    length = _channels(state, "id")
+    if first is not None and length is not None and like is not None and first.shape == like.shape:
         origin = "if others trained it, it may have seen identities"
         return state, length, [f"its embedding has {length} numbers ({origin})"]
     rest = {name: tensor for name, tensor in state.items() if _top(name) != "id"}
@@ -284,10 +287,10 @@ def _check_backbone(state: Mapping[str, Tensor], model: OneShotTracker, source: 
         )
 
 
-def _channels(state: Mapping[str, Tensor], head: str) -> int | None:
-    """Output channels of a head; None: it is absent, or made of other layers."""
-    last = state.get(f"{head}.2.weight")
-    return None if last is None else last.shape[0]
+def _channels(state: Mapping[str, Tensor], head: str, layer: int = 2) -> int | None:
+    """Output channels of a head's layer, its last if not told; None: it is absent, or no convolution."""
+    weight = state.get(f"{head}.{layer}.weight")
+    return None if weight is None or weight.ndim != 4 else weight.shape[0]
 
 
 def _top(name: str) -> str:

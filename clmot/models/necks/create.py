@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clmot.models.dcn import Implementation
 from clmot.models.necks.blocks import Operator
-from clmot.models.necks.concat import ConcatNeck
+from clmot.models.necks.concat import ConcatNeck, SqueezeNeck
 from clmot.models.necks.deconv import DeconvNeck
 from clmot.models.necks.dla import DLANeck
 from clmot.models.necks.fpn import FPNNeck
@@ -26,8 +26,8 @@ def create_neck(
         name: which one.
         channels: of the backbone's maps at strides 4, 8, 16, 32.
         widths: of the neck at these strides; empty: those of the published networks (`dla`, `concat`: the
-            backbone's; `deconv`, `fpn`: 64, 128, 256 and the backbone's).
-        operator: of the nodes; `concat` has none.
+            backbone's; `squeeze`: the backbone's, then 64; `deconv`, `fpn`: 64, 128, 256 and the backbone's).
+        operator: of the nodes; `concat` and `squeeze` have none.
         implementation: of deformable convolution.
     """
     if name == "dla":
@@ -36,4 +36,6 @@ def create_neck(
         return DeconvNeck(channels, widths, operator, implementation)
     if name == "fpn":
         return FPNNeck(channels, widths, operator, implementation)
+    if name == "squeeze":
+        return SqueezeNeck(channels, widths)
     return ConcatNeck(channels, widths)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-NeckName = Literal["dla", "deconv", "fpn", "concat"]
+NeckName = Literal["dla", "deconv", "fpn", "concat", "squeeze"]
 
 
 class Neck(nn.Module):
