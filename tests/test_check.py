@@ -689,6 +689,11 @@ class TestFilms:
             for error in check(tmp_path / "bad").errors
         )
 
+    def test_a_table_that_is_no_text(self, film: Path, check: Check) -> None:
+        (film / "gt" / "gt.txt").write_bytes(b"1,1,\xff\n")
+        for data in (film, film / "gt" / "gt.txt"):
+            assert any("gt.txt:1: is not text" in error for error in check(data).errors)
+
     def test_a_file_of_detections_is_no_sequence(self, film: Path, check: Check) -> None:
         (film.parent / "empty" / "det").mkdir(parents=True)
         (film.parent / "empty" / "det" / "det.txt").write_text("1,-1,5,4,6.5,12,0.9\n")

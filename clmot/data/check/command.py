@@ -81,11 +81,12 @@ def check(
     findings = Findings()
     given = {"--images": images, "--format": kind, "--classes": classes}
     try:
-        places = _box_sets(path, _absolute(images) if images else None, kind)
+        film = _film_of(path)
+        places = _box_sets(path if images or kind else film, _absolute(images) if images else None, kind)
         if places:
             _check_box_sets(places, classes, findings)
         else:
-            _examine(path, findings)
+            _examine(film, findings)
             _report_useless([option for option, value in given.items() if value], findings)
     except InputError as error:
         if not findings.summaries and not findings.problems:
@@ -111,6 +112,13 @@ def check(
         raise InputError(f"{data} cannot be used as it is: {_counted(errors, 'error')} (above).")
 
 
+def _film_of(path: Path) -> Path:
+    """The sequence or video that a file or folder of boxes belongs to; what belongs to none as it is."""
+    if path.name in ("gt.txt", "det.txt") and path.parent.name in ("gt", "det"):
+        return path.parent.parent
+    return video_of(path) or path
+
+
 def _box_sets(path: Path, images: Path | None, kind: str | None) -> list[BoxSetPlace]:
     """The sets of images that a file or folder is; none where it is something else.
 
@@ -118,11 +126,11 @@ def _box_sets(path: Path, images: Path | None, kind: str | None) -> list[BoxSetP
     """
     if not path.is_dir():
         known = is_video(path) or path.suffix.lower() == ".zip"
-        if known or not (images or kind or not (video_of(path) or _is_table(path))):
+        if known or (not (images or kind) and _is_table(path)):
             return []
         place = box_set_of(path, images, kind)
         return [place] if place else []
-    if not (images or kind) and (video_of(path) or _part_of_pipeline(path)):
+    if not (images or kind) and _part_of_pipeline(path):
         return []
     here = box_sets_in(path, images, kind)
     if here or images:
@@ -151,9 +159,6 @@ def _check_box_sets(
 
 def _examine(path: Path, findings: Findings) -> None:
     """Find out what a file or folder that is no set of images is, and judge it."""
-    if path.name in ("gt.txt", "det.txt") and path.parent.name in ("gt", "det"):
-        path = path.parent.parent
-    path = video_of(path) or path
     if not path.is_dir():
         if path.suffix.lower() == ".zip":
             check_zip(path, findings)
