@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import io
 import os
 import re
 import shlex
@@ -31,6 +32,8 @@ REFUSALS = {
 
 def main() -> None:
     """The `clmot` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
     try:
         run_as_script(lambda: run(None))
         sys.stdout.flush()  # what a closed pipe refuses shows here, not when Python has left

@@ -15,6 +15,9 @@ from typing import Any
 
 from clmot.errors import InputError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""How files with images end, in lower case: of films' frames and of sets of images."""
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -160,6 +163,22 @@ def content_hash(*parts: str | bytes | os.PathLike[str]) -> str:
                         digest.update(block)
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def user_path(text: str | os.PathLike[str], start: Path) -> Path:
+    """A path as somebody wrote it: a relative one begins at `start`, `~` and `~name` are home folders.
+
+    Raises:
+        InputError: it begins with the home folder of somebody whom this computer does not know.
+    """
+    written = os.fspath(text)
+    expanded = os.path.expanduser(written)
+    if expanded == written and written.startswith("~"):
+        raise InputError(
+            f"'{written}' begins with {written.split('/')[0]}, which is nobody's home folder here: write the whole path, "
+            f"or ./{written} for a name that begins with ~."
+        )
+    return start / expanded
 
 
 def dvc_root() -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from clmot.data.strip import format_report, strip_benchmark
+from clmot.data.strip import strip_benchmark
+from clmot.data.strip_report import format_report
 from clmot.errors import InputError, run_as_script
 from clmot.params import BENCHMARKS, load_params
 

@@ -16,9 +16,13 @@ from tiny_box_sets import FAULTS, FORMATS, Change, replace_text, text_files, tre
 from tiny_films import write_boxes, write_film
 
 from clmot.cli import run
+from clmot.data.check import sources
 from clmot.data.check.films import runs, sampled
 from clmot.data.extra.collect import collect_set
 from clmot.data.films.layout import boxes_beside
+from clmot.data.films.video import Measured, measure
+from clmot.data.sources import fetch_archives
+from clmot.data.strip import strip_benchmark
 from clmot.errors import InputError
 from clmot.motchallenge.archive import extract_benchmark
 from clmot.params import ExtraSetParams, parse_params
@@ -181,11 +185,106 @@ class TestBoxSets:
         assert any("there is no box: no image shows people" in line for line in found.warnings)
         assert collect_set(given).kept == 0
 
-    def test_two_files_of_labels(self, check: Check, tmp_path: Path) -> None:
-        given = write_set(tmp_path, "crowdhuman")
-        shutil.copy(given.labels, tmp_path / "other.odgt")
-        assert "holds 2 files of labels (annotation.odgt, other.odgt)" in check(tmp_path).refused
-        assert not check(given.labels).refused
+    def test_every_file_of_labels_is_a_set(self, check: Check, tmp_path: Path) -> None:
+        """CrowdHuman as it is distributed; what is at fault in one costs the others nothing."""
+        folder = tmp_path / "CrowdHuman"
+        given = write_set(folder, "crowdhuman")
+        for part in ("train", "val"):
+            shutil.copy(given.labels, folder / f"annotation_{part}.odgt")
+        Path(given.labels).unlink()
+        found = check(folder)
+        assert not found.refused
+        assert list(found.rows) == ["CrowdHuman-train", "CrowdHuman-val"]
+        text = (ROOT / "params.yaml").read_text()
+        text = text.replace("  extra: []", "\n".join(["  extra:", *found.lines[-2:]]))
+        assert [Path(entry.labels).stem for entry in parse_params(text).data.extra] == [
+            "annotation_train",
+            "annotation_val",
+        ]
+        replace_text(folder / "annotation_val.odgt", '"tag"', '"tags"')
+        found = check(folder)
+        assert "cannot be used as it is: 1 error " in found.refused
+        assert [line for line in found.lines if "{name:" in line] == [
+            line for line in found.lines if "annotation_train.odgt" in line
+        ]
+        (folder / "annotation_val.odgt").write_text("")
+        assert any("annotation_val.odgt has no image" in error for error in check(folder).errors)
+
+    def test_coco_as_it_is_distributed(self, check: Check, tmp_path: Path) -> None:
+        """Sentences about the images lie among the boxes, and are none."""
+        given = write_set(tmp_path / "made", "coco")
+        folder = tmp_path / "coco"
+        (folder / "annotations").mkdir(parents=True)
+        for part in ("train2017", "val2017"):
+            shutil.copytree(given.images, folder / part)
+            for kind in ("instances", "person_keypoints"):
+                shutil.copy(given.labels, folder / "annotations" / f"{kind}_{part}.json")
+            captions = '{"images": [], "annotations": [{"image_id": 1, "caption": "two people"}]}'
+            (folder / "annotations" / f"captions_{part}.json").write_text(captions)
+        found = check(folder)
+        assert not found.refused
+        assert len(found.rows) == len({name.lower() for name in found.rows}) == 4
+        entries = [line for line in found.lines if "{name:" in line]
+        assert ["images: coco/val2017" in line for line in entries] == [False, True, False, True]
+        assert ["labels: coco/annotations/instances" in line for line in entries] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+
+    def test_sets_in_folders_below(self, check: Check, tmp_path: Path) -> None:
+        """JDE's ETH, one of JDE's sets beside it, and Roboflow's exports."""
+        for folder in ("ETHZ/eth01", "ETHZ/eth02", "Caltech"):
+            write_set(tmp_path / "jde" / folder, "jde")
+        found = check(tmp_path / "jde")
+        assert not found.refused
+        assert list(found.rows) == ["Caltech", "eth01", "eth02"]
+        assert list(check(tmp_path / "jde" / "ETHZ").rows) == ["eth01", "eth02"]
+        assert "labels: jde/ETHZ/eth02/labels_with_ids" in found.lines[-1]
+        for part in ("train", "valid"):
+            given = write_set(tmp_path / "made" / part, "yolo")
+            for source, name in ((given.images, "images"), (given.labels, "labels")):
+                shutil.copytree(source, tmp_path / "people.v1" / part / name)
+        (tmp_path / "people.v1" / "data.yaml").write_text("train: ../train/images\nnames: [dog, person]\n")
+        (tmp_path / "people.v1" / "README.roboflow.txt").write_text("people - v1\n")
+        found = check(tmp_path / "people.v1")
+        assert not found.refused
+        assert list(found.rows) == ["people.v1-train", "people.v1-valid"]
+        assert all("format: yolo" in line and "classes: [person]" in line for line in found.lines[-2:])
+        for part in ("train", "valid"):
+            given = write_set(tmp_path / "made" / f"coco-{part}", "coco")
+            shutil.copytree(given.images, tmp_path / "people.coco" / part)
+            os.rename(given.labels, tmp_path / "people.coco" / part / "_annotations.coco.json")
+        assert list(check(tmp_path / "people.coco").rows) == ["people.coco-1", "people.coco-2"]
+
+    def test_names_that_are_no_text(self, check: Check, tmp_path: Path) -> None:
+        given = write_set(tmp_path / "set", "jde")
+        for folder, suffix in ((given.images, ".jpg"), (given.labels, ".txt")):
+            path = Path(folder) / "part" / f"many{suffix}"
+            path.rename(path.with_name(os.fsdecode(b"caf\xe9") + suffix))
+        (error,) = check(tmp_path / "set").errors
+        assert error.startswith("'part/caf\\udce9.jpg': has control characters in it, or is not in UTF-8")
+        with pytest.raises(InputError) as refused:
+            collect_set(given)
+        assert str(refused.value) == error
+
+    def test_people_are_called_as_in_films(self, check: Check, tmp_path: Path) -> None:
+        write_set(tmp_path / "set", "yolo")
+        (tmp_path / "set" / "data.yaml").write_text("names: [people, ' Pedestrian ']\n")
+        found = check(tmp_path / "set")
+        assert not found.refused
+        assert "classes: [' Pedestrian ']" in found.lines[-1]
+
+    def test_an_address_instead_of_a_name(self, check: Check, tmp_path: Path) -> None:
+        """Longer than names of files may be."""
+        given = write_set(tmp_path / "set", "coco")
+        replace_text(Path(given.labels), "größe.jpg", f"a.jpg?signature={'f' * 300}")
+        (error,) = check(given.labels).errors
+        assert "images[1]" in error
+        assert "does not exist" in error
+        (tmp_path / "set" / "list").write_text(f"images/{'f' * 300}.jpg\n")
+        assert "with --images" in check(tmp_path / "set" / "list").refused
 
     @pytest.mark.parametrize(
         ("labels", "images"),
@@ -307,6 +406,48 @@ class TestVideos:
         assert list(check(tmp_path).rows) == ["door"]
         (tmp_path / "MOT17.zip").write_bytes(b"")
         assert any("MOT17.zip is not a zip" in error for error in check(tmp_path).errors)
+
+    def test_a_format_that_was_named_wins_over_the_film(self, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "train" / "door.avi", "coco")
+        labels = video.with_suffix(".json")
+        for frame in range(1, 13):
+            write_image(tmp_path / "pictures" / f"frame_{frame:06d}.PNG", (96, 64))
+        assert list(check(labels).rows) == ["door"]
+        for options in (("--format", "coco"), (), ("--classes", "person")):
+            for data in (labels, labels.parent) if options[:1] == ("--format",) else (labels,):
+                found = check(data, "--images", tmp_path / "pictures", *options)
+                assert not found.refused
+                assert "labels: train/door.json" in found.lines[-1]
+                assert found.warnings == []
+
+    def test_options_without_effect(self, check: Check, tmp_path: Path) -> None:
+        video = write_film(tmp_path / "train" / "door.avi", "yolo")
+        for data in (tmp_path, video):
+            found = check(data, "--classes", "cat", "--images", tmp_path)
+            assert found.warnings == ["--images and --classes have no effect: this is no set of images"]
+        labels = tmp_path / "train" / "door_labels"
+        assert "name the folder of those with --images" in check(labels, "--format", "yolo").refused
+
+    def test_too_deep(self, check: Check, tmp_path: Path) -> None:
+        """The download stage does not look there."""
+        write_film(tmp_path / "all" / "mine" / "films" / "door.avi", "mot")
+        assert f"name {tmp_path / 'all' / 'mine' / 'films'} in" in check(tmp_path / "all").errors[0]
+        assert not check(tmp_path / "all" / "mine" / "films").refused
+
+    def test_a_video_is_decoded_once(
+        self, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        decoded = []
+
+        def counting(path: Path) -> Measured:
+            decoded.append(path)
+            return measure(path)
+
+        monkeypatch.setattr(sources, "measure", counting)
+        for name in ("door", "yard"):
+            write_film(tmp_path / f"{name}.avi", "mot")
+        assert not check(tmp_path).refused
+        assert [path.name for path in decoded] == ["door.avi", "yard.avi"]
 
     def test_nobody_to_train_on(self, check: Check, tmp_path: Path) -> None:
         video = write_film(tmp_path / "door.avi", "mot")
@@ -488,11 +629,93 @@ class TestFilms:
         assert "det.txt:1: has 5 columns" in found.warnings[0]
         assert "only 'track.detections: public'" in found.warnings[0]
 
-    def test_a_sequence_without_ground_truth(self, film: Path, check: Check) -> None:
+    @pytest.mark.parametrize("how", ["absent", "folder", "empty"])
+    def test_a_sequence_without_ground_truth(
+        self, how: str, film: Path, check: Check, tmp_path: Path
+    ) -> None:
         (film / "gt" / "gt.txt").unlink()
-        assert "can be tracked, but neither train nor be scored" in check(film).warnings[0]
-        os.rename(film.parent, film.parents[1] / "test")
-        assert check(film.parents[1] / "test" / "..").warnings == [], "a test set has none"
+        if how == "folder":
+            (film / "gt" / "gt.txt").mkdir()
+            (film / "gt" / "gt.txt" / "1.txt").write_text("1,1,1,1,5,5,1,1,1\n")
+        elif how == "empty":
+            (film / "gt" / "gt.txt").write_text("\n")
+        for data in (film, film.parent):
+            (error,) = check(data).errors
+            assert (
+                "is empty" if how == "empty" else "there is no gt/gt.txt, which train sequences need"
+            ) in error
+            with pytest.raises(InputError):
+                extract_benchmark(data, "MOT17", "half", tmp_path / "f", tmp_path / "g")
+
+    def test_a_test_sequence_needs_no_ground_truth(self, film: Path, check: Check, tmp_path: Path) -> None:
+        for name, data in sequence_files("all/test/MOT17-01-SDP", 4, gt=None).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+        (error,) = check(tmp_path / "all").errors
+        assert "has no train sequence" in error
+        os.rename(film.parent, tmp_path / "all" / "train")
+        found = check(tmp_path / "all")
+        assert (found.refused, found.warnings) == ("", [])
+
+    def test_the_last_word_is_the_stages(self, film: Path, check: Check, tmp_path: Path) -> None:
+        """Also where no sequence alone shows what is wrong."""
+        for place in (
+            "two/a/hall",
+            "two/b/yard",
+            "deep/mine/films/hall",
+            "mixed/train/Mine",
+            "mixed/other/Yours",
+        ):
+            shutil.copytree(film, tmp_path / place)
+        assert "holds sequences below a and b" in check(tmp_path / "two").errors[0]
+        assert f"name {tmp_path / 'deep' / 'mine' / 'films'} in" in check(tmp_path / "deep").errors[0]
+        found = check(tmp_path / "mixed")
+        assert not found.refused
+        assert list(found.rows) == ["Mine"]
+        assert "other/Yours: is left out" in found.warnings[0]
+
+    def test_benchmarks_side_by_side(self, film: Path, check: Check, tmp_path: Path) -> None:
+        """A folder for each is what the stage looks for; in one folder they are refused."""
+        for place in (
+            "good/MOT17/train/MOT17-02-SDP",
+            "good/MOT20/train/MOT20-01",
+            "bad/MOT17-02-SDP",
+            "bad/MOT20-01",
+        ):
+            shutil.copytree(film, tmp_path / place)
+        assert not check(tmp_path / "good").refused
+        assert any(
+            "a sequence of MOT17: expected those of MOT20" in error
+            for error in check(tmp_path / "bad").errors
+        )
+
+    def test_a_table_that_is_no_text(self, film: Path, check: Check) -> None:
+        (film / "gt" / "gt.txt").write_bytes(b"1,1,\xff\n")
+        for data in (film, film / "gt" / "gt.txt"):
+            assert any("gt.txt:1: is not text" in error for error in check(data).errors)
+
+    def test_a_file_of_detections_is_no_sequence(self, film: Path, check: Check) -> None:
+        (film.parent / "empty" / "det").mkdir(parents=True)
+        (film.parent / "empty" / "det" / "det.txt").write_text("1,-1,5,4,6.5,12,0.9\n")
+        found = check(film.parent)
+        assert (found.refused, list(found.rows)) == ("", [SEQUENCE])
+
+    def test_what_the_pipeline_wrote(self, film: Path, check: Check, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        path = zipped(film, tmp_path / "MOT17.zip")
+        outs = [data / kind / "MOT17" for kind in ("frames", "gt", "detections")]
+        extract_benchmark(path, "MOT17", "half", *outs)
+        strip_benchmark(outs[1], data / "boxes" / "MOT17", "MOT17", "half", [], [1], 0)
+        for folder in (
+            data,
+            *(out for out in outs),
+            data / "frames",
+            data / "boxes",
+            data / "boxes" / "MOT17",
+        ):
+            found = check(folder)
+            assert found.lines == []
+            assert f"{folder} is the pipeline's own" in found.refused
 
 
 class TestZips:
@@ -517,11 +740,53 @@ class TestZips:
         assert [error for error in found.errors if "MOT20.zip is not a zip archive" in error] == found.errors
 
     def test_a_name_that_the_pipeline_does_not_look_for(self, check: Check, tmp_path: Path) -> None:
+        """In a folder; the stage takes a zip of any name that `data.source` names itself."""
         path = write_zip(tmp_path / "mine.zip", sequence_files("train/Mine", 4))
         found = check(path)
+        assert (found.refused, found.warnings) == ("", [])
+        assert fetch_archives(str(path), "MOT17", tmp_path, 0, 1) == (path,)
+        found = check(tmp_path)
         assert not found.refused
         assert "looks for MOT15.zip" in found.warnings[0]
         assert "holds no sequence" in check(write_zip(tmp_path / "other.zip", {"a.txt": b""})).refused
+
+    @pytest.mark.parametrize("named", ["", "MOT16.zip", "MOT17Labels.zip"])
+    def test_frames_and_tables_in_two_zips(self, named: str, check: Check, tmp_path: Path) -> None:
+        """As the pipeline fetches MOT17. The tables that come with the frames are not those of MOT17, and not read."""
+        frames = sequence_files("MOT16/train/MOT16-02", 4) | sequence_files("MOT16/test/MOT16-01", 4, gt=None)
+        frames["MOT16/train/MOT16-02/gt/gt.txt"] = b"nothing\n"
+        tables = {}
+        for detector in ("DPM", "SDP"):
+            tables |= sequence_files(f"train/MOT17-02-{detector}", 4, images=False)
+            tables |= sequence_files(f"test/MOT17-01-{detector}", 4, images=False, gt=None)
+        archives = [
+            write_zip(tmp_path / "MOT16.zip", frames),
+            write_zip(tmp_path / "MOT17Labels.zip", tables),
+        ]
+        found = check(tmp_path / named)
+        assert (found.refused, found.warnings) == ("", [])
+        assert found.rows["MOT17-02-DPM"][:3] == ["4", "12", "3"]
+        assert len(found.rows) == 6
+        assert extract_benchmark(archives, "MOT17", "half", tmp_path / "f", tmp_path / "g")
+        tables["train/MOT17-02-SDP/gt/gt.txt"] = gt_rows(4, people=1).encode()
+        write_zip(archives[1], tables)
+        (error,) = check(tmp_path / named).errors
+        assert "the ground truth of train/MOT17-02-DPM and of train/MOT17-02-SDP differ" in error
+
+    @pytest.mark.parametrize("name", ["MOT16.zip", "MOT17Labels.zip"])
+    def test_one_zip_of_two(self, name: str, check: Check, tmp_path: Path) -> None:
+        files = (
+            sequence_files("train/MOT16-02", 4)
+            if name == "MOT16.zip"
+            else sequence_files("train/MOT17-02-DPM", 4, images=False)
+        )
+        write_zip(tmp_path / name, files)
+        for data in (tmp_path, tmp_path / name):
+            found = check(data)
+            assert (
+                "put MOT17Labels.zip beside it" if name == "MOT16.zip" else "holds no frame"
+            ) in found.errors[0]
+            assert found.warnings == []
 
     @pytest.mark.shared_data
     def test_real_archives(self, check: Check, shared: Path) -> None:
@@ -568,6 +833,20 @@ def test_what_is_not_known(content: str, check: Check, tmp_path: Path) -> None:
         refused = check(data).refused
         assert refused
         assert "\n" not in refused
+
+
+def test_the_home_of_somebody_unknown(check: Check) -> None:
+    """In every place where people write paths."""
+    assert (
+        "'~nobody-here/films' begins with ~nobody-here, which is nobody's home"
+        in check("~nobody-here/films").refused
+    )
+    with pytest.raises(InputError, match="nobody's home folder"):
+        fetch_archives("~nobody-here/films", "MOT17", ".", 0, 1)
+    with pytest.raises(InputError, match="nobody's home folder"):
+        collect_set(ExtraSetParams("a", "jde", "~nobody-here/images", "labels", 1.0, ()))
+    Path("~nobody-here").mkdir()
+    assert "holds nothing that is known" in check("./~nobody-here").refused
 
 
 def test_runs() -> None:

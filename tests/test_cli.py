@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_box_sets import write_set
 
 import clmot
 from clmot import cli
@@ -188,6 +189,16 @@ def test_a_reader_that_stops_is_no_fault(project: Path, unbuffered: str) -> None
             timeout=120,
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_names_of_files_that_are_no_text_are_printed(project: Path) -> None:
+    write_set(project / "set", "jde")
+    image = project / "set" / "images" / "part" / "nobody.jpg"
+    image.rename(image.with_name(os.fsdecode(b"caf\xe9.jpg")))
+    done = clmot_in(project, "check", "set")
+    assert done.returncode == 2
+    assert b"caf\\udce9.jpg" in done.stdout
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_export_without_a_model_says_where_there_is_one(project: Path) -> None:

@@ -205,11 +205,22 @@ class TestLists:
         assert frame.image == file
 
     def test_part_of_a_list(self, tmp_path: Path) -> None:
-        """An image that stands twice counts once; Windows' separators are separators."""
+        """An image that stands twice counts once, however it is spelt; Windows' separators are separators."""
         given = write_set(tmp_path / "Set", "jde")
-        (tmp_path / "list").write_text("Set\\images\\part\\many.jpg\nSet/images/part/many.jpg\n")
+        names = (
+            "Set\\images\\part\\many.jpg",
+            "Set/images/part/many.jpg",
+            "./Set//images/./part/a/../many.jpg",
+            "./",
+        )
+        (tmp_path / "list").write_text("\n".join(names))
         listed = dataclasses.replace(given, images=str(tmp_path), labels=str(tmp_path / "list"))
         assert [image.name for image in collect_set(listed).images] == ["Set/images/part/many.jpg"]
+
+    def test_a_name_longer_than_names_may_be(self, tmp_path: Path) -> None:
+        (tmp_path / "images").mkdir()
+        (tmp_path / "list").write_text(f"images/{'f' * 300}.jpg\n")
+        assert "does not exist" in sentence(entry("jde", tmp_path, tmp_path / "list", ()))
 
     def test_an_image_in_no_folder_images(self, tmp_path: Path) -> None:
         write_image(tmp_path / "frames" / "a.jpg", (8, 8))

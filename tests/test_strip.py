@@ -20,12 +20,12 @@ from tiny_archive import damage, gt_rows, sequence_files, tree, write_zip
 from clmot.data.strip import (
     REASONS,
     StrippedSequence,
-    format_report,
     read_identities,
     read_strip_report,
     read_training_boxes,
     strip_benchmark,
 )
+from clmot.data.strip_report import format_report
 from clmot.errors import InputError
 from clmot.motchallenge.archive import extract_benchmark
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest

@@ -206,6 +206,8 @@ FAULTS: list[tuple[str, Change, list[str]]] = [
     ("crowdhuman", swap('"tag": "person"', '"tag": 3'), ["odgt:1", 'a "tag"']),
     ("crowdhuman", swap('"ID": "nobody"', '"ID": "many"'), ["odgt:3", "stands on an earlier line"]),
     ("crowdhuman", image_of(None), ["odgt:1", "many.jpg does not exist"]),
+    ("crowdhuman", swap('"ID": "many"', f'"ID": "{"f" * 300}"'), ["odgt:1", "does not exist"]),
+    ("coco", swap("many.jpg", f"many.jpg?{'f' * 300}"), ["images[0]", "does not exist"]),
     ("coco", swap('"categories"', '"categorys"'), ["has no list 'categories'"]),
     ("coco", swap('"file_name"', "file_name"), [".json:5", "is not valid JSON"]),
     ("coco", swap('"id": 10', '"id": 1.5'), ["images[0]", 'a whole "id"']),

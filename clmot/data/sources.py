@@ -24,7 +24,7 @@ from clmot.data.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.data.server import readable
 from clmot.data.verify import file_sha256
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, require_space
+from clmot.files import content_hash, dvc_root, require_space, user_path
 
 SYNTHETIC = "synthetic"
 OFFICIAL = "official"
@@ -75,20 +75,20 @@ def fetch_archives(
         return _official(benchmark, cache_dir, _owned(archives))
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", source)
     if scheme is None:
-        return _on_disk(_path(source), source, benchmark)
+        return on_disk(_path(source), source, benchmark)
     if scheme.group(1).lower() in ("http", "https"):
         return (_mirrored(source, benchmark, cache_dir, _owned(archives)),)
     if scheme.group(1).lower() == "file":
         parts = urlsplit(source)
         if parts.netloc not in ("", "localhost"):
             raise InputError(f"data.source '{source}' names a host: a local address is file:///folder.")
-        return _on_disk(Path(unquote(parts.path)), source, benchmark)
+        return on_disk(Path(unquote(parts.path)), source, benchmark)
     raise InputError(f"data.source '{source}' cannot be used: expected {_KNOWN}.")
 
 
 def _path(text: str) -> Path:
     """A path that params.yaml names; a relative one starts at the project, not at an experiment's copy of it."""
-    return (dvc_root() / Path(text).expanduser()).resolve()
+    return user_path(text, dvc_root()).resolve()
 
 
 @contextlib.contextmanager
@@ -135,8 +135,17 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
 # --- on the user's disk ----------------------------------------------------------------------------------
 
 
-def _on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
-    """A zip or video as it is, the zips of a folder, or the folder itself if it holds sequences or videos."""
+def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
+    """A zip or video as it is, the zips of a folder, or the folder itself if it holds sequences or videos.
+
+    Args:
+        path: the file or folder.
+        source: the same as it was named, for messages.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
+
+    Raises:
+        InputError: it is none of these, or does not hold the benchmark.
+    """
     if path.is_file():
         if not is_video(path) and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
             raise InputError(

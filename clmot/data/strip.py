@@ -208,26 +208,6 @@ def read_strip_report(directory: str | os.PathLike[str]) -> dict[str, FrameRange
     return ranges
 
 
-def format_report(benchmark: str, report: dict[str, StrippedSequence]) -> str:
-    """The report as a table for people, one line a sequence and one for all of them."""
-    header = (benchmark, "frames", "kept", *(reason.replace("_", " ") for reason in REASONS))
-    lines = [header]
-    for name, sequence in report.items():
-        span = f"{sequence.frames.first}-{sequence.frames.last}" if sequence.frames else "held out"
-        lines.append((name, span, str(sequence.kept), *(str(sequence.dropped[r]) for r in REASONS)))
-    kept = sum(sequence.kept for sequence in report.values())
-    dropped = (str(sum(sequence.dropped[r] for sequence in report.values())) for r in REASONS)
-    lines.append(("all", "", str(kept), *dropped))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def _select(
     table: AnnotationTable, frames: FrameRange | None, classes: np.ndarray, min_visibility: float
 ) -> tuple[AnnotationTable, dict[str, int]]:

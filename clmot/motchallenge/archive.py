@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clmot.errors import InputError
-from clmot.files import require_space, staged_directory, write_json
+from clmot.files import IMAGE_SUFFIXES, require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth
 from clmot.motchallenge.contents import (
     COMPRESSION_FREE,
@@ -27,7 +27,7 @@ from clmot.motchallenge.contents import (
     naming_damage,
     open_contents,
 )
-from clmot.motchallenge.layout import GROUND_TRUTH_FILE, IMAGE_EXTENSIONS, SequenceCopy, find_copies
+from clmot.motchallenge.layout import GROUND_TRUTH_FILE, SequenceCopy, find_copies
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -114,10 +114,14 @@ def extract_benchmark(
 
 
 def inspect_benchmark(
-    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], benchmark: str, split: str
+    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    benchmark: str,
+    split: str,
+    *,
+    opener: Opener | None = None,
 ) -> list[ManifestEntry]:
     """What `extract_benchmark` would extract. It refuses the same archives, and writes nothing."""
-    with _prepared(archives, benchmark, split) as sequences:
+    with _prepared(archives, benchmark, split, opener) as sequences:
         return [sequence.entry for sequence in sequences]
 
 
@@ -221,7 +225,7 @@ def _info(name: str, copy: SequenceCopy) -> SequenceInfo:
         Path(member).suffix
         for member in copy.members
         if re.fullmatch(rf"{IMAGE_DIR}/(?!0{{6}})\d{{6}}\.\w+", member)
-        and member.lower().endswith(IMAGE_EXTENSIONS)
+        and member.lower().endswith(IMAGE_SUFFIXES)
     )
     if not extensions:
         raise InputError(

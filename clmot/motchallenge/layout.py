@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES
 from clmot.motchallenge.contents import Entry
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SUBSETS
 from clmot.motchallenge.splits import film, home_benchmark, without_detector
 
 GROUND_TRUTH_FILE = "gt/gt.txt"
-IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 _Root = tuple[str, ...]
 """Folders above `train/` and `test/`, or above the sequences."""
@@ -44,7 +44,7 @@ class SequenceCopy:
     """Path below the folder -> entry."""
 
     def has_images(self) -> bool:
-        return any(path.lower().endswith(IMAGE_EXTENSIONS) and path.count("/") == 1 for path in self.members)
+        return any(path.lower().endswith(IMAGE_SUFFIXES) and path.count("/") == 1 for path in self.members)
 
     def is_sequence(self) -> bool:
         return SEQINFO_FILE in self.members or GROUND_TRUTH_FILE in self.members or self.has_images()
@@ -107,7 +107,7 @@ def sequence_folders(names: Collection[str]) -> set[str]:
         name.removesuffix(f"{IMAGE_DIR}/{frame}").removesuffix("/")
         for name in names
         for frame in [name.rsplit("/", 1)[-1]]
-        if f"/{name}".endswith(f"/{IMAGE_DIR}/{frame}") and name.lower().endswith(IMAGE_EXTENSIONS)
+        if f"/{name}".endswith(f"/{IMAGE_DIR}/{frame}") and name.lower().endswith(IMAGE_SUFFIXES)
     }
 
 

@@ -9,23 +9,26 @@ import numpy as np
 
 from clmot.data.check.films import decodes, sampled
 from clmot.data.check.findings import Findings, Summary
-from clmot.data.extra.boxset import BoxSet, image_problems, unreadable
+from clmot.data.extra.boxset import PEOPLE, BoxSet, image_problems, is_person, unreadable
 from clmot.data.extra.collect import READERS, select_boxes
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
 from clmot.data.extra.problems import Problem
 from clmot.files import dvc_root
 from clmot.progress import progress
 
-PEOPLE = ("person", "pedestrian", "people", "human")
-"""What classes of people are mostly called."""
-
 
 def check_box_set(
-    kind: str, images: Path, labels: Path, classes: tuple[int | str, ...] | None, findings: Findings
+    name: str,
+    kind: str,
+    images: Path,
+    labels: Path,
+    classes: tuple[int | str, ...] | None,
+    findings: Findings,
 ) -> None:
-    """Judge one set, and add the entry for params.yaml that names it.
+    """Judge one set, and where it can be used add the entry for params.yaml that names it.
 
     Args:
+        name: what to call it there.
         kind: `jde`, `crowdhuman`, `coco` or `yolo`.
         images, labels: as in `data.extra`.
         classes: the classes that are people; None: those whose name says so.
@@ -34,6 +37,7 @@ def check_box_set(
     Raises:
         InputError: there are no images or no labels at all, or a class is asked for that does not exist.
     """
+    known = findings.errors
     box_set = READERS[kind](images, labels, findings.report)
     counts: Counter[str] = Counter()
     for image in box_set.images:
@@ -58,11 +62,12 @@ def check_box_set(
         why = f"none of the {dropped} boxes can train" if dropped else "there is no box"
         text = f"{why}: no image shows people (classes: {list(chosen) or 'all'})"
         findings.report(Problem("no people", str(labels), text, fatal=bool(dropped)))
-    name = _name(images)
     classes_by_name = Counter({box_set.names.get(key, key): count for key, count in counts.items()})
     findings.summaries.append(
         Summary(name, len(box_set.images), sum(counts.values()), None, classes_by_name, sizes)
     )
+    if findings.errors > known:
+        return
     entry = {
         "name": name,
         "format": kind,
@@ -112,7 +117,7 @@ def _check_unlabelled(box_set: BoxSet, labels: Path, findings: Findings) -> None
 def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findings) -> tuple[int | str, ...]:
     """The classes that are people by their name; where classes have none, 0, or the only one."""
     known = box_set.names or {key: key for key in counts}
-    named = tuple(dict.fromkeys(name for name in known.values() if name.lower() in PEOPLE))
+    named = tuple(dict.fromkeys(name for name in known.values() if is_person(name)))
     if named:
         return named
     if len(known) == 1 or (not box_set.names and "0" in known):
@@ -124,14 +129,6 @@ def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findi
             Problem("classes", str(labels), f"{text} ({', '.join(sorted(known.values())[:12])})", False)
         )
     return ()
-
-
-def _name(images: Path) -> str:
-    """A name for the set: the last folder that tells something."""
-    common = ("images", "train", "val", "data", "/")
-    told = next((part for part in reversed(images.parts) if part.lower() not in common), "")
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in told)
-    return plain.lstrip("._-") or "extra"
 
 
 def _from_project(path: Path) -> str:

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 
 from clmot.data.check.boxsets import check_box_set
-from clmot.data.check.films import check_sequence, find_sequences
 from clmot.data.check.findings import Findings, Summary, format_problems, format_table
+from clmot.data.check.places import (
+    BoxSetPlace,
+    box_set_of,
+    box_sets_below,
+    box_sets_in,
+    coco_files,
+    images_of,
+    names_of,
+)
+from clmot.data.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.data.check.tables import check_table
-from clmot.data.check.tree import Folder, Tree, Zip
-from clmot.data.check.videos import check_film
-from clmot.data.extra.boxset import IMAGE_SUFFIXES, plain_name, read_text
-from clmot.data.extra.coco import load_coco
-from clmot.data.extra.normalised import JDE, YOLO
+from clmot.data.check.tree import Folder
 from clmot.data.extra.problems import Problem
-from clmot.data.films.layout import boxes_beside, film_of, find_films, is_video, video_of
-from clmot.data.official import ARCHIVES
+from clmot.data.films.layout import boxes_beside, is_video, video_of
+from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE, REPORT_FILE
 from clmot.errors import InputError
-from clmot.motchallenge.archive import inspect_benchmark
-from clmot.motchallenge.contents import open_contents
-from clmot.motchallenge.sequence import SUBSETS
+from clmot.files import user_path
+from clmot.motchallenge.archive import DETECTION_SOURCES_FILE
+from clmot.motchallenge.layout import sequence_folders
+from clmot.motchallenge.sequence import MANIFEST_FILE
 from clmot.params import BENCHMARKS
 
 SHOWN_OF_A_KIND = 10
@@ -35,16 +39,18 @@ KNOWN = (
     "a MOTChallenge zip, a folder of such zips, a sequence or a folder of sequences (img1/, gt/gt.txt, seqinfo.ini), "
     "videos beside their boxes, "
     "a set of images (images/ beside labels_with_ids/ or labels/, a list of images, an .odgt or a COCO .json file), "
-    "or results (.txt)"
+    "a folder of such sets, or results (.txt)"
 )
 
-
-class BoxSetPlace(NamedTuple):
-    """Where a set of images is, as in `data.extra`."""
-
-    format: str
-    images: Path
-    labels: Path
+OF_THE_PIPELINE = {
+    "frames": MANIFEST_FILE,
+    "gt": MANIFEST_FILE,
+    "detections": DETECTION_SOURCES_FILE,
+    "boxes": REPORT_FILE,
+    "identities": IDENTITIES_FILE,
+    "held_out": HELD_OUT_FILE,
+}
+"""Folders of the pipeline's `data/`, and the file that each has for every benchmark."""
 
 
 def check(
@@ -58,8 +64,9 @@ def check(
 
     Args:
         data: a file or folder; see `KNOWN`.
-        images: for sets of images, the folder that their names start from, where it cannot be found out.
-        kind: for sets of images, their format, where it cannot be found out.
+        images: the folder that the names of a set's images start from, where it cannot be found out. With it or `kind`
+            the data are a set of images, whatever else they could be.
+        kind: the format of a set of images, where it cannot be found out.
         classes: for sets of images, the classes that are people.
         show_all: print all problems, not only the first of each kind.
 
@@ -72,8 +79,15 @@ def check(
             f"{path} does not exist: name a file or folder with boxes; the README shows which there are."
         )
     findings = Findings()
+    given = {"--images": images, "--format": kind, "--classes": classes}
     try:
-        _examine(path, _absolute(images) if images else None, kind, classes, findings)
+        film = _film_of(path)
+        places = _box_sets(path if images or kind else film, _absolute(images) if images else None, kind)
+        if places:
+            _check_box_sets(places, classes, findings)
+        else:
+            _examine(film, findings)
+            _report_useless([option for option, value in given.items() if value], findings)
     except InputError as error:
         if not findings.summaries and not findings.problems:
             raise
@@ -84,60 +98,90 @@ def check(
     if problems:
         print(problems)
     errors, warnings = findings.errors, len(findings.problems) - findings.errors
-    if errors:
-        raise InputError(f"{data} cannot be used as it is: {_counted(errors, 'error')} (above).")
-    print(f"{data} can be used" + (f", with {_counted(warnings, 'warning')}." if warnings else "."))
+    if not errors:
+        print(f"{data} can be used" + (f", with {_counted(warnings, 'warning')}." if warnings else "."))
+    if findings.entries:
+        which = "what can be used" if errors else "it"
+        print(f"To train on {which}, put this below 'extra:' of 'data' in params.yaml:")
     for entry in findings.entries:
         line = yaml.safe_dump(
             entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
         )
-        print(f"To train on it, put this below 'extra:' of 'data' in params.yaml:\n    - {line.strip()}")
+        print(f"    - {line.strip()}")
+    if errors:
+        raise InputError(f"{data} cannot be used as it is: {_counted(errors, 'error')} (above).")
 
 
-def _examine(
-    path: Path,
-    images: Path | None,
-    kind: str | None,
-    classes: tuple[int | str, ...] | None,
-    findings: Findings,
-) -> None:
-    """Find out what a file or folder is, and judge it."""
+def _film_of(path: Path) -> Path:
+    """The sequence or video that a file or folder of boxes belongs to; what belongs to none as it is."""
     if path.name in ("gt.txt", "det.txt") and path.parent.name in ("gt", "det"):
-        path = path.parent.parent
-    path = video_of(path) or path
+        return path.parent.parent
+    return video_of(path) or path
+
+
+def _box_sets(path: Path, images: Path | None, kind: str | None) -> list[BoxSetPlace]:
+    """The sets of images that a file or folder is; none where it is something else.
+
+    Where nothing says that it is a set, whatever `data.source` can name is that rather than a set.
+    """
+    if not path.is_dir():
+        known = is_video(path) or path.suffix.lower() == ".zip"
+        if known or (not (images or kind) and _is_table(path)):
+            return []
+        place = box_set_of(path, images, kind)
+        return [place] if place else []
+    if not (images or kind) and _part_of_pipeline(path):
+        return []
+    here = box_sets_in(path, images, kind)
+    if here or images:
+        return here
+    if kind is None and (has_recipe(path) or _holds_films(Folder(path))):
+        return []
+    found = (coco_files(path, None) if kind is None else []) or box_sets_below(path, kind)
+    if not found and kind in ("jde", "yolo") and next(path.glob("*.txt"), None):
+        raise InputError(f"{path} holds labels without images: name the folder of those with --images.")
+    return found
+
+
+def _check_box_sets(
+    places: Sequence[BoxSetPlace], classes: tuple[int | str, ...] | None, findings: Findings
+) -> None:
+    """Judge every set; of several, each for itself, for the others may be better."""
+    found: list[tuple[str, Path, Path]] = []
+    for place in places:
+        with findings.going_on(len(places) > 1):
+            found.append((place.format, images_of(place), place.labels))
+    names = names_of([(images, labels) for _, images, labels in found])
+    for name, (kind, images, labels) in zip(names, found, strict=True):
+        with findings.going_on(len(places) > 1):
+            check_box_set(name, kind, images, labels, classes, findings)
+
+
+def _examine(path: Path, findings: Findings) -> None:
+    """Find out what a file or folder that is no set of images is, and judge it."""
     if not path.is_dir():
         if path.suffix.lower() == ".zip":
-            _check_zip(path, findings)
+            check_zip(path, findings)
         elif is_video(path):
-            film = film_of(path, findings.report)
-            if film is not None:
-                findings.summaries.append(check_film(film, findings.report))
+            check_video(path, findings)
         elif _is_table(path):
             _check_results(path, findings)
-        elif (place := _box_set_of(path, images, kind)) is not None:
-            check_box_set(*place, classes, findings)
         else:
             raise InputError(f"{path} is nothing that is known here: expected {KNOWN}.")
         return
-    place = _box_set_in(path, images, kind)
-    if place is not None:
-        check_box_set(*place, classes, findings)
-        return
+    if _part_of_pipeline(path):
+        raise InputError(
+            f"{path} is the pipeline's own: `dvc repro` writes there what it makes of 'data.source'; check that source "
+            "instead."
+        )
     zips = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip")
     tree = Folder(path)
-    videos = tree.videos()
-    films = find_sequences(tree) or any(map(boxes_beside, videos))
-    # Beside films only a zip that the download stage would take in their place counts.
-    if zips and (not films or any(file.name in ARCHIVES for file in zips)):
-        for file in zips:
-            _check_one_zip(file, findings)
-    elif films:
-        _check_sequences(tree, findings)
-        _check_films(tree, findings)
-    elif labels := _only(path, "*.json"):
-        check_box_set("coco", images or _folder_of_coco(labels), labels, classes, findings)
-    elif videos:
-        _check_films(tree, findings)
+    films = _holds_films(tree)
+    # Beside films only zips that the download stage would take in their place count.
+    if has_recipe(path) or (zips and not films):
+        check_zips_of(path, zips, findings)
+    elif films or tree.videos():
+        check_folder(tree, findings)
     elif tables := sorted(path.glob("*.txt")):
         for file in tables:
             _check_results(file, findings)
@@ -145,74 +189,34 @@ def _examine(
         raise InputError(f"{path} holds nothing that is known here: expected {KNOWN}.")
 
 
-def _box_set_in(folder: Path, images: Path | None, kind: str | None) -> BoxSetPlace | None:
-    """The set of images that a folder holds, if it is laid out as one."""
-    for name, layout in (("jde", JDE), ("yolo", YOLO)):
-        if (folder / layout.folder).is_dir() and kind in (None, name):
-            return BoxSetPlace(name, images or folder / "images", folder / layout.folder)
-        if images and (kind == name or (kind is None and layout.folder in folder.parts)):
-            return BoxSetPlace(name, images, folder)
-    labels = _only(folder, "*.odgt") or _only(folder, "annotations/*.json")
-    return _box_set_of(labels, images, kind) if labels else None
+def _holds_films(tree: Folder) -> bool:
+    """Whether there are sequences, or videos with boxes; videos alone may be beside anything."""
+    return bool(sequence_folders(tree.names)) or any(map(boxes_beside, tree.videos()))
 
 
-def _only(folder: Path, pattern: str) -> Path | None:
-    """The one file of a folder that fits a pattern; None if there is none."""
-    files = [file for file in sorted(folder.glob(pattern)) if _is_labels(file)]
-    if len(files) > 1:
-        names = ", ".join(str(file.relative_to(folder)) for file in files[:5])
-        raise InputError(f"{folder} holds {len(files)} files of labels ({names}): name the one to check.")
-    return files[0] if files else None
+def _part_of_pipeline(folder: Path) -> bool:
+    """Whether a folder is `data/`, or one of those in there that the stages write, or of one benchmark in these."""
 
+    def has(data: Path, kinds: Sequence[str], benchmarks: Sequence[str]) -> bool:
+        return any((data / k / b / OF_THE_PIPELINE[k]).is_file() for k in kinds for b in benchmarks)
 
-def _is_labels(path: Path) -> bool:
-    """Whether a JSON file can be COCO's; other files are believed."""
-    return path.suffix != ".json" or b'"annotations"' in path.read_bytes()
-
-
-def _box_set_of(labels: Path, images: Path | None, kind: str | None) -> BoxSetPlace | None:
-    """The set of images whose labels are one file: annotations, or a list."""
-    suffix = labels.suffix.lower()
-    if suffix == ".odgt" or kind == "crowdhuman":
-        return BoxSetPlace("crowdhuman", images or labels.parent / "Images", labels)
-    if suffix == ".json" or kind == "coco":
-        return BoxSetPlace("coco", images or _folder_of_coco(labels), labels)
-    first = next(filter(None, map(plain_name, read_text(labels).splitlines())), "")
-    if not first.lower().endswith(IMAGE_SUFFIXES):
-        return None
-    # The paths of a list start from its folder or from one above it.
-    roots = [images] if images else [labels.parent, *labels.parent.parents]
-    root = next((folder for folder in roots if (folder / first).is_file()), None)
-    if root is None:
-        raise InputError(
-            f"{labels}:1: {first} is neither in {roots[0]} nor in a folder above it: name the one its paths start "
-            "from with --images."
+    return (
+        has(folder, [*OF_THE_PIPELINE], BENCHMARKS)
+        or (folder.name in OF_THE_PIPELINE and has(folder.parent, [folder.name], BENCHMARKS))
+        or (
+            folder.parent.name in OF_THE_PIPELINE
+            and folder.name in BENCHMARKS
+            and has(folder.parents[1], [folder.parent.name], [folder.name])
         )
-    if kind is None:
-        named = {layout.folder: name for name, layout in (("yolo", YOLO), ("jde", JDE))}
-        beside = [folder.parent for folder in (root / first).parents if folder.name == "images"]
-        kind = next((named[f] for f in named if beside and (beside[0] / f).is_dir()), "jde")
-    return BoxSetPlace(kind, root, labels)
+    )
 
 
-def _folder_of_coco(labels: Path) -> Path:
-    """The folder in which the first image of a COCO file is."""
-    content = load_coco(labels)
-    entries = (entry for entry in content["images"] if isinstance(entry, dict))
-    name = next((plain_name(e["file_name"]) for e in entries if isinstance(e.get("file_name"), str)), "")
-    # instances_train2017.json belongs to train2017/; converters have images/ beside the file or above it.
-    split = labels.stem.rpartition("_")[2]
-    folders = [
-        base / below
-        for base in (labels.parent, labels.parent.parent)
-        for below in ("", "images", split, f"images/{split}")
-    ]
-    found = next((folder for folder in folders if name and (folder / name).is_file()), None)
-    if found is None:
-        raise InputError(
-            f"{labels}: its image {name!r} is in no folder nearby: name that folder with --images."
-        )
-    return found
+def _report_useless(options: Sequence[str], findings: Findings) -> None:
+    """Tell of options that were given and mean nothing for these data."""
+    if options:
+        have = "has" if len(options) == 1 else "have"
+        text = f"{' and '.join(options)} {have} no effect: this is no set of images"
+        findings.report(Problem("options", "", text, fatal=False))
 
 
 def _is_table(path: Path) -> bool:
@@ -223,42 +227,6 @@ def _is_table(path: Path) -> bool:
         start = stream.read(4096).decode("utf-8-sig", errors="replace")
     first = next((line for line in start.splitlines() if line.strip()), None)
     return first is None or ("," in first and first.split(",")[0].strip().lstrip("-").isdigit())
-
-
-def _check_one_zip(path: Path, findings: Findings) -> None:
-    """Judge one of several zips: the others may be better."""
-    try:
-        _check_zip(path, findings)
-    except InputError as error:
-        findings.report(Problem("unusable", "", str(error)))
-
-
-def _check_zip(path: Path, findings: Findings) -> None:
-    known = findings.errors
-    with open_contents(path) as members:
-        tree = Zip(path, members)
-        if not find_sequences(tree):
-            raise InputError(
-                f"{path} holds no sequence: expected train/<sequence>/img1/000001.jpg and so on."
-            )
-        _check_sequences(tree, findings)
-    if path.stem not in BENCHMARKS:
-        text = f"the pipeline looks for {', '.join(f'{name}.zip' for name in BENCHMARKS)}: rename it"
-        findings.report(Problem("name of the zip", str(path), text, fatal=False))
-    elif findings.errors == known:
-        # The last word is that of the stage itself; what it warns of was found above.
-        with contextlib.redirect_stderr(io.StringIO()):
-            inspect_benchmark(path, path.stem, "half")
-
-
-def _check_sequences(tree: Tree, findings: Findings) -> None:
-    for folder in find_sequences(tree):
-        findings.summaries.append(check_sequence(tree, folder, findings.report))
-
-
-def _check_films(tree: Folder, findings: Findings) -> None:
-    for film in find_films(tree.root, tree.names, SUBSETS, findings.report):
-        findings.summaries.append(check_film(film, findings.report))
 
 
 def _check_results(path: Path, findings: Findings) -> None:
@@ -275,7 +243,7 @@ def _check_results(path: Path, findings: Findings) -> None:
 
 
 def _absolute(path: str) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))
+    return Path(os.path.abspath(user_path(path, Path.cwd())))
 
 
 def _counted(number: int, word: str) -> str:

@@ -13,10 +13,11 @@ import numpy as np
 from clmot.data.check.findings import Summary
 from clmot.data.check.tables import Table, check_table, report_nobody
 from clmot.data.check.tree import Folder, Tree
-from clmot.data.extra.boxset import IMAGE_SUFFIXES, unreadable
+from clmot.data.extra.boxset import unreadable
 from clmot.data.extra.pictures import UnreadablePicture, picture_size
 from clmot.data.extra.problems import Problem, Report
 from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES
 from clmot.motchallenge.archive import DETECTIONS_FILE
 from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.layout import GROUND_TRUTH_FILE
@@ -27,29 +28,29 @@ SAMPLES = 20
 """Images of a sequence or set that are decoded; of the others the header and the end are looked at."""
 
 
-def find_sequences(tree: Tree) -> list[str]:
-    """Folders that hold a sequence, sorted; "" is the root itself."""
-    found = set()
-    for name in tree.names:
-        folder, _, file = name.rpartition("/")
-        above, _, last = folder.rpartition("/")
-        if file == SEQINFO_FILE:
-            found.add(folder)
-        elif f"{last}/{file}" in (GROUND_TRUTH_FILE, DETECTIONS_FILE) or (
-            last == IMAGE_DIR and _is_image(file)
-        ):
-            found.add(above)
-    return sorted(found)
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """What a sequence need not have itself, as the copies of its film beside it have it (MOT17 has up to three, and the
+    frames of MOT16)."""
+
+    frames: bool = False
+    """Some copy has frames."""
+    truth: bool = False
+    """Some copy has the ground truth, or none is needed: it is a test sequence."""
+    frames_only: bool = False
+    """The tables of this one are not read."""
 
 
-def check_sequence(tree: Tree, folder: str, report: Report) -> Summary:
+def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | None = None) -> Summary:
     """Judge one sequence: seqinfo.ini, frames, ground truth, detections.
 
     Args:
         tree: where it is.
-        folder: its folder in there.
+        folder: its folder in there; "" is the root itself.
         report: told of every fault.
+        copies: what is beside it; None: nothing.
     """
+    copies = copies or Copies()
     prefix = f"{folder}/" if folder else ""
     members = {name[len(prefix) :] for name in tree.names if name.startswith(prefix)}
     where = tree.where(folder)
@@ -71,22 +72,27 @@ def check_sequence(tree: Tree, folder: str, report: Report) -> Summary:
     size = max(sizes, key=lambda s: sizes[s]) if sizes else (info.width, info.height) if info else None
     length = info.length if info else max(numbers, default=0)
 
+    if copies.frames_only:
+        members = {name for name in members if name not in (GROUND_TRUTH_FILE, DETECTIONS_FILE)}
     truth = read(GROUND_TRUTH_FILE)
     last: int | None = None
     table: Table | None = None
+    name = tree.where(prefix + GROUND_TRUTH_FILE)
     if truth is None:
-        if GROUND_TRUTH_FILE not in members and "test" not in folder.split("/"):
-            text = f"there is no {GROUND_TRUTH_FILE}: the sequence can be tracked, but neither train nor be scored"
-            report(Problem("no ground truth", where, text, fatal=False))
+        if GROUND_TRUTH_FILE not in members and not copies.truth:
+            text = f"there is no {GROUND_TRUTH_FILE}, which train sequences need: add it, or put the sequence into test/"
+            report(Problem("no ground truth", where, text))
+    elif not truth.strip():
+        report(Problem("no ground truth", name, "is empty: expected a row for every box of the sequence"))
     else:
-        name = tree.where(prefix + GROUND_TRUTH_FILE)
         table = check_table(truth, name, report, ground_truth=True, length=length or None, size=size)
         last = int(table.frame.max(initial=0))
         report_nobody(table, name, report)
     detections = read(DETECTIONS_FILE)
     if detections is not None:
         _check_detections(detections, tree.where(prefix + DETECTIONS_FILE), length or None, report)
-    _check_numbers(numbers, length, last, f"{where}: {directory}", extension, report)
+    if numbers or not copies.frames:
+        _check_numbers(numbers, length, last, f"{where}: {directory}", extension, report)
     classes: Counter[str] = Counter()
     if table is not None:
         counts = Counter(table.category.tolist())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from clmot.data.extra.problems import Problem
+from clmot.errors import InputError
 from clmot.tables import plain_table
 
 
@@ -43,6 +45,20 @@ class Findings:
         if problem not in self._told:
             self._told.add(problem)
             self.problems.append(problem)
+
+    @contextlib.contextmanager
+    def going_on(self, several: bool = True) -> Iterator[None]:
+        """Note why one of `several` things is refused, for the others may be better; where it is the only one, raise.
+
+        Raises:
+            InputError: it is refused, and there are no others.
+        """
+        try:
+            yield
+        except InputError as error:
+            if not several:
+                raise
+            self.report(Problem("unusable", "", str(error)))
 
     @property
     def errors(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clmot.data.extra.boxset import outside, without_extent
+from clmot.data.extra.boxset import as_corners, outside, without_extent
 from clmot.data.extra.problems import Problem, Report
 from clmot.data.extra.rows import parse_rows
 from clmot.motchallenge.classes import ObjectClass
@@ -96,7 +96,7 @@ def check_table(
     considered = (values[:, 6] != 0) | (not ground_truth)
     boxes = values[:, 2:6].copy()
     boxes[:, :2] -= 1  # files count pixels from 1
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
+    corners = as_corners(boxes)
     flat = without_extent(corners)
     shown = "the box x, y, w, h = {2}, {3}, {4}, {5}"
     refuse("box of no size", flat, f"{shown} has no width or no height", fatal=False)

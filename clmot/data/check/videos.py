@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from clmot.data.check.findings import Summary
@@ -16,15 +17,16 @@ from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
 from clmot.motchallenge.classes import ObjectClass
 
 
-def check_film(film: Film, report: Report) -> Summary:
+def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measured] = measure) -> Summary:
     """Judge one video, which is decoded whole, and its boxes.
 
     Args:
         film: the video and where its boxes are.
         report: told of every fault.
+        measured_as: decodes a whole video.
     """
     try:
-        measured = measure(film.video)
+        measured = measured_as(film.video)
     except InputError as error:
         report(Problem("unusable video", "", str(error)))
         return Summary(film.name, 0, 0, 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +14,10 @@ from numpy.typing import NDArray
 
 from clmot.data.extra.problems import Problem, Report
 from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+PEOPLE = ("person", "pedestrian")
+"""What a class of people is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +79,18 @@ class BoxSet:
         return wanted
 
 
+def is_person(name: str) -> bool:
+    """Whether a class of this name is people."""
+    return name.strip().lower() in PEOPLE
+
+
 def corners(image: LabelledImage, size: tuple[int, int], normalised: bool) -> NDArray[np.float32]:
     """(N, 4) x1, y1, x2, y2 in pixels of an image of (width, height)."""
-    boxes = image.boxes * np.array(size * 2, np.float64) if normalised else image.boxes
+    return as_corners(image.boxes * np.array(size * 2, np.float64) if normalised else image.boxes)
+
+
+def as_corners(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Boxes (N, 4) x, y, w, h as corners (N, 4) x1, y1, x2, y2, in the same unit."""
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
@@ -94,8 +107,10 @@ def outside(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.boo
 
 def image_problems(box_set: BoxSet, image: LabelledImage, size: tuple[int, int]) -> Iterator[Problem]:
     """What is wrong with an image and its boxes, once its true (width, height) is known."""
-    if any(ord(character) < 32 for character in image.name):
-        yield Problem("image name", repr(image.name), "has control characters in it: rename the file")
+    # Surrogates stand for bytes that are no text.
+    if re.search(r"[\x00-\x1f\ud800-\udfff]", image.name):
+        text = "has control characters in it, or is not in UTF-8: rename the file"
+        yield Problem("image name", ascii(image.name), text)
     if image.size is not None and image.size != size:
         stated = f"{image.size[0]}x{image.size[1]}"
         text = (
@@ -165,9 +180,16 @@ def listed_images(path: Path, report: Report) -> list[str]:
 
 
 def plain_name(text: str) -> str:
-    """A path as somebody wrote it, with `/` for Windows' separators and without `./`."""
+    """A path as somebody wrote it, with `/` for Windows' separators and in its one plain spelling.
+
+    >>> plain_name("./a//b.png"), plain_name("a\\\\b.png"), plain_name("../a/./b.png"), plain_name(" ")
+    ('a/b.png', 'a/b.png', '../a/b.png', '')
+    """
     name = text.strip().replace("\\", "/")
-    return name[2:] if name.startswith("./") else name
+    if not name:
+        return ""
+    plain = re.sub(r"^//", "/", posixpath.normpath(name))  # which keeps two slashes at the start
+    return "" if plain == "." else plain
 
 
 def read_text(path: Path) -> str:

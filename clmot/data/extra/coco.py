@@ -65,7 +65,7 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
             report(Problem("image twice", where, text))
             continue
         seen.add(key)
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises for too long a name
             report(missing(path, where))
             continue
         found[name] = _image(name, path, labels, entry, rows.get(key, []))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def read_crowdhuman(images: Path, labels: Path, report: Report) -> BoxSet:
             report(Problem("image twice", where, f"image {content['ID']} stands on an earlier line already"))
             continue
         path = images / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises for too long a name
             report(missing(path, where))
             continue
         found[name] = _image(name, path, labels, number, content, report)

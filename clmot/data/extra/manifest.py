@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.files import dvc_root, staged_directory, write_json, write_text
+from clmot.files import dvc_root, staged_directory, user_path, write_json, write_text
 
 MANIFEST_FILE = "extra.json"
 
@@ -77,8 +77,12 @@ class ExtraSet:
 
 
 def in_project(path: str) -> Path:
-    """A path from params.yaml: absolute, from the home folder (`~`), or from the project's folder."""
-    return Path(os.path.abspath(dvc_root() / Path(path).expanduser()))
+    """A path from params.yaml: absolute, from a home folder (`~`), or from the project's folder.
+
+    Raises:
+        InputError: it names the home folder of somebody who is unknown here.
+    """
+    return Path(os.path.abspath(user_path(path, dvc_root())))
 
 
 def write_extra_sets(directory: str | os.PathLike[str], sets: Sequence[ExtraSet]) -> None:

@@ -160,7 +160,7 @@ def _pairs_of_list(
     pairs = []
     for listed in listed_images(labels, report):
         path = Path(os.path.normpath(images / listed))
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises for too long a name
             report(missing(path, str(labels)))
             continue
         folders = path.parts[::-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clmot.data.extra.boxset import outside, without_extent
+from clmot.data.extra.boxset import PEOPLE, as_corners, is_person, outside, without_extent
 from clmot.data.extra.problems import Problem, Report
 from clmot.data.films.coco import read_coco_boxes
 from clmot.data.films.found import FilmBoxes
@@ -24,9 +24,6 @@ from clmot.data.films.video import Measured
 from clmot.data.films.yolo import read_yolo_boxes
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable, parse_ground_truth
-
-PEOPLE = ("person", "pedestrian")
-"""Names of the class that is tracked, where there are several."""
 
 _DECIMALS = 4  # of coordinates in pixels: fractions of the image come out as 99.99999999999999 otherwise
 
@@ -128,14 +125,14 @@ def lines_of_rows(data: bytes) -> list[int]:
 def _people(found: FilmBoxes, source: Path, report: Report) -> np.ndarray:
     """(N,) bool: the boxes of the class that is tracked.
 
-    Of several classes that is the one called person or pedestrian; a single one may be called anything.
+    Of several classes that is the one called so (`is_person`); a single one may be called anything.
     """
-    wanted = {key for key, name in found.names.items() if name.strip().lower() in PEOPLE}
+    wanted = {key for key, name in found.names.items() if is_person(name)}
     used = sorted(set(found.categories))
     named = {key: found.names.get(key, f"number {key}") for key in used}
     if not wanted and len(used) > 1:
         text = (
-            f"has boxes of several classes ({', '.join(named.values())}), and none is called person or pedestrian: "
+            f"has boxes of several classes ({', '.join(named.values())}), and none is called {' or '.join(PEOPLE)}: "
             "give the one to track that name (YOLO: in a classes.txt beside), or take the others out"
         )
         report(Problem("classes", str(source), text))
@@ -161,9 +158,7 @@ def _report_end(film: Film, measured: Measured, late: Sequence[tuple[str, int]],
 
 def _report_useless(found: FilmBoxes, source: Path, size: tuple[int, int], report: Report) -> None:
     """Tell of boxes that show nobody in a picture of (width, height), in one line for each kind."""
-    corners = np.concatenate([found.box[:, :2], found.box[:, :2] + found.box[:, 2:]], axis=1).astype(
-        np.float32
-    )
+    corners = as_corners(found.box)
     flat = without_extent(corners)
     gone = outside(corners, size) & ~flat
     for kind, rows, what in (

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -29,13 +29,16 @@ EXTENSION = ".jpg"
 
 
 @contextlib.contextmanager
-def open_with_films(source: Path, subsets: Sequence[str]) -> Iterator[Mapping[str, Entry]]:
+def open_with_films(
+    source: Path, subsets: Sequence[str], measured_as: Callable[[Path], Measured] = measure
+) -> Iterator[Mapping[str, Entry]]:
     """The files of a zip or a folder, as `open_contents` gives them, and the sequences that its videos stand for; or the
     sequence of one video. Frames are decoded when they are read, in order, and never stored on the way.
 
     Args:
         source: the zip, folder or video.
         subsets: `train`, `test`: videos of others are not looked at.
+        measured_as: decodes a whole video; whoever has done so already says what came of it.
 
     Raises:
         InputError: there is no such source; a video cannot be read; its boxes are absent, twice there, faulty, or of
@@ -54,7 +57,7 @@ def open_with_films(source: Path, subsets: Sequence[str]) -> Iterator[Mapping[st
                 return
             films = find_films(source, members, subsets, warn_or_refuse)
         for film in films:
-            measured = measure(film.video)
+            measured = measured_as(film.video)
             members |= _sequence(folder, film, measured, stack, warn_or_refuse)
         yield members
 
