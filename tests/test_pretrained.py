@@ -372,7 +372,7 @@ def test_an_embedding_of_another_length_begins_at_random(capsys: pytest.CaptureF
         ({"backbone": "test_byobnet"}, r"base\."),
         ({"box_channels": 4}, r"wh\.2\.bias \(\[4\] instead of \[2\]\)"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=["head_channels", "neck_channels", "neck", "backbone", "box_channels"],
 )
 def test_a_detector_of_another_network_is_refused(changes: dict[str, Any], tensor: str) -> None:
     """The tracker would begin with a part of it at random, and nobody would know."""

@@ -524,9 +524,8 @@ def result_of(key, values, frames, folder):
     """What a key has a say in: views, the network, the losses of a step, or a short training; as one flat tensor."""
     values = {name.replace(".", "__"): value for name, value in values.items()}
     if key == "model.input_size":
-        return result_of_stage(
-            changed_text(**values, hardware__device="cpu", hardware__threads=1), frames, folder
-        )
+        text = changed_text(**values, hardware__device="cpu", hardware__threads=1)
+        return result_of_stage(text, frames[:2], folder)
     params = changed(**values)
     section = key.split(".")[0]
     if section == "views":
