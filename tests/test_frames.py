@@ -100,6 +100,18 @@ def test_a_batch_holds_the_pixels_in_rgb_and_in_their_places(data):
     assert batch.images.sum() == 2 * 230
 
 
+def test_who_somebody_is_in_the_frame_before(tmp_path):
+    """The supervised baseline learns from the frame before as well: row n is the person of row n, in any order."""
+    first, second = film_of(tmp_path, [4, 4], step=0.1, identities=True)
+    order = [2, 0, 3, 1]
+    second = dataclasses.replace(second, boxes=second.boxes[order], identities=second.identities[order])
+    batch = batch_of_film([first, second], previous_min_iou=0.75)
+    assert batch.previous.valid.all()
+    assert batch.identities.tolist() == [[0, 1, 2, 3], order]
+    assert torch.equal(batch.previous.identities, batch.identities)
+    assert torch.equal(batch.previous.boxes[1], batch.boxes[0, order])
+
+
 def test_a_loader_pins_every_tensor_of_a_batch(tmp_path, monkeypatch):
     """torch knows lists and mappings; a batch that is neither is left in pageable memory unless it pins itself."""
     batch = batch_of_film(film_of(tmp_path, [2, 0, 1]), previous_min_iou=0.75)

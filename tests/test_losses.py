@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -274,9 +275,49 @@ def test_detection_losses_of_an_empty_frame_are_finite():
     assert torch.isfinite(outputs["hm"].grad).all()
 
 
-def test_learnt_weights_learn_and_frozen_ones_do_not():
-    import dataclasses
+def random_targets(objects, present):
+    """Of two images in which `present` of `objects` rows are somebody."""
+    generator = torch.Generator().manual_seed(0)
+    heatmap = torch.rand(2, 1, 8, 12, generator=generator)
+    heatmap[:, :, 3, 4] = 1
+    return Targets(
+        heatmap,
+        10 * torch.rand(2, objects, 2, generator=generator),
+        torch.rand(2, objects, 2, generator=generator),
+        torch.zeros(2, objects, dtype=torch.int64),
+        (torch.arange(objects) < present).expand(2, -1),
+    )
 
+
+@pytest.mark.parametrize("average", ["objects", "frames"])
+@pytest.mark.parametrize("head", ["hm", "wh", "reg"])
+def test_detection_losses_of_bfloat16_outputs_are_computed_in_float32(head, average):
+    """Whatever the network runs in: 602 numbers counted in bfloat16 would be 600."""
+    params = dataclasses.replace(load_params(ROOT / "params.yaml").loss.detection, average=average)
+    targets = random_targets(objects=320, present=301)
+    generator = torch.Generator().manual_seed(1)
+    shapes = {"hm": (2, 1, 8, 12), "wh": (2, 320, 2), "reg": (2, 320, 2)}
+    outputs = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    outputs[head] = outputs[head].bfloat16()
+    found = detection_losses(outputs, targets, params)
+    wanted = detection_losses({name: values.float() for name, values in outputs.items()}, targets, params)
+    for name, value in wanted.items():
+        assert found[name].dtype == torch.float32, name
+        assert found[name] == value, name
+
+
+def test_four_sided_boxes_reach_half_of_the_size_to_every_side():
+    params = load_params(ROOT / "params.yaml").loss.detection
+    targets = random_targets(objects=5, present=4)
+    half = targets.sizes / 2
+    outputs = {"hm": torch.zeros(2, 1, 8, 12), "wh": torch.cat((half, half), -1), "reg": targets.offsets}
+    losses = detection_losses(outputs, targets, params)
+    assert losses["box_size"] == losses["offset"] == 0
+    outputs["wh"] = outputs["wh"] + torch.tensor([1.0, 2, 3, 4])  # left, top, right, bottom
+    assert detection_losses(outputs, targets, params)["box_size"].item() == pytest.approx(2.5, rel=1e-4)
+
+
+def test_learnt_weights_learn_and_frozen_ones_do_not():
     params = load_params(ROOT / "params.yaml").loss
     for weighting, learns in (("learnt", True), ("frozen", False)):
         module = UncertaintyWeighting(dataclasses.replace(params, weighting=weighting))

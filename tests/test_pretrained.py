@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,17 @@ def test_another_backbone_and_neck_width_of_our_folder(tmp_path: Path) -> None:
         create_detector(model_params(tmp_path, backbone="resnet18", neck_channels=()))
 
 
+@pytest.mark.parametrize("neck", ["dla", "deconv", "fpn"])
+def test_a_neck_without_its_lateral_layer_is_refused(tmp_path: Path, neck: str) -> None:
+    """One that stays random would spoil what the others learnt."""
+    state = dict(network(neck=neck).state_dict())
+    lateral = sorted(name for name in state if name.startswith("lateral."))
+    assert lateral
+    path = saved(tmp_path / "cut.pth", {name: t for name, t in state.items() if name not in lateral})
+    with pytest.raises(InputError, match=rf"cut\.pth: \d+ expected .*: {re.escape(lateral[0])}, "):
+        create_detector(model_params(path, neck=neck))
+
+
 @pytest.mark.parametrize("name", ["absent.pth", "absent"])
 def test_no_such_weights(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: no such file; expected weights"):
@@ -386,6 +398,24 @@ def test_an_embedding_of_another_length_begins_at_random(capsys: pytest.CaptureF
     assert not torch.equal(tracker.get_parameter("id.0.weight"), detector.get_parameter("id.0.weight"))
     assert torch.equal(tracker.get_parameter("hm.0.weight"), detector.get_parameter("hm.0.weight"))
     assert "models/detector: its embedding of 6 numbers is left out, because" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "tensor"),
+    [
+        ({"head_channels": 16}, r"hm\.0\.bias \(\[16\] instead of \[8\]\)"),
+        ({"neck_channels": (16, 8, 8, 8)}, r"dla_up\.ida_2\."),
+        ({"neck": "fpn"}, r"dla_up\.ida_0\."),
+        ({"backbone": "test_byobnet"}, r"base\."),
+        ({"box_channels": 4}, r"wh\.2\.bias \(\[4\] instead of \[2\]\)"),
+    ],
+    ids=["head_channels", "neck_channels", "neck", "backbone", "box_channels"],
+)
+def test_a_detector_of_another_network_is_refused(changes: dict[str, Any], tensor: str) -> None:
+    """The tracker would begin with a part of it at random, and nobody would know."""
+    message = rf"^models/detector: \d+ expected tensors are absent or of another shape: .*{tensor}"
+    with pytest.raises(InputError, match=message):
+        create_tracker(network(**changes), tracker_config(6), "models/detector")
 
 
 def test_an_embedding_head_of_other_layers_is_left_out(
@@ -485,3 +515,24 @@ def test_training_begins_with_the_weights(project: Project) -> None:
         assert len(Path("models/detector/history.csv").read_text().splitlines()) == 2
         assert not Path(".checkpoints").exists()
     assert not torch.equal(*biases)
+
+
+def test_every_stage_sees_frames_of_the_size_that_is_asked_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The original's size options had no effect."""
+    seen: list[tuple[int, ...]] = []
+    real = OneShotTracker.features
+
+    def features(self: OneShotTracker, images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape[-2:]))
+        return real(self, images)
+
+    monkeypatch.setattr(OneShotTracker, "features", features)
+    small = dataclasses.asdict(model_params(input_size=(96, 32)))
+    for training in ("pretrain", "train"):
+        project.values[training]["epochs"] = 1
+    for stage in (pretrain, train, track):
+        seen.clear()
+        project.run(stage, **small)
+        assert set(seen) == {(32, 96)}, stage.__name__

@@ -17,7 +17,7 @@ from clmot import training
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.images import read_image
 from clmot.errors import InputError
-from clmot.hardware import full_precision, pick_device
+from clmot.hardware import full_precision, pick_device, set_up
 from clmot.losses.criterion import DetectorCriterion
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.params import load_params
@@ -53,9 +53,13 @@ def settings(**changes):
     return dataclasses.replace(PARAMS.train, **{"epochs": 3, "batch_size": 3, **changes})
 
 
-def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, **changes):
+def fit_tiny(
+    model, frames, folder, log=None, workers=0, loss=TrackerCriterion, precision="float32", **changes
+):
     criterion = loss(PARAMS.views, PARAMS.loss, PARAMS.train)
-    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers)
+    hardware = dataclasses.replace(
+        PARAMS.hardware, device="cpu", threads=1, workers=workers, precision=precision
+    )
     return fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
 
 
@@ -111,6 +115,57 @@ def test_a_network_that_draws_by_itself_is_seeded_too(frames, tmp_path):
         fit_tiny(model, frames, tmp_path / str(history))
         found.append(model.state_dict())
     assert same(*found)
+
+
+def test_no_two_steps_of_such_a_network_draw_the_same(frames, tmp_path):
+    """One dropout for all steps of an epoch, or for one step of every epoch, would train a part of the network."""
+    draws = []
+
+    class Spy(TinyTracker):
+        def features(self, images):
+            draws.append(float(torch.rand(1)))
+            return super().features(images)
+
+    fit_tiny(Spy(), frames, tmp_path / "c", epochs=2)
+    assert len(set(draws)) == len(draws) == 6
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_network_runs_in_the_precision_that_is_asked_for(frames, tmp_path, precision):
+    """Its layers alone: losses and weights stay float32."""
+    layers, losses = set(), set()
+
+    class Spy(TrackerCriterion):
+        def forward(self, model, batch, generator):
+            found = super().forward(model, batch, generator)
+            losses.update(value.dtype for value in found.values())
+            return found
+
+    model = TinyTracker()
+    for layer in (model.body[0], model.heads["hm"]):
+        layer.register_forward_hook(
+            lambda _, inputs, output: layers.add((torch.is_autocast_enabled("cpu"), output.dtype))
+        )
+    fit_tiny(model, frames, tmp_path / "c", loss=Spy, precision=precision, epochs=1)
+    assert layers == {(precision == "bfloat16", getattr(torch, precision))}
+    assert losses == {torch.float32}
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+
+
+def test_on_a_cpu_nothing_but_deterministic_operators_runs():
+    """Same in, same out depends on it wherever an operator has a faster form that sums in any order."""
+    enabled = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        set_up(dataclasses.replace(PARAMS.hardware, device="cpu", threads=0))
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # which costs, and changes nothing
+    finally:
+        torch.use_deterministic_algorithms(enabled)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 @pytest.mark.parametrize("cut_after", [1, 2, 3, 5, 8])
@@ -325,6 +380,37 @@ def test_checkpoint_key_knows_what_decides(frames, tmp_path):
     assert key != checkpoint_key(0, {"a": 1}, frames=moved)
     known = [*frames[:-1], dataclasses.replace(frames[-1], identities=np.arange(len(frames[-1].boxes)))]
     assert key != checkpoint_key(0, {"a": 1}, frames=known)
+
+
+def test_checkpoint_key_knows_what_is_in_files_and_folders(tmp_path):
+    """A training that began with other weights is another training."""
+    file, folder = tmp_path / "weights.pth", tmp_path / "detector"
+    folder.mkdir()
+    for path, content in ((file, file), (folder, folder / "model.safetensors")):
+        keys = []
+        for weights in (b"one", b"other", b"one"):
+            content.write_bytes(weights)
+            keys.append(checkpoint_key(0, {"a": 1}, path))
+        assert keys[0] == keys[2]
+        assert keys[0] != keys[1]
+    assert checkpoint_key(0, file) != checkpoint_key(0, folder)
+
+
+def test_checkpoint_key_knows_the_code(tmp_path, monkeypatch):
+    """Half of a training by one version and half by the next would be the training of neither."""
+    package = tmp_path / "package"
+    (package / "losses").mkdir(parents=True)
+    monkeypatch.setattr(training, "__file__", str(package / "training.py"))
+    (package / "training.py").write_text("one = 1\n")
+    (package / "notes.txt").write_text("no code\n")
+    keys = [checkpoint_key(0)]
+    (package / "notes.txt").write_text("no code either\n")
+    assert checkpoint_key(0) == keys[0]
+    (package / "training.py").write_text("one = 2\n")
+    keys.append(checkpoint_key(0))
+    (package / "losses" / "new.py").write_text("two = 2\n")
+    keys.append(checkpoint_key(0))
+    assert len(set(keys)) == 3
 
 
 def test_unknown_device_is_refused():

@@ -6,6 +6,7 @@ batches without a graph in test_losses.py.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from tiny_training import INPUT_SIZE, TinyTracker, batch_of_film, film_of
 from torch.nn import functional as F
@@ -26,6 +28,7 @@ from clmot.models.checkpoint import load_model, save_model
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import Params, load_params, parse_params
 from clmot.training import fit
+from stages import train as stage
 
 ROOT = Path(__file__).parents[1]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -34,7 +37,7 @@ STILL = dataclasses.replace(
 )
 
 
-def changed(**values) -> Params:
+def changed_text(**values) -> str:
     """params.yaml with other values by dotted name (`__` for the dot)."""
     tree = yaml.safe_load((ROOT / "params.yaml").read_text())
     for name, value in values.items():
@@ -43,7 +46,12 @@ def changed(**values) -> Params:
         for step in sections:
             section = section[step]
         section[key] = value
-    return parse_params(yaml.safe_dump(tree))
+    return yaml.safe_dump(tree)
+
+
+def changed(**values) -> Params:
+    """The params of `changed_text`."""
+    return parse_params(changed_text(**values))
 
 
 def train(frames, folder, params=PARAMS, model=None, **settings):
@@ -101,20 +109,59 @@ def test_crowded_frames_dominate_only_where_that_is_asked_for():
     assert abs(crowd - pair) > 0.1
 
 
-def test_people_who_share_a_cell_are_no_negatives(tmp_path):
+CONTRASTS = ["nt_xent", "triplet_hard", "triplet_all"]
+
+
+def contrast_loss(embedding, off_centre=False):
+    """Params of a loss that is above 0 for any two people: no two unit vectors are further apart than the margin."""
+    return dataclasses.replace(PARAMS.loss, embedding=embedding, margin=2.5, off_centre=off_centre)
+
+
+@pytest.mark.parametrize("embedding", CONTRASTS)
+def test_people_who_share_a_cell_are_no_negatives(tmp_path, embedding):
     """Two boxes with one centre are read from one cell: as each other's negatives they would have similarity 1, and a
     loss that nothing can reduce."""
     (frame,) = film_of(tmp_path, [2])
     boxes = np.array([[20, 10, 40, 60], [24, 14, 36, 56]], np.float32)
     twins = [dataclasses.replace(frame, boxes=boxes)]
     apart = [dataclasses.replace(frame, boxes=boxes + np.array([[0, 0, 0, 0], [30, 0, 30, 0]], np.float32))]
-    criterion = TrackerCriterion(STILL, PARAMS.loss, PARAMS.train)
+    criterion = TrackerCriterion(STILL, contrast_loss(embedding), PARAMS.train)
     losses = [
         criterion(TinyTracker(), batch_of_film(frames), torch.Generator().manual_seed(0))["embedding"]
         for frames in (twins, apart)
     ]
     assert losses[0] == 0
     assert losses[1] > 0
+
+
+@pytest.mark.parametrize("embedding", CONTRASTS)
+def test_people_who_meet_beside_their_centres_are_no_negatives(tmp_path, embedding):
+    """Read off the centre they share a cell now and then, though their centres never do."""
+    (frame,) = film_of(tmp_path, [2])
+    boxes = np.array([[22, 28, 46, 36], [26, 28, 50, 36]], np.float32)  # low and wide: they meet often
+    batch = batch_of_film([dataclasses.replace(frame, boxes=boxes)])
+    read = []
+
+    class Spy(TinyTracker):
+        def read_at(self, features, cells, heads):
+            if heads == ["id"]:
+                read.append(cells)
+            return super().read_at(features, cells, heads)
+
+    model = Spy()
+    criterion = TrackerCriterion(STILL, contrast_loss(embedding, off_centre=True), PARAMS.train)
+    met = []
+    for seed in range(40):
+        loss = criterion(model, batch, torch.Generator().manual_seed(seed))["embedding"]
+        at, beside = (cells.unbind(-1) for cells in read[-2:])  # of both people, in every view
+        assert not (at[0] == at[1]).any()
+        meet = [
+            bool((a == b).any()) for a, b in ((beside[0], beside[1]), (at[0], beside[1]), (beside[0], at[1]))
+        ]
+        assert (loss == 0) == any(meet)
+        met.append(meet)
+    alone = {tuple(meet) for meet in met if sum(meet) <= 1}
+    assert len(alone) == 4  # nowhere; both beside; one of them where the other is in the middle
 
 
 def test_who_is_in_one_view_only_has_no_positive_but_is_somebody():
@@ -288,6 +335,46 @@ def test_every_view_teaches_detection(tmp_path):
     assert gradient.flatten(1).abs().sum(1).gt(0).all()
 
 
+def test_the_frame_before_teaches_no_detection(tmp_path):
+    """Of its people only those who were found again have boxes: the others would be taught to be nobody."""
+    computed, read = [], []
+
+    class Spy(TinyTracker):
+        def features(self, images):
+            computed.append(super().features(images))
+            return computed[-1]
+
+        def read(self, features, heads):
+            if "id" not in heads:
+                read.append((list(heads), features))
+            return super().read(features, heads)
+
+    frames = film_of(tmp_path, [4, 5, 3])
+    params = changed(train__previous_frame=True)
+    criterion = TrackerCriterion(params.views, params.loss, params.train)
+    batch = batch_of_film(frames, criterion.previous_min_iou)
+    criterion(Spy(), batch, torch.Generator().manual_seed(0))
+    (features,) = computed
+    taught = params.train.views * len(frames)
+    assert len(features) == 2 * taught
+    assert [heads for heads, _ in read] == [["hm"], ["wh", "reg"]]
+    assert all(torch.equal(part, features[:taught]) for _, part in read)
+
+
+def test_the_frame_before_teaches_whom_the_supervised_baseline_knows(tmp_path):
+    frames = film_of(tmp_path, [5, 5, 5], step=0.0, identities=True)
+    loss = dataclasses.replace(PARAMS.loss, embedding="supervised")
+    classified = []
+    model = TinyTracker(identities=5)
+    model.classifier.register_forward_hook(lambda _, inputs, output: classified.append(len(output)))
+    for previous in (False, True):
+        criterion = TrackerCriterion(STILL, loss, dataclasses.replace(PARAMS.train, previous_frame=previous))
+        batch = batch_of_film(frames, criterion.previous_min_iou)
+        criterion(model, batch, torch.Generator().manual_seed(0))
+    assert classified[0] > 0
+    assert classified[1] == 2 * classified[0]  # nobody walks, so all are found again
+
+
 def test_the_contrast_keeps_no_pairs_of_pairs():
     """12 frames of 128 people: the original's matrix had 3072 positive by 780288 negative pairs, 8.9 GiB a copy."""
     kept = []
@@ -368,12 +455,12 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "train.previous_min_iou": (0.3, {"train.previous_frame": True}),
     "model.backbone": ("lcnet_075", {}),
     "model.operator": ("dcn", {}),
-    "model.dcn_implementation": ("grid_sample", {}),
+    "model.dcn_implementation": ("torchvision", {"model.operator": "dcn"}),
     "model.neck_channels": ([8, 8, 8, 16], {}),
     "model.head_channels": (16, {}),
     "model.embedding_dim": (16, {}),
     "model.projection_dim": (4, {}),
-    "model.input_size": ([128, 64], {}),
+    "model.input_size": ([128, 64], {"train.epochs": 1}),
 }
 """Key -> another value, and what must be set for the key to matter."""
 ELSEWHERE = {"model.neck", "model.weights"}
@@ -400,22 +487,58 @@ def crowd(tmp_path_factory):
     return film_of(tmp_path_factory.mktemp("film"), [5, 7, 6, 4, 5], step=2.0)
 
 
+def calls_of_torchvision(model, images):
+    """How often its deformable convolution runs: the formulations give equal numbers."""
+    calls = []
+    real = torchvision.ops.deform_conv2d
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return real(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(torchvision.ops, "deform_conv2d", counted)
+        model(images)
+    return len(calls)
+
+
+def result_of_stage(text, frames, folder):
+    """All weights that the stage `train` makes of a random detector and a params.yaml, as one flat tensor."""
+    folder.mkdir()
+    (folder / "params.yaml").write_text(text)
+    torch.manual_seed(0)
+    detector = OneShotTracker(ModelConfig.from_params(parse_params(text).model, embedding=False))
+    save_model(folder / "models/detector", detector, detector.config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        patch.setattr(stage, "find_training_frames", lambda *_, **__: frames)
+        patch.setattr(stage, "training_run", lambda *_: contextlib.nullcontext())
+        stage.main()
+    return torch.cat(
+        [w.flatten().float() for w in load_model(folder / "models/tracker").state_dict().values()]
+    )
+
+
 def result_of(key, values, frames, folder):
     """What a key has a say in: views, the network, the losses of a step, or a short training; as one flat tensor."""
-    params = changed(**{name.replace(".", "__"): value for name, value in values.items()})
+    values = {name.replace(".", "__"): value for name, value in values.items()}
+    if key == "model.input_size":
+        text = changed_text(**values, hardware__device="cpu", hardware__threads=1)
+        return result_of_stage(text, frames[:2], folder)
+    params = changed(**values)
     section = key.split(".")[0]
     if section == "views":
         views = make_views(batch_of_film(frames), params.views, 2, torch.Generator().manual_seed(3))
         return torch.cat([views.images.flatten(), views.boxes.flatten(), views.present.flatten().float()])
     if section == "model":
-        config = ModelConfig.from_params(params.model)
-        if key == "model.dcn_implementation":
-            return torch.tensor([len(config.dcn_implementation)])
         torch.manual_seed(0)
-        model = OneShotTracker(config).eval()
-        width, height = params.model.input_size
+        model = OneShotTracker(ModelConfig.from_params(params.model)).eval()
+        images = torch.linspace(0, 1, 3 * 64 * 96).view(1, 3, 64, 96)
+        if key == "model.dcn_implementation":
+            return torch.tensor([calls_of_torchvision(model, images)])
         with torch.no_grad():
-            outputs = model(torch.linspace(0, 1, 3 * height * width).view(1, 3, height, width))
+            outputs = model(images)
             projected = model.projection(outputs["id"].mean((2, 3)))
         return torch.cat([value.flatten() for value in (*outputs.values(), projected)])
     if section == "train" or key == "loss.weighting":
