@@ -362,7 +362,7 @@ def test_another_backbone_and_neck_width_of_our_folder(tmp_path: Path) -> None:
         create_detector(model_params(tmp_path, backbone="resnet18", neck_channels=()))
 
 
-@pytest.mark.parametrize("neck", ["dla", "deconv", "fpn"])
+@pytest.mark.parametrize("neck", ["dla", "deconv", "fpn", "squeeze"])
 def test_a_neck_without_its_lateral_layer_is_refused(tmp_path: Path, neck: str) -> None:
     """One that stays random would spoil what the others learnt."""
     state = dict(network(neck=neck).state_dict())
