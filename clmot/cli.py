@@ -16,7 +16,7 @@ from typing import Any
 from clmot import __version__
 from clmot.errors import InputError, run_as_script
 from clmot.evaluation.command import add_command as add_evaluate
-from clmot.files import staged_file, write_text
+from clmot.files import write_text
 from clmot.motchallenge.command import add_command as add_submit
 from clmot.params import PARAMS_FILE, load_params
 from clmot.reporting.ablation.command import add_command as add_ablation
@@ -127,22 +127,19 @@ def show_views(out: str, count: int) -> None:
         InputError: there are no training frames yet, or `out` or `count` is not possible.
     """
     # What needs torch is imported where it is needed: the other commands answer at once.
-    import cv2
-
     from clmot.data.frames import find_training_frames
+    from clmot.reporting.picture_file import ENDINGS, write_picture
     from clmot.reporting.view_sheet import draw_sheet, first_training_views
 
     path = Path(out)
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+    if path.suffix.lower() not in ENDINGS:
         raise InputError(f"--out {out} should end in .jpg or .png.")
     if count < 1:
         raise InputError(f"--count {count} should be at least 1.")
     params = load_params()
     frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks, extra_dir="data/extra")
     sheet = draw_sheet(first_training_views(params, frames, count))
-    _, data = cv2.imencode(path.suffix.lower(), sheet)
-    with staged_file(path) as aside:
-        aside.write_bytes(data.tobytes())
+    write_picture(path, sheet)
     print(f"{path}: {sheet.shape[1]} x {sheet.shape[0]} pixels, a row for a frame, a column for a view.")
 
 
