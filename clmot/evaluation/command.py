@@ -24,7 +24,9 @@ def add_command(commands: Any) -> None:
         default="all",
         help="half: second halves, numbered from 1 in the results",
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these alone")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="SEQUENCE", help="score these of the folders alone"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
     parser.set_defaults(
         action=lambda given: evaluate(
