@@ -36,7 +36,11 @@ format: $(INSTALLED) ## put the code into the project's style
 	$(BIN)/ruff format .
 
 mlflow: $(INSTALLED) ## compare runs in a browser, at http://127.0.0.1:5000
-	$(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@case "$${MLFLOW_TRACKING_URI:-}" in \
+	http://*|https://*|databricks*) \
+	    echo "MLFLOW_TRACKING_URI names a server, which has the runs and shows them: open $$MLFLOW_TRACKING_URI" ;; \
+	*) set -x; $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; \
+	esac
 
 clean: ## remove the environment and the tools' caches; data, models, runs and DVC's cache stay
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ from typing import Any
 from clmot import __version__
 from clmot.errors import InputError, run_as_script
 from clmot.evaluation.command import add_command as add_evaluate
-from clmot.files import staged_file, write_text
+from clmot.files import write_text
 from clmot.motchallenge.command import add_command as add_submit
 from clmot.params import PARAMS_FILE, load_params
 from clmot.reporting.ablation.command import add_command as add_ablation
@@ -65,20 +65,38 @@ def run(arguments: Sequence[str] | None) -> None:
     Raises:
         InputError: what was asked for cannot be done; nothing was changed.
     """
+    given = command_line().parse_args(arguments)
+    given.action(given)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """All commands with their arguments; each sets `action`, which takes what was given."""
     parser = argparse.ArgumentParser(
         prog="clmot", description="Tracking people, learnt from boxes without identities."
     )
     parser.add_argument("--version", action="version", version=f"clmot {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    show = commands.add_parser("show", help="draw what the pipeline works with").add_subparsers(
-        required=True, metavar="WHAT"
+    show = commands.add_parser(
+        "show",
+        help="draw what the pipeline works with",
+        description="Draw what training looks at, or what was tracked.",
+    ).add_subparsers(required=True, metavar="WHAT")
+    views = show.add_parser(
+        "views",
+        help="the views of frames that training contrasts, as a picture",
+        description="Draw the first frames that `train` will look at, a row for a frame and a column for a view, with "
+        "the same number on the same person in all of them. Needs `dvc repro strip collect`, no training.",
     )
-    views = show.add_parser("views", help="the views of frames that training contrasts, as a picture")
     views.add_argument("--out", default="views.jpg", help="a .jpg or .png to write (default: %(default)s)")
     views.add_argument("--count", type=int, default=4, help="how many frames (default: %(default)s)")
     views.set_defaults(action=lambda given: show_views(given.out, given.count))
-    tracks = show.add_parser("tracks", help="what was tracked: a video of every sequence, or one picture")
+    tracks = show.add_parser(
+        "tracks",
+        help="what was tracked: a video of every sequence, or one picture",
+        description="Draw the tracks that `dvc repro` has made into their frames: a video (H.264) of every sequence, or "
+        "one picture of the frames with the most people.",
+    )
     tracks.add_argument("names", nargs="*", metavar="NAME", help="benchmarks or sequences (default: all)")
     tracks.add_argument(
         "--out",
@@ -87,22 +105,40 @@ def run(arguments: Sequence[str] | None) -> None:
     )
     tracks.set_defaults(action=lambda given: show_tracks(given.names, given.out))
 
-    use = commands.add_parser("use", help="put a profile in place of params.yaml")
+    use = commands.add_parser(
+        "use",
+        help="put a profile in place of params.yaml",
+        description="Replace params.yaml by a profile and show which values changed. A params.yaml with changes of your "
+        "own is left alone.",
+    )
     use.add_argument("profile", help="a file of profiles/, without .yaml: mini, mot17-half, paper")
     use.add_argument(
         "--force", action="store_true", help="replace params.yaml even if changes in it are lost"
     )
     use.set_defaults(action=lambda given: use_profile(given.profile, given.force))
 
-    check = commands.add_parser("params", help="check params.yaml and say how it differs from the profiles")
-    check.set_defaults(action=lambda given: describe_params())
+    params = commands.add_parser(
+        "params",
+        help="check params.yaml and say how it differs from the profiles",
+        description="Check every value of params.yaml, name the profile that it is nearest to, and list what differs.",
+    )
+    params.set_defaults(action=lambda given: describe_params())
 
-    export = commands.add_parser("export", help="write a model as a .pth that the original's tools read")
+    export = commands.add_parser(
+        "export",
+        help="write a model as a .pth that the original's tools read",
+        description="Write a model as a .pth that the tools of the original code read, and say with which options.",
+    )
     export.add_argument("model", type=Path, help="its folder, say models/tracker")
     export.add_argument("out", type=Path, help="the file to write, ending in .pth")
     export.set_defaults(action=lambda given: export_model(given.model, given.out))
     add_ablation(commands)
-    judge = commands.add_parser("check", help="say what data hold, and everything that is wrong with them")
+    judge = commands.add_parser(
+        "check",
+        help="say what data hold, and everything that is wrong with them",
+        description="Read archives, sequences, films, sets of images or results of your own as the pipeline would, and "
+        "say what they hold and what is wrong with them. Exits with 0 if they can be used, with 2 if not.",
+    )
     judge.add_argument("data", help="a zip, sequence, set of images, or results; or a folder of them")
     judge.add_argument("--images", help="the folder that a set's images are in, where it is not found")
     judge.add_argument("--format", choices=("jde", "crowdhuman", "coco", "yolo"), help="of a set of images")
@@ -111,9 +147,7 @@ def run(arguments: Sequence[str] | None) -> None:
     judge.set_defaults(action=check_data)
     add_evaluate(commands)
     add_submit(commands)
-
-    given = parser.parse_args(arguments)
-    given.action(given)
+    return parser
 
 
 def show_tracks(names: Sequence[str], out: str) -> None:
@@ -130,22 +164,19 @@ def show_views(out: str, count: int) -> None:
         InputError: there are no training frames yet, or `out` or `count` is not possible.
     """
     # What needs torch is imported where it is needed: the other commands answer at once.
-    import cv2
-
     from clmot.data.frames import find_training_frames
+    from clmot.reporting.picture_file import ENDINGS, write_picture
     from clmot.reporting.view_sheet import draw_sheet, first_training_views
 
     path = Path(out)
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+    if path.suffix.lower() not in ENDINGS:
         raise InputError(f"--out {out} should end in .jpg or .png.")
     if count < 1:
         raise InputError(f"--count {count} should be at least 1.")
     params = load_params()
     frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks, extra_dir="data/extra")
     sheet = draw_sheet(first_training_views(params, frames, count))
-    _, data = cv2.imencode(path.suffix.lower(), sheet)
-    with staged_file(path) as aside:
-        aside.write_bytes(data.tobytes())
+    write_picture(path, sheet)
     print(f"{path}: {sheet.shape[1]} x {sheet.shape[0]} pixels, a row for a frame, a column for a view.")
 
 

@@ -23,7 +23,7 @@ from clmot.hardware import set_up
 from clmot.models.checkpoint import load_model
 from clmot.motchallenge.annotations import write_results
 from clmot.params import BENCHMARKS, Params, load_params
-from clmot.reporting.drawing import draw_tracks
+from clmot.reporting.drawing import draw_tracks, fullest_frame
 from clmot.tracking.parts import TrackedPart, find_tracked_parts
 from clmot.tracking.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
 from clmot.tracking.recording import write_recording
@@ -89,9 +89,11 @@ def detection_sources(
 
 def annotated_frame(tracks: dict[str, SequenceTracks], frames: dict[str, list[Path]]) -> bytes:
     """The frame with the most tracks of all sequences, drawn, as JPEG."""
-    name = max(tracks, key=lambda name: len(tracks[name].in_frame(tracks[name].busiest_frame())[1]))
-    number = tracks[name].busiest_frame()
-    image = draw_tracks(read_image(frames[name][number - 1]), *tracks[name].in_frame(number))
+    numbers = {name: fullest_frame(found.frame) for name, found in tracks.items()}
+    name = max(tracks, key=lambda name: (tracks[name].frame == numbers[name]).sum())
+    rows = tracks[name].frame == numbers[name]
+    image = read_image(frames[name][numbers[name] - 1])
+    image = draw_tracks(image, tracks[name].boxes[rows], tracks[name].identity[rows])
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 

@@ -298,6 +298,15 @@ class TestWaves:
         assert next_wave([self.plan[1], self.plan[3]], (), jobs=2) == (self.plan[1], self.plan[3])
         assert next_wave([self.plan[1], self.plan[0]], (), jobs=2) == (self.plan[1],)
 
+    def test_beside_what_is_pending_nothing_is_trained_twice(self) -> None:
+        a0, b0, a1, b1 = self.plan
+        assert next_wave([b0, b1], a0.stage_keys, jobs=2, pending=[a1]) == (b0,), (
+            "seed 1's data are being made"
+        )
+        assert next_wave([b1], a0.stage_keys, jobs=2, pending=[a1, b0]) == ()
+        made = {*a0.stage_keys, *a1.stage_keys}
+        assert next_wave([b1], made, jobs=2, pending=[b0]) == (b1,)
+
     def test_something_always_runs(self) -> None:
         waiting: Sequence[Experiment] = [experiment(str(n), "same", "same too") for n in range(5)]
         assert next_wave(waiting, (), jobs=3) == (waiting[0],)
@@ -510,18 +519,79 @@ class TestRunning:
             list(run_experiments(TestWaves.plan, queue, 1, lambda: None, sleep=interrupted))
         assert queue.calls[-1] == "stop 4"
 
-    def test_side_by_side_in_waves_and_only_if_nothing_changed_between(self) -> None:
+    def test_side_by_side_whatever_may_run_is_queued_when_one_ends(self) -> None:
         queue = FakeQueue()
-        assert set(run(queue, jobs=2)) == {"a0", "a1", "b0", "b1"}
-        assert queue.calls == ["add a0", "add a1", "start 2", "add b0", "add b1", "start 2"]
+        assert list(run(queue, jobs=2)) == ["a0", "a1", "b0", "b1"]
+        assert queue.calls == ["add a0", "add a1", "start 2", "add b0", "start 2", "add b1", "start 2"]
 
+    def test_a_long_experiment_keeps_only_those_waiting_that_need_its_stages(self) -> None:
+        """Of three seeds the last one's data and training take as long as everything else."""
+
+        plan = (*TestWaves.plan, experiment("a", "data2", "train-a2", seed=2))
+        plan += (experiment("b", "data2", "train-b2", seed=2),)
+        last = str(plan[4].name)
+
+        class LongLast(FakeQueue):
+            looks = 0
+
+            def _work(self) -> None:
+                self.looks += 1
+                assert self.looks < 50, "nothing else runs meanwhile"
+                long = self.table.pop(last, None) if len(self.results) < 4 else None
+                super()._work()
+                if long is not None:
+                    self.table[last] = "Running"
+
+        queue = LongLast()
+        assert list(run(queue, plan, jobs=2)) == ["a0", "a1", "b0", "b1", "a2", "b2"]
+        added = [call for call in queue.calls if call.startswith("add")]
+        assert added == ["add a0", "add a1", "add a2", "add b0", "add b1", "add b2"]
+
+    def test_more_is_queued_only_if_nothing_changed(self) -> None:
         def changed() -> None:
             raise InputError("changed")
 
-        outcomes = run_experiments(TestWaves.plan, FakeQueue(), 2, changed, sleep=lambda _: None)
-        assert {next(outcomes).experiment.seed, next(outcomes).experiment.seed} == {0, 1}
+        queue = FakeQueue()
+        outcomes = run_experiments(TestWaves.plan, queue, 2, changed, sleep=lambda _: None)
+        assert {next(outcomes).experiment.seed, next(outcomes).experiment.seed} == {0, 1}, "what ran, ran"
         with pytest.raises(InputError, match="changed"):
             next(outcomes)
+        assert queue.calls == ["add a0", "add a1", "start 2"]
+
+    def test_what_cannot_be_queued_later_leaves_alone_what_runs(self) -> None:
+        class Refusing(FakeQueue):
+            def add(self, experiment: Experiment) -> None:
+                if experiment.name.variant == "b":
+                    raise InputError("no more")
+                super().add(experiment)
+
+        queue = Refusing()
+        outcomes = run_experiments(TestWaves.plan, queue, 2, lambda: None, sleep=lambda _: None)
+        assert [next(outcomes).experiment.seed for _ in range(2)] == [0, 1]
+        with pytest.raises(InputError, match="no more"):
+            next(outcomes)
+        assert queue.calls == ["add a0", "add a1", "start 2", "stop 1"]
+
+    def test_leaving_early_stops_what_was_queued_on_the_way(self) -> None:
+        queue = FakeQueue()
+        outcomes = run_experiments(TestWaves.plan, queue, 2, lambda: None, sleep=lambda _: None)
+        assert [next(outcomes).experiment.seed for _ in range(2)] == [0, 1]
+        outcomes.close()
+        assert queue.calls[-1] == "stop 1", "b0, as b1 was not queued yet"
+
+    def test_a_worker_that_ended_beside_another_is_replaced(self) -> None:
+        class OneLeft(FakeQueue):
+            """The only worker that is left runs `a0` until another is started, which takes what is queued."""
+
+            def _work(self) -> None:
+                if self.calls.count("start 2") > 1:
+                    super()._work()
+                else:
+                    self.table[str(TestWaves.plan[0].name)] = "Running"
+
+        queue = OneLeft()
+        assert list(run(queue, [TestWaves.plan[0], TestWaves.plan[2]], jobs=2)) == ["a0", "a1"]
+        assert queue.calls == ["add a0", "add a1", "start 2", "start 2"]
 
 
 class TestWhatDvcPrints:
@@ -857,7 +927,7 @@ class TestCommand:
         cli.run(["ablation", "--seeds", "0", "--jobs", "2"])
         assert queue.calls == ["add cold0", "add guided0", "start 2"]
 
-    def test_code_that_changes_between_two_waves_ends_the_command(
+    def test_code_that_changes_before_more_is_queued_ends_the_command(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = project.folder / "clmot" / "errors.py"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_covariances import from_covariance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
@@ -39,9 +40,7 @@ def reference():
 @pytest.fixture(scope="module")
 def gated(reference):
     """The reference's tracks and detections, as the pairs within the motion gate."""
-    motion = kalman.Motion.from_covariance(
-        reference["track_mean_after_predict"], reference["track_cov_after_predict"]
-    )
+    motion = from_covariance(reference["track_mean_after_predict"], reference["track_cov_after_predict"])
     mean, variance = kalman.project(motion)
     measured = to_xyah(reference["det_corners"])
     return costs.gated_pairs(mean, variance, measured, costs.gate_threshold(0.95))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -251,3 +252,56 @@ def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cli, "run", fail)
     with pytest.raises(OSError, match="Input/output error"):
         cli.main()
+
+
+def parsers(parser: argparse.ArgumentParser, name: str = "clmot") -> dict[str, argparse.ArgumentParser]:
+    """A parser and those of its subcommands, by what is typed."""
+    found = {name: parser}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command, inner in action.choices.items():
+                found |= parsers(inner, f"{name} {command}")
+    return found
+
+
+def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    found = parsers(cli.command_line())
+    assert {"clmot show tracks", "clmot params", "clmot submit"} < set(found)
+    for name, parser in found.items():
+        with pytest.raises(SystemExit):
+            run([*name.split()[1:], "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert parser.description, name
+        assert parser.description in said, name
+        assert parser.description.endswith("."), name
+
+
+def test_submit_says_which_file_it_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["submit", "--help"])
+    assert "(default: MOT17.zip for MOT17)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_mlflow_names_the_server_that_has_the_runs(tmp_path: Path) -> None:
+    """`mlflow ui` cannot show a server's runs. Here its program tells how it is called."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    program = tmp_path / ".venv" / "bin" / "mlflow"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "called: $*"\n')
+    program.chmod(0o755)
+
+    def said(uri: str | None) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        environment |= {} if uri is None else {"MLFLOW_TRACKING_URI": uri}
+        # Whatever the environment is made from is older than it: nothing is installed.
+        command = ["make", "-s", "mlflow", "-o", ".venv/.installed"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    assert said(None) == "called: ui --backend-store-uri sqlite:///mlflow.db"
+    assert said("sqlite:////runs/mlflow.db") == "called: ui --backend-store-uri sqlite:////runs/mlflow.db"
+    for server in ("http://127.0.0.1:5000", "https://runs.example.org"):
+        assert said(server).endswith(f"open {server}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_covariances import from_covariance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_initiate_predict_update_reference(reference):
 
 
 def test_projection_and_gating_reference(reference):
-    motion = kalman.Motion.from_covariance(reference["upd_mean"][-1:], reference["upd_cov"][-1:])
+    motion = from_covariance(reference["upd_mean"][-1:], reference["upd_cov"][-1:])
     mean, variance = kalman.project(motion)
     np.testing.assert_allclose(mean[0], reference["project_mean"], **EXACT)
     np.testing.assert_allclose(np.diag(variance[0]), reference["project_cov"], **EXACT)
@@ -47,7 +48,7 @@ def test_projection_and_gating_reference(reference):
 
 def test_gating_by_position_alone_and_without_variances_reference(reference):
     """The original's other two distances, which its tracker never asks for, are this function of other arguments."""
-    motion = kalman.Motion.from_covariance(reference["upd_mean"][-1:], reference["upd_cov"][-1:])
+    motion = from_covariance(reference["upd_mean"][-1:], reference["upd_cov"][-1:])
     mean, variance = kalman.project(motion)
     seen = reference["gate_candidates"]
     by_position = kalman.squared_mahalanobis(mean[:, :2], variance[:, :2], seen[:, :2])
@@ -57,7 +58,7 @@ def test_gating_by_position_alone_and_without_variances_reference(reference):
 
 
 def test_predict_many_at_once_reference(reference):
-    motion = kalman.Motion.from_covariance(reference["multi_in_mean"], reference["multi_in_cov"])
+    motion = from_covariance(reference["multi_in_mean"], reference["multi_in_cov"])
     predicted = kalman.predict(motion)
     np.testing.assert_allclose(predicted.mean, reference["multi_out_mean"], **EXACT)
     np.testing.assert_allclose(predicted.covariance(), reference["multi_out_cov"], **EXACT)
@@ -128,13 +129,6 @@ def test_variances_stay_positive_through_years_of_sightings():
     for _ in range(2000):
         motion = kalman.update(kalman.predict(motion), motion.mean[:, :4])
     assert (np.linalg.eigvalsh(motion.covariance()) > 0).all()
-
-
-def test_coupled_coordinates_are_refused(reference):
-    covariance = reference["init_cov"][None].copy()
-    covariance[0, 0, 1] = covariance[0, 1, 0] = 1
-    with pytest.raises(ValueError, match="couples"):
-        kalman.Motion.from_covariance(reference["init_mean"][None], covariance)
 
 
 def test_box_forms_are_inverse():

@@ -92,6 +92,8 @@ class TestGroundTruth:
             ("1.5,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 1\.5 is not a whole number"),
             ("1e300,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 1.*e\+300 is not a whole number"),
             ("0,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 0 is below 1"),
+            ("2e9,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 2000000000 is beyond 999999, the last that a film"),
+            ("1000000,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 1000000 is beyond 999999"),
             ("3,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 3 is beyond the sequence's 2 frames"),
             ("2,1,10,20,5,8,1,14,1", r"gt\.txt:3: class 14 is none"),
             (

@@ -15,7 +15,7 @@ import pytest
 
 from clmot.params import Params, parse_params
 from clmot.reporting.drawing import draw_tracks, identity_colour
-from clmot.reporting.mlflow_run import _Watcher, log_evaluation, training_run
+from clmot.reporting.mlflow_run import _Watcher, log_evaluation, sqlite_uri, training_run
 
 TEXT = (Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8")
 SUMMARY = {"MOT15": {"IDF1": 0.5, "IDSW": 3}, "MOT17": {"IDF1": 0.75, "IDSW": 0}}
@@ -38,7 +38,7 @@ class Store:
     def client(self) -> Any:
         from mlflow.tracking import MlflowClient
 
-        return MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        return MlflowClient(tracking_uri=sqlite_uri(self.folder / "mlflow.db"))
 
     def runs(self) -> list[Any]:
         """All runs, the oldest first."""
@@ -262,17 +262,54 @@ def test_runs_of_dead_processes_do_not_run_for_ever(store: Store) -> None:
     assert [run.info.status for run in store.runs()] == ["KILLED", "FINISHED"]
 
 
+@pytest.mark.parametrize("name", ["Ann's tracker", "mot%20tracker", "why?", "50% #1 + [a@b:c] é"])
 def test_any_folder_may_hold_a_project(
-    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    folder = store.folder / "Ann's tracker"
+    folder = store.folder / name
     folder.mkdir()
     (folder / "mlflow.db").write_bytes((store.folder / "mlflow.db").read_bytes())
     monkeypatch.chdir(folder)
+    before = set(store.folder.iterdir())
     other = Store(folder)
     other.evaluate()
     assert capsys.readouterr().err == ""
-    assert [run.info.status for run in other.runs()] == ["FINISHED"]
+    assert set(store.folder.iterdir()) == before, "nothing is made beside it"
+    assert (folder / "mlflow.db.lock").exists()
+    (run,) = other.runs()
+    assert run.info.status == "FINISHED"
+    assert other.artifacts(run) == {"table.md", "sequences.csv", "params.yaml", "frames"}
+    assert (folder / "mlartifacts").is_dir()
+
+
+def test_a_new_store_in_a_folder_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mot%20tracker?"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(variable, raising=False)
+    new = Store(folder)
+    new.evaluate()
+    assert "warning" not in capsys.readouterr().err
+    assert [run.info.status for run in new.runs()] == ["FINISHED"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_database_that_cannot_be_opened_costs_a_warning_and_seconds(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (store.folder / "mlflow.db").unlink()
+    (store.folder / "mlflow.db").mkdir()
+    slept: list[float] = []
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", slept.append)
+    with training_run(store.params, "train") as log:
+        log(1, {"loss": 3.0})
+    said = capsys.readouterr().err
+    assert said.startswith("warning: MLflow does not record this stage (")
+    assert len(said.splitlines()) == 1
+    assert sum(slept) < 5
 
 
 def test_other_peoples_runs_are_let_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

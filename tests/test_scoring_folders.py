@@ -11,9 +11,11 @@ import pytest
 
 from clmot.cli import run
 from clmot.errors import InputError
+from clmot.evaluation import folders
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.folders import score_folder
 from clmot.evaluation.score import METRICS
+from clmot.motchallenge.annotations import AnnotationTable, read_results
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 
 LENGTH = 20
@@ -161,6 +163,21 @@ class TestSingleFiles:
         with pytest.raises(InputError, match="nothing states how many frames the film has"):
             score_folder(results, truth, "MOT17", "half")
 
+    @pytest.mark.parametrize("faulty", ["results", "truth"])
+    def test_a_frame_that_no_film_has(self, tmp_path: Path, faulty: str) -> None:
+        """Two billion frames would be laid out one by one."""
+        texts = {"truth": people(1, 5), "results": tracks(range(1, 5))}
+        texts[faulty] = texts[faulty].replace("\n3,", "\n2000000000,", 1)
+        truth = write(tmp_path / "truth.txt", texts["truth"])
+        results = write(tmp_path / "results.txt", texts["results"])
+        with pytest.raises(InputError, match=rf"{faulty}\.txt:\d+: frame 2000000000 is beyond 999999"):
+            score_folder(results, truth, "MOT17")
+
+    def test_sequences_are_chosen_of_folders_alone(self, official: Path, results: Path) -> None:
+        truth = official / "MOT17-02-SDP" / "gt" / "gt.txt"
+        with pytest.raises(InputError, match=r"--only names sequences of folders, but .*02\.txt is one file"):
+            run(["evaluate", str(results / "MOT17-02.txt"), str(truth), "--only", "MOT17-04"])
+
     def test_a_file_and_a_folder_do_not_go_together(self, official: Path, results: Path) -> None:
         with pytest.raises(InputError, match=r"MOT17-02\.txt is a file and .*train a folder"):
             score_folder(results / "MOT17-02.txt", official)
@@ -296,3 +313,32 @@ def test_second_halves_scored_as_whole_films_are_noticed(
     assert "add --split half" in capsys.readouterr().err
     run(["evaluate", str(tmp_path / "tracks"), str(ours), "--split", "half"])
     assert "add --split half" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("case", ["nobody found", "nobody later", "nobody later where found"])
+def test_first_halves_that_are_right_are_not_taken_for_second_ones(
+    ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    """Nobody in the second half of a film, or nobody found at all, says nothing of how frames are numbered."""
+    first = LENGTH // 2
+    for film in ("MOT17-02", "MOT17-04"):
+        empty = case == "nobody found" or (case == "nobody later where found" and film == "MOT17-02")
+        write(tmp_path / "tracks" / f"{film}.txt", "" if empty else tracks(range(1, first + 1)))
+        if not empty:
+            write(ours / film / "gt.txt", people(1, first))
+    run(["evaluate", str(tmp_path / "tracks"), str(ours)])
+    assert "add --split half" not in capsys.readouterr().err
+
+
+def test_files_of_results_are_read_once(
+    official: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counting(path: Path) -> AnnotationTable:
+        read.append(path)
+        return read_results(path)
+
+    monkeypatch.setattr(folders, "read_results", counting)
+    score_folder(results, official)
+    assert len(read) == len(set(read)) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import zipfile
@@ -16,6 +17,7 @@ from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 from clmot.motchallenge.splits import DETECTORS, MOT15_FRAME_RATES
 from clmot.motchallenge.submission import (
     TEST_FILMS,
+    _refuse_other_contents,
     check_submission,
     submitted_names,
     write_submission,
@@ -220,6 +222,25 @@ class TestCheck:
         (tmp_path / "b.zip").write_bytes(data)
         with pytest.raises(InputError, match=r"b\.zip is no zip archive, or is damaged"):
             check_submission(tmp_path / "b.zip")
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_damage_anywhere_is_a_sentence(tmp_path: Path, method: int) -> None:
+    """Every byte of a zip in turn; what cannot be told from a good one passes."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("MOT20-04.txt", ROWS)
+        archive.writestr("MOT20-0\u00e9.txt", ROWS)  # such names are marked as UTF-8
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        for damaged in (whole[:at], bytes([*whole[:at], whole[at] ^ 0xFF, *whole[at + 1 :]])):
+            path.write_bytes(damaged)
+            with contextlib.suppress(InputError):
+                check_submission(path, "MOT20", expected={"MOT20-04", "MOT20-0\u00e9"})
+            with contextlib.suppress(InputError):
+                _refuse_other_contents(path)
 
 
 def test_an_archive_of_frames_is_not_overwritten(project: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from clmot.cli import run
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.sequence import ManifestEntry, SequenceInfo, write_manifest, write_seqinfo
+from clmot.reporting import picture_file
 from clmot.reporting.drawing import identity_colour
 from clmot.reporting.track_pictures import show_tracks, write_video
 
@@ -45,14 +49,14 @@ def project(tmp_path, monkeypatch):
 
 
 def read_video(path):
-    video = cv2.VideoCapture(str(path))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    images = []
-    while True:
-        found, image = video.read()
-        if not found:
-            return images, rate
-        images.append(image)
+    with av.open(str(path)) as container:
+        (stream,) = container.streams
+        images = [frame.to_ndarray(format="bgr24") for frame in container.decode(stream)]
+        return images, stream.average_rate
+
+
+def grey(width, height, value=128):
+    return np.full((height, width, 3), value, np.uint8)
 
 
 def test_a_video_has_the_films_size_rate_and_tracked_frames(project, capsys):
@@ -83,6 +87,32 @@ def test_a_picture_shows_the_fullest_frame_of_each(project):
     assert picture[0, 0].tolist() == [140] * 3  # frame 7
     assert picture[60, 40].tolist() == list(identity_colour(4))  # the lower edge of a box
     assert picture[0, 90].tolist() == [120] * 3  # nobody was tracked: the first
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "tracks.png"]])
+@pytest.mark.parametrize("made_with", ["all eight frames", "the first frame", "all eight, nobody at the end"])
+def test_tracks_of_other_frames_are_refused(project, out, made_with):
+    """After params.yaml changed and before `dvc repro`, boxes would be drawn on frames that they are not of."""
+    tracks = project / "tracks" / "MOT17"
+    if made_with == "all eight frames":
+        write_results(tracks / "door.txt", [8], [1], [[30, 40, 50, 60]], [1])
+    else:
+        frames = 1 if made_with == "the first frame" else 8
+        speed = {"sequences": {name: {"frames": frames} for name in ("door", "gate")}}
+        (project / "tracks" / "MOT17.speed.json").write_text(json.dumps(speed))
+    with pytest.raises(InputError, match=r"'data.split: half' tracks 3 of door.*run `dvc repro` first"):
+        run(["show", "tracks", "door", *out])
+    assert not (project / "videos").exists()
+    assert not (project / "tracks.png").exists()
+
+
+def test_tracks_of_these_frames_are_drawn_whatever_else_was_tracked(project):
+    speed = project / "tracks" / "MOT17.speed.json"
+    speed.write_text(json.dumps({"sequences": {"door": {"frames": 3}, "gate": {"frames": 2}}}))
+    run(["show", "tracks", "door", "--out", "door.png"])
+    speed.write_text('{"sequences": 3}')
+    with pytest.raises(InputError, match=r"MOT17\.speed\.json is not what the track stage writes"):
+        run(["show", "tracks", "door", "--out", "door.png"])
 
 
 @pytest.mark.parametrize(
@@ -118,4 +148,62 @@ def test_a_video_that_breaks_off_leaves_the_one_before(tmp_path):
     with pytest.raises(InputError):
         write_video(path, broken(), 10)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_video_is_what_browsers_play(tmp_path):
+    path = tmp_path / "film.mp4"
+    write_video(path, iter([grey(64, 48)] * 3), 30)
+    with av.open(str(path)) as container:
+        (stream,) = container.streams
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat"), "its index comes first"
+    write_video(tmp_path / "again.mp4", iter([grey(64, 48)] * 3), 30)
+    assert (tmp_path / "again.mp4").read_bytes() == data
+
+
+@pytest.mark.parametrize("rate", [2.5, 29.97, 89.957, 0.001])
+def test_any_frame_rate(tmp_path, rate):
+    write_video(tmp_path / "film.mp4", iter([grey(64, 48)] * 3), rate)
+    images, written = read_video(tmp_path / "film.mp4")
+    assert (len(images), written) == (3, Fraction(str(rate)))
+
+
+def test_frames_of_other_sizes_are_fitted_into_the_first_ones(tmp_path):
+    path = tmp_path / "film.mp4"
+    write_video(path, iter([grey(91, 70), grey(180, 140), grey(90, 35), grey(35, 70), grey(1, 1)]), 10)
+    images, _ = read_video(path)
+    assert [image.shape for image in images] == [(70, 90, 3)] * 5
+    assert abs(images[1].astype(int) - 128).max() < 8, "twice the size, the same shape"
+    for image, middle in ((images[2], np.s_[20:50, 4:-4]), (images[3], np.s_[4:-4, 30:60])):
+        assert abs(image[middle].astype(int) - 128).max() < 8
+        assert image[:3, :3].max() < 8, "black where the shape differs"
+
+
+@pytest.mark.parametrize(("size", "rate"), [((64, 48), 1e12), ((20000, 16), 10)])
+def test_what_no_video_can_be_is_a_sentence(tmp_path, size, rate):
+    with pytest.raises(InputError, match=r"film\.mp4 cannot be written: x264 takes no video"):
+        write_video(tmp_path / "film.mp4", iter([grey(*size)]), rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sheet_larger_than_the_format_is_a_sentence(project, monkeypatch):
+    monkeypatch.setitem(picture_file.LONGEST_SIDE, ".jpg", 100)
+    with pytest.raises(
+        InputError, match=r"a picture of 180 x 71 pixels is more than a \.jpg holds \(100 a side\)"
+    ):
+        run(["show", "tracks", "--out", "tracks.jpg"])
+    assert not (project / "tracks.jpg").exists()
+    run(["show", "tracks", "--out", "tracks.png"])
+
+
+@pytest.mark.parametrize("ending", picture_file.ENDINGS)
+def test_the_largest_pictures_can_be_written(tmp_path, ending):
+    longest = picture_file.LONGEST_SIDE[ending]
+    path = tmp_path / f"tall{ending}"
+    picture_file.write_picture(path, grey(1, longest))
+    assert cv2.imread(str(path)).shape == (longest, 1, 3)
+    with pytest.raises(InputError, match=r"show less"):
+        picture_file.write_picture(tmp_path / f"taller{ending.upper()}", grey(1, longest + 1))
     assert list(tmp_path.iterdir()) == [path]

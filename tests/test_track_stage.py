@@ -29,7 +29,8 @@ from clmot.motchallenge.sequence import (
     write_seqinfo,
 )
 from clmot.params import load_params
-from clmot.tracking.pipeline import Detections, NetworkDetections, track_frames, track_sequence
+from clmot.reporting.drawing import fullest_frame
+from clmot.tracking.pipeline import Detections, NetworkDetections, track_frames
 from clmot.tracking.recording import read_embeddings, read_recording
 
 REPOSITORY = Path(__file__).parents[1]
@@ -100,6 +101,12 @@ def draw_film(folder, frames, people, size=(320, 240), first=1, info_name="film"
     return [image_path(folder, info, frame) for frame in range(1, frames + 1)]
 
 
+def track_sequence(model, frames, input_size, params, frame_rate, device):
+    """Track what the network sees."""
+    source = NetworkDetections(model, input_size, params.max_objects, device, embeddings=params.use_embedding)
+    return track_frames(source, frames, params, frame_rate)
+
+
 @pytest.fixture
 def params():
     return dataclasses.replace(
@@ -125,8 +132,8 @@ def test_boxes_come_back_in_image_pixels(tmp_path, params, input_size):
     assert found.frames == 6
     assert found.network_seconds > 0 < found.association_seconds
     for frame in range(1, 7):
-        boxes, identities = found.in_frame(frame)
-        assert sorted(identities.tolist()) == [1, 2, 3]
+        boxes = found.boxes[found.frame == frame]
+        assert sorted(found.identity[found.frame == frame].tolist()) == [1, 2, 3]
         left = np.array([20 + 2 * frame + 70 * person for person in range(3)])
         top = np.array([40 + 50 * person for person in range(3)])
         truth = np.stack((left, top, left + 20, top + 50), axis=1)
@@ -158,10 +165,10 @@ def test_frames_without_people_and_films_without_frames(tmp_path, params):
     frames = draw_film(tmp_path / "film", 4, people=2, first=3)
     found = track_sequence(SeesRectangles(), frames, (320, 256), params, 25, CPU)
     assert found.frame.tolist() == [4, 4]  # first seen in 3, confirmed in 4
-    assert found.busiest_frame() == 4
+    assert fullest_frame(found.frame) == 4
     nothing = track_sequence(SeesRectangles(), [], (320, 256), params, 25, CPU)
     assert len(nothing.frame) == nothing.frames == 0
-    assert nothing.busiest_frame() == 1
+    assert fullest_frame(nothing.frame) == 1
 
 
 def test_any_source_of_detections_can_be_tracked(tmp_path, params):

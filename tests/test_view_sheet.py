@@ -18,6 +18,7 @@ from clmot.errors import InputError
 from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
 from clmot.params import load_params
+from clmot.reporting import picture_file
 from clmot.reporting.drawing import identity_colour
 from clmot.reporting.view_sheet import GAP, HEADING_HEIGHT, draw_sheet, first_training_views
 from clmot.training import fit
@@ -142,3 +143,11 @@ def test_what_cannot_be_shown_is_a_sentence(project):
     with pytest.raises(InputError, match=r"run the strip stage"):
         run(["show", "views"])
     assert not (project / "views.jpg").exists()
+
+
+def test_a_sheet_larger_than_the_format_is_a_sentence(project, monkeypatch):
+    monkeypatch.setitem(picture_file.LONGEST_SIDE, ".jpg", 300)
+    with pytest.raises(InputError, match=r"is more than a \.jpg holds \(300 a side\); show less, or end the"):
+        run(["show", "views", "--count", "5"])
+    assert not (project / "views.jpg").exists()
+    run(["show", "views", "--count", "5", "--out", "views.png"])

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
-from clmot.evaluation.preprocessing import lacks_identities, told_apart
+from clmot.evaluation.preprocessing import identified_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import read_manifest
-from clmot.motchallenge.splits import home_benchmark, tracking_range
+from clmot.motchallenge.splits import tracking_range
 from clmot.progress import progress
 
 
@@ -58,7 +58,7 @@ def score_benchmark(
     """Score every sequence of a benchmark in the frames that the split tracks.
 
     A film of somebody's own whose true boxes have no identities (-1) there gets no score for its tracks, only for its
-    detections. In the benchmarks' own sequences everybody has an identity, so there -1 is one like any other.
+    detections.
 
     Args:
         tracks: folder of `<sequence>.txt`, frames numbered from 1 within the tracked range. An empty file
@@ -105,11 +105,10 @@ def score_benchmark(
         truth = read_ground_truth(truth_file, length=entry.frames)
         truth = truth.in_frames(frames.first, frames.last, renumber=True)
         results = read_results(results_file)
-        own = home_benchmark(entry.name) is None
-        identified = not (own and lacks_identities(truth, benchmark))
-        if identified:
+        identified = identified_truth(truth, entry.name, benchmark)
+        if identified is not None:
             scores = score_sequence(
-                told_apart(truth) if own else truth,
+                identified,
                 results,
                 len(frames),
                 benchmark,
@@ -127,9 +126,9 @@ def score_benchmark(
                 benchmark,
                 confidence,
                 iou_threshold,
-                identified=identified,
+                identified=identified is not None,
             )
-        if identified:
+        if identified is not None:
             scored.append(dataclasses.replace(scores, observations=observations))
         else:
             unidentified[entry.name] = observations

@@ -12,7 +12,12 @@ from clmot.files import write_json
 
 def add_command(commands: Any) -> None:
     """Add `evaluate` to the subcommands (argparse's) of `clmot`."""
-    parser = commands.add_parser("evaluate", help="score results, ours or anybody's, against ground truth")
+    parser = commands.add_parser(
+        "evaluate",
+        help="score results, ours or anybody's, against ground truth",
+        description="Score results by the rules of their benchmark and print a table, a row for a sequence and one for "
+        "all: CLEAR, identity and HOTA metrics.",
+    )
     parser.add_argument("results", help="a folder of <sequence>.txt in MOTChallenge format, or one such file")
     parser.add_argument(
         "truth", help="a folder of <sequence>/gt/gt.txt or <sequence>/gt.txt, or one such file"
@@ -24,7 +29,9 @@ def add_command(commands: Any) -> None:
         default="all",
         help="half: second halves, numbered from 1 in the results",
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these alone")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="SEQUENCE", help="score these of the folders alone"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
     parser.set_defaults(
         action=lambda given: evaluate(

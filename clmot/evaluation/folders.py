@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
-from clmot.evaluation.preprocessing import lacks_identities, told_apart
+from clmot.evaluation.preprocessing import identified_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
@@ -50,8 +50,8 @@ class FolderScores:
     """Names of files of results that have no ground truth."""
     iou_threshold: float
     seem_halves: bool = False
-    """Whether all films were scored whole though no result reaches a second half: results of `data.split: half`, whose
-    frames count from 1, look like this, and score near nothing."""
+    """Whether all films were scored whole though no result reaches a second half where truth does: results of
+    `data.split: half`, whose frames count from 1, look like this, and score near nothing."""
 
     @property
     def combined(self) -> Scores:
@@ -93,7 +93,8 @@ def score_folder(
         benchmark: whose rules apply; None: the names of the sequences tell.
         split: one of `SCORED_SPLITS`.
         iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity).
-        only: names of the sequences to score, with or without a detector; empty: all that have ground truth.
+        only: names of the sequences to score, with or without a detector; empty: all that have ground truth. For
+            folders alone.
 
     Raises:
         InputError: files are absent, do not belong together, or are not as they should be; the rules are not clear.
@@ -108,21 +109,40 @@ def score_folder(
             f"{results} is a {kinds[0]} and {ground_truth} a {kinds[1]}: compare two folders or two files."
         )
     if results.is_file():
+        if only:
+            raise InputError(
+                f"--only names sequences of folders, but {results} is one file: leave it away, or name the folders."
+            )
         truth = _single_truth(ground_truth, results.stem)
         pairs = [(truth.name, results, truth)]
         left_out: list[str] = []
     else:
         pairs, left_out = _paired(results, ground_truth, only)
     rules = _rules([name for name, _, _ in pairs], benchmark, ground_truth)
-    sequences = tuple(
-        _score(name, path, truth, rules, split, iou_threshold)
-        for name, path, truth in progress(pairs, "evaluate", unit="sequence")
-    )
-    seem_halves = split == "all" and all(
-        truth.length is not None and _last_frame(read_results(path)) <= truth.length // 2
-        for _, path, truth in pairs
-    )
-    return FolderScores(rules, sequences, tuple(left_out), iou_threshold, seem_halves)
+    sequences, ends = [], []
+    for name, path, truth in progress(pairs, "evaluate", unit="sequence"):
+        true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+        sequences.append(_score(name, path, truth, true, tracked, rules, split, iou_threshold))
+        ends.append(_Ends(truth.length, _last_frame(true), _last_frame(tracked)))
+    seem_halves = split == "all" and _seem_halves(ends)
+    return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, seem_halves)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Where a film ends (None: nothing states it), and the last frames (0: no row) of its truth and of its results."""
+
+    film: int | None
+    truth: int
+    results: int
+
+
+def _seem_halves(ends: Sequence[_Ends]) -> bool:
+    """Whether results stay within the first half of every film, though somebody is to be seen in a second half of one
+    that has results."""
+    if any(one.film is None or one.results > one.film // 2 for one in ends):
+        return False
+    return any(one.film is not None and one.results > 0 and one.film // 2 < one.truth for one in ends)
 
 
 def find_truths(directory: Path) -> dict[str, Truth]:
@@ -217,9 +237,16 @@ def _rules(names: Sequence[str], benchmark: str | None, ground_truth: Path) -> s
 
 
 def _score(
-    name: str, path: Path, truth: Truth, rules: str, split: str, iou_threshold: float
+    name: str,
+    path: Path,
+    truth: Truth,
+    true: AnnotationTable,
+    tracked: AnnotationTable,
+    rules: str,
+    split: str,
+    iou_threshold: float,
 ) -> SequenceScores:
-    true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+    """The scores of `tracked`, read from `path`, against `true`, read from `truth`."""
     length, first = truth.length, 1
     if split == "half":
         if length is None:
@@ -233,16 +260,14 @@ def _score(
         first = frames.first
     elif length is None:
         length = max(1, _last_frame(true), _last_frame(tracked))
-    true = true.in_frames(first, length, renumber=True)
-    if home_benchmark(name) is None:
-        if lacks_identities(true, rules):
-            raise InputError(
-                f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
-                "identities, or name the sequences that have them after --only."
-            )
-        true = told_apart(true)
+    identified = identified_truth(true.in_frames(first, length, renumber=True), name, rules)
+    if identified is None:
+        raise InputError(
+            f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
+            "identities, or name the sequences that have them after --only."
+        )
     return score_sequence(
-        true,
+        identified,
         tracked,
         length - first + 1,
         rules,

@@ -21,6 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable
 from clmot.motchallenge.classes import DISTRACTORS, UNCLASSED, ObjectClass, counted
+from clmot.motchallenge.splits import home_benchmark
 
 ROUNDING = float(np.finfo(float).eps)
 """How far below a threshold an IoU may lie and still reach it (TrackEval's convention)."""
@@ -134,13 +135,24 @@ def preprocess(
     )
 
 
-def lacks_identities(truth: AnnotationTable, benchmark: str) -> bool:
-    """Whether a box that counts has an unknown identity (-1): then nothing can be said of tracks on this film."""
+def identified_truth(truth: AnnotationTable, sequence: str, benchmark: str) -> AnnotationTable | None:
+    """The ground truth that tracks on a sequence can be scored against; None where there is none.
+
+    A film of somebody's own may have boxes without identities (-1): if one of them counts, nothing can be said of its
+    tracks. In the benchmarks' own sequences everybody has an identity, so there -1 is one like any other.
+    """
+    if home_benchmark(sequence) is not None:
+        return truth
+    return None if _lacks_identities(truth, benchmark) else _told_apart(truth)
+
+
+def _lacks_identities(truth: AnnotationTable, benchmark: str) -> bool:
+    """Whether a box that counts has an unknown identity (-1)."""
     unknown = truth.identity == UNKNOWN_IDENTITY
     return bool((unknown & counted(truth.confidence, truth.category, benchmark)).any())
 
 
-def told_apart(truth: AnnotationTable) -> AnnotationTable:
+def _told_apart(truth: AnnotationTable) -> AnnotationTable:
     """The same boxes, where each of unknown identity (-1) has one of its own, below all others.
 
     For ground truth in which every box that counts has an identity: regions to ignore and distractors often have none,

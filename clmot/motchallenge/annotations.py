@@ -24,6 +24,7 @@ import numpy.typing as npt
 from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.sequence import MOST_FRAMES
 
 UNKNOWN_IDENTITY = -1
 """Stands in the identity column of a box whose identity nobody knows (or may know)."""
@@ -304,7 +305,7 @@ def _scored_rows(data: bytes, name: str) -> _Rows:
 
 
 def _table(rows: _Rows, with_class: bool) -> AnnotationTable:
-    """Give the columns their types, refusing fractions and frames before the first."""
+    """Give the columns their types, refusing fractions and frames that no film has."""
     values = rows.values
     whole_columns = [(0, "frame"), (1, "identity")] + [(7, "class")] * with_class
     for column, what in whole_columns:
@@ -314,6 +315,11 @@ def _table(rows: _Rows, with_class: bool) -> AnnotationTable:
             lambda row, numbers=numbers, what=what: f"{what} {numbers[row]:.17g} is not a whole number",  # type: ignore[misc]
         )
     rows.refuse(values[:, 0] < 1, lambda row: f"frame {values[row, 0]:.0f} is below 1, the first frame")
+    # Scoring lays out all frames up to the last: a typing error there would take all memory.
+    rows.refuse(
+        values[:, 0] > MOST_FRAMES,
+        lambda row: f"frame {values[row, 0]:.0f} is beyond {MOST_FRAMES}, the last that a film can have",
+    )
     count = len(values)
     return AnnotationTable(
         frame=values[:, 0].astype(np.int64),

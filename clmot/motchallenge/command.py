@@ -17,9 +17,14 @@ TRACKS = Path("tracks")
 
 def add_command(commands: Any) -> None:
     """Add `submit` to the subcommands (argparse's) of `clmot`."""
-    parser = commands.add_parser("submit", help="zip the tracks of a test set for the MOTChallenge server")
+    parser = commands.add_parser(
+        "submit",
+        help="zip the tracks of a test set for the MOTChallenge server",
+        description="Write the zip of a test set's tracks that the MOTChallenge server takes, and check all of it; or "
+        "check a zip that is there.",
+    )
     parser.add_argument("benchmark", nargs="?", help="MOT15, MOT17 or MOT20")
-    parser.add_argument("--out", metavar="ZIP", help="the file to write (default: the benchmark's name)")
+    parser.add_argument("--out", metavar="ZIP", help="the file to write (default: MOT17.zip for MOT17)")
     parser.add_argument(
         "--any", action="store_true", help="zip what was tracked, though the server will not take it"
     )

@@ -31,6 +31,11 @@ HIGHEST_TOTAL_COMPRESSION = 50
 """The same for all that is extracted of a zip together."""
 COMPRESSION_FREE = 1 << 20
 """Bytes of an entry that may shrink as they like; of a whole zip a thousand times that."""
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(UnicodeDecodeError, OverflowError),  # of names and of offsets
+)
+"""What `zipfile` raises where a zip is damaged; with bz2 also an `OSError` without a number."""
 LARGEST_WHOLE = 1 << 28
 """Bytes of the largest file that is read into memory at once: a table, or one image."""
 
@@ -117,7 +122,7 @@ def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         raise InputError(f"{path} is not a zip archive ({what}): delete it, fetch it again and run again.")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError, EOFError):
+    except (*DAMAGE, ValueError, NotImplementedError, OSError):
         raise InputError(
             f"{path} is cut off or damaged (a zip's directory stands at its end, and there is none): "
             "delete it, fetch it again and run again."
@@ -131,7 +136,7 @@ def naming_damage(source: Path, name: str) -> Iterator[None]:
     """Turn what reading damaged data and writing to a full disk raise into a sentence that names the entry."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error) as error:
+    except DAMAGE as error:
         reason = "its checksum is wrong" if "CRC" in str(error) else "its data cannot be unpacked"
         raise InputError(
             f"{source} is damaged at {name} ({reason}): delete the archive, fetch it again and run again."

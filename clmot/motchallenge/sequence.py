@@ -21,6 +21,9 @@ SEQINFO_FILE = "seqinfo.ini"
 IMAGE_DIR = "img1"
 SUBSETS = ("train", "test")
 
+MOST_FRAMES = 999_999
+"""Of one film: names of frames have six digits."""
+
 
 @dataclass(frozen=True)
 class SequenceInfo:
@@ -109,8 +112,10 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
 
     def count(key: str) -> int:
         value = number(key)
-        if value != int(value) or value >= 1e6:  # frames' names have six digits
-            raise InputError(f"{name}: '{key}' should be a whole number below 1000000, got '{text(key)}'.")
+        if value != int(value) or value > MOST_FRAMES:  # no image has more pixels a side either
+            raise InputError(
+                f"{name}: '{key}' should be a whole number below {MOST_FRAMES + 1}, got '{text(key)}'."
+            )
         return int(value)
 
     extension = text("imExt")

@@ -6,9 +6,9 @@ names, one for each of its public detectors; a tracker with a detector of its ow
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from types import MappingProxyType
 from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.annotations import AnnotationTable, parse_results
+from clmot.motchallenge.contents import DAMAGE
 from clmot.motchallenge.splits import DETECTORS, MOT15_FRAME_RATES, home_benchmark, without_detector
 
 TEST_FILMS: Mapping[str, Mapping[str, int | None]] = MappingProxyType(
@@ -122,9 +123,8 @@ def _refuse_other_contents(path: Path) -> None:
     if not path.exists():
         return
     names = ["/"]
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+    with contextlib.suppress(*DAMAGE, NotImplementedError, OSError), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
     if any("/" in name or not name.endswith(".txt") for name in names):
         raise InputError(f"{path} is there and holds no results: name another file with --out.")
 
@@ -164,7 +164,7 @@ def check_submission(
             }
     except FileNotFoundError:
         raise InputError(f"{name} does not exist: expected a zip of results there.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except (*DAMAGE, NotImplementedError, OSError) as error:
         raise InputError(f"{name} is no zip archive, or is damaged ({error}): pack it again.") from None
     return Submission(
         files=len(tables),

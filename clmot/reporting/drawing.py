@@ -25,6 +25,11 @@ def identity_colour(identity: int) -> tuple[int, int, int]:
     return round(blue * 255), round(green * 255), round(red * 255)
 
 
+def fullest_frame(frames: NDArray[np.integer]) -> int:
+    """The first of the frames with the most boxes, given the frame (from 1) of each box (N,); 1 where there is none."""
+    return max(1, int(np.bincount(frames, minlength=2).argmax()))
+
+
 def draw_tracks(
     image: NDArray[np.uint8], boxes: NDArray[np.floating], identities: NDArray[np.integer]
 ) -> NDArray[np.uint8]:

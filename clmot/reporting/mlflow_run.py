@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 import pandas as pd
 
@@ -46,7 +47,10 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PGCONNECT_TIMEOUT": "5",  # of PostgreSQL's own library, which waits for minutes where nobody answers
 }
+DATABASE_ATTEMPTS = 3
+"""To open a database. MLflow tries ten times, and waits twice as long after each: nearly two minutes."""
 
 
 @contextlib.contextmanager
@@ -188,14 +192,20 @@ class _Watcher:
         # Importing mlflow takes seconds, so only the stages that report pay for it.
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(
+            logging.CRITICAL
+        )  # `attempt` says what went wrong, once
         logging.getLogger("alembic").setLevel(logging.WARNING)
         uri = os.environ.get("MLFLOW_TRACKING_URI", "")
         location = None
         if not uri:
-            uri = f"sqlite:///{dvc_root() / 'mlflow.db'}"
+            uri = sqlite_uri(dvc_root() / "mlflow.db")
             location = (dvc_root() / "mlartifacts").as_uri()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        if "://" in uri and not uri.startswith(("http:", "https:", "file:")):
+            from mlflow.store.db import utils
+
+            utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
         with _sole_maker(uri):
             self.client = MlflowClient(tracking_uri=uri)
             experiment = self.client.get_experiment_by_name(name)
@@ -254,17 +264,43 @@ class _Watcher:
             self.client.log_batch(self.run, metrics=metrics[start : start + 1000])
 
 
+def sqlite_uri(path: Path) -> str:
+    """The database at an absolute path, as MLflow takes it.
+
+    Versions of SQLAlchemy differ in what they make of `%20` in a path, and all take `?` for its end. MLflow makes the
+    folders of what stands behind `sqlite:///` as it stands. So paths that not everybody reads alike get SQLite's own
+    form, `file:` with percent signs, behind a prefix that MLflow leaves alone.
+    """
+    from sqlalchemy.engine import URL
+
+    if not set("%?") & set(str(path)):
+        return f"sqlite:///{path}"
+    url = URL.create("sqlite+pysqlite", database=f"file:{quote(path.as_posix())}", query={"uri": "true"})
+    return url.render_as_string()
+
+
+def _sqlite_file(uri: str) -> str | None:
+    """The file of an SQLite database; None for one in memory, and for every other store."""
+    if not uri.startswith(("sqlite:", "sqlite+")):
+        return None
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database or ":memory:"
+    name = unquote(urlsplit(name).path) if name.startswith("file:") else name
+    return None if name == ":memory:" else name
+
+
 @contextlib.contextmanager
 def _sole_maker(uri: str) -> Iterator[None]:
     """One process at a time makes the tables of an SQLite store, which its first client does: workers of DVC's queue
     that start together would stumble over each other's. Servers see to that themselves."""
-    prefix = "sqlite:///"
-    if not uri.startswith(prefix):
+    file = _sqlite_file(uri)
+    if file is None:
         yield
         return
     from filelock import FileLock
 
-    with FileLock(f"{uri.removeprefix(prefix)}.lock", timeout=LOCK_SECONDS):
+    with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
         yield
 
 

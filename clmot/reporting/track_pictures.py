@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,18 @@ from clmot.files import staged_file
 from clmot.motchallenge.annotations import AnnotationTable, read_results
 from clmot.params import load_params
 from clmot.progress import progress
-from clmot.reporting.drawing import draw_tracks
+from clmot.reporting.drawing import draw_tracks, fullest_frame
+from clmot.reporting.picture_file import ENDINGS, write_picture
 from clmot.tracking.parts import TrackedPart, find_tracked_parts
 
-PICTURES = (".jpg", ".jpeg", ".png")
+TRACKS = Path("tracks")
 VIDEO = ".mp4"
-CODEC = "mp4v"
-"""MPEG-4 part 2: every build of OpenCV writes it, and every player reads it."""
+CODEC = "libx264"
+"""H.264, which every browser and player shows."""
+QUALITY = "20"
+"""x264's `crf`, 0 (lossless) to 51: thin lines and digits stay sharp, at some tenth of the JPEGs' bytes."""
+FINEST_RATE = 1001
+"""The largest denominator of a rate in frames per second: that of 30000/1001, which television has."""
 COLUMNS = 3
 """Of a picture of several sequences."""
 
@@ -46,8 +53,7 @@ class TrackedSequence:
 
     def fullest_frame(self) -> int:
         """The first of the frames with the most tracks, from 1."""
-        counts = np.bincount(self.tracks.frame, minlength=2)
-        return max(1, int(counts.argmax()))
+        return fullest_frame(self.tracks.frame)
 
 
 def show_tracks(names: Sequence[str], out: str | os.PathLike[str]) -> None:
@@ -58,17 +64,15 @@ def show_tracks(names: Sequence[str], out: str | os.PathLike[str]) -> None:
         out: a folder, which gets `<benchmark>-<sequence>.mp4`, or a file .jpg or .png.
 
     Raises:
-        InputError: nothing was tracked yet, a name is unknown, or `out` cannot be written.
+        InputError: nothing was tracked yet, or other frames were; a name is unknown, or `out` cannot be written.
     """
     out = Path(out)
-    if out.suffix and out.suffix.lower() not in PICTURES:
+    if out.suffix and out.suffix.lower() not in ENDINGS:
         raise InputError(f"--out {out} should be a folder, for videos, or a file that ends in .jpg or .png.")
     chosen = find_tracked_sequences(names)
     if out.suffix:
         sheet = fullest_frames(chosen)
-        _, data = cv2.imencode(out.suffix.lower(), sheet)
-        with staged_file(out) as aside:
-            aside.write_bytes(data.tobytes())
+        write_picture(out, sheet)
         print(f"{out}: {sheet.shape[1]} x {sheet.shape[0]} pixels, {len(chosen)} sequences.")
         return
     for sequence in chosen:
@@ -89,7 +93,7 @@ def find_tracked_sequences(names: Sequence[str]) -> list[TrackedSequence]:
     """The sequences of these names, or of the benchmarks of these names, with the tracks in `tracks/`.
 
     Raises:
-        InputError: a name is of neither; frames or tracks are absent or faulty.
+        InputError: a name is of neither; frames or tracks are absent or faulty, or do not belong together.
     """
     data = load_params().data
     parts = {
@@ -104,13 +108,41 @@ def find_tracked_sequences(names: Sequence[str]) -> list[TrackedSequence]:
         if name not in known:
             raise InputError(f"'{name}' is not tracked here; there are {', '.join(sorted(known))}.")
     wanted = {key: part for key, part in parts.items() if not names or set(names) & set(key)}
+    tracked = {benchmark: tracked_lengths(benchmark) for benchmark, _ in wanted}
     found = []
     for (benchmark, name), part in wanted.items():
-        results = Path("tracks") / benchmark / f"{name}.txt"
+        results = TRACKS / benchmark / f"{name}.txt"
         if not results.is_file():
             raise InputError(f"{results} is missing: run `dvc repro` first.")
-        found.append(TrackedSequence(benchmark, name, part, read_results(results)))
+        tracks = read_results(results)
+        length = len(part.images)
+        # Two splits never track equally many frames of a film: other numbers are tracks of other frames.
+        last, recorded = int(tracks.frame.max(initial=0)), tracked[benchmark].get(name, length)
+        if last > length or recorded != length:
+            raise InputError(
+                f"{results} holds tracks of {max(last, recorded)} frames, but 'data.split: {data.split}' tracks "
+                f"{length} of {name}: they were made with other params or data; run `dvc repro` first."
+            )
+        found.append(TrackedSequence(benchmark, name, part, tracks))
     return found
+
+
+def tracked_lengths(benchmark: str) -> Mapping[str, int]:
+    """How many frames of each sequence `track` has seen, as `tracks/<benchmark>.speed.json` says; empty without it.
+
+    Raises:
+        InputError: the file is not one that `track` wrote.
+    """
+    path = TRACKS / f"{benchmark}.speed.json"
+    try:
+        sequences = json.loads(path.read_bytes())["sequences"]
+        return {str(name): int(row["frames"]) for name, row in sequences.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{path} is not what the track stage writes: run it again (`dvc repro track`)."
+        ) from None
 
 
 def fullest_frames(sequences: Sequence[TrackedSequence]) -> NDArray[np.uint8]:
@@ -136,31 +168,47 @@ def _of_width(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 
 def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: float) -> None:
-    """Write images (H, W, 3) BGR of one size as a video of that size, whole or not at all.
+    """Write images (H, W, 3) BGR as an H.264 video of the first one's size, whole or not at all.
 
     The codec halves the colours' resolution and so takes even sides only: an odd image loses its last row or column.
+    Images of another size are scaled into the first one's, with black bars where their shape differs.
 
     Raises:
-        InputError: OpenCV cannot write such a video here.
+        InputError: x264 takes no video of that size or rate.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer: cv2.VideoWriter | None = None
-    # OpenCV chooses the container by the ending, so the draft has the video's name, in a folder aside.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".video-") as folder:
-        draft = Path(folder) / path.name
+    rate = max(Fraction(frame_rate).limit_denominator(FINEST_RATE), Fraction(1, FINEST_RATE))
+    stream = None
+    with staged_file(path) as aside:
         try:
-            for image in images:
-                height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-                if writer is None:
-                    code = cv2.VideoWriter.fourcc(*CODEC)
-                    writer = cv2.VideoWriter(str(draft), code, frame_rate, (width, height))
-                    if not writer.isOpened():
-                        raise InputError(
-                            f"{path} cannot be written: this OpenCV has no {CODEC} encoder; "
-                            "give --out a .jpg or .png for pictures."
-                        )
-                writer.write(np.ascontiguousarray(image[:height, :width]))
-        finally:
-            if writer is not None:
-                writer.release()
-        os.replace(draft, path)
+            # The index in front: a browser plays before all is there. The draft's name does not tell the format.
+            with av.open(str(aside), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+                for image in images:
+                    if stream is None:
+                        stream = container.add_stream(CODEC, rate=rate, options={"crf": QUALITY})
+                        stream.height, stream.width = (max(2, side // 2 * 2) for side in image.shape[:2])
+                        stream.pix_fmt = "yuv420p"
+                    fitted = _fitted(image, stream.width, stream.height)
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(fitted, format="bgr24")))
+                if stream is not None:
+                    container.mux(stream.encode(None))
+        except (av.error.ExternalError, av.error.ArgumentError, OverflowError) as error:
+            size = "" if stream is None else f" of {stream.width} x {stream.height} pixels"
+            raise InputError(
+                f"{path} cannot be written: x264 takes no video{size} at {frame_rate:g} frames per second ({error}); "
+                "give --out a .jpg or .png for pictures."
+            ) from None
+
+
+def _fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """The image cut by the last row or column where these are too many, or scaled into the middle of black."""
+    high, wide = image.shape[:2]
+    if high - height in (0, 1) and wide - width in (0, 1):
+        return np.ascontiguousarray(image[:height, :width])
+    scale = min(width / wide, height / high)
+    inner_width, inner_height = max(1, round(wide * scale)), max(1, round(high * scale))
+    left, top = (width - inner_width) // 2, (height - inner_height) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[top : top + inner_height, left : left + inner_width] = cv2.resize(
+        image, (inner_width, inner_height), interpolation=cv2.INTER_AREA
+    )
+    return canvas

@@ -55,20 +55,6 @@ class Motion:
         full[:, at + 4, at + 4] = self.spread[:, _VELOCITY]
         return full
 
-    @classmethod
-    def from_covariance(cls, mean: Floats, covariance: Floats) -> Motion:
-        """From means (N, 8) and full covariances (N, 8, 8).
-
-        Raises:
-            ValueError: two coordinates are correlated, which no belief of this filter is.
-        """
-        at = np.arange(4)
-        rows = (covariance[:, at, at], covariance[:, at, at + 4], covariance[:, at + 4, at + 4])
-        motion = cls(np.array(mean, np.float64), np.stack(rows, axis=1).astype(np.float64))
-        if not np.allclose(motion.covariance(), covariance, rtol=1e-9, atol=0):  # full forms round unevenly
-            raise ValueError("the covariance couples coordinates; this filter keeps them independent")
-        return motion
-
 
 def initiate(measured: Floats) -> Motion:
     """Beliefs about boxes seen for the first time: at rest, and unsure of it.

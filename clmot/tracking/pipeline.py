@@ -63,16 +63,6 @@ class SequenceTracks:
     camera_seconds: float
     """Finding out how the camera moved; 0 where nobody asked (`camera_motion: false`)."""
 
-    def busiest_frame(self) -> int:
-        """The first of the frames with the most tracks; 1 when there are none."""
-        counts = np.bincount(self.frame, minlength=2)
-        return max(1, int(counts.argmax()))
-
-    def in_frame(self, frame: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Boxes (n, 4) and identities (n,) of one frame."""
-        rows = self.frame == frame
-        return self.boxes[rows], self.identity[rows]
-
 
 def network_input(
     image: Image, input_size: tuple[int, int], device: torch.device
@@ -174,17 +164,3 @@ def track_frames(
         association_seconds=association_seconds,
         camera_seconds=camera_seconds,
     )
-
-
-def track_sequence(
-    model: OneShotTracker,
-    frames: Sequence[Path],
-    input_size: tuple[int, int],
-    params: TrackParams,
-    frame_rate: float,
-    device: torch.device,
-    description: str = "track",
-) -> SequenceTracks:
-    """Track what the network sees. Arguments and errors as `NetworkDetections` and `track_frames`."""
-    source = NetworkDetections(model, input_size, params.max_objects, device, embeddings=params.use_embedding)
-    return track_frames(source, frames, params, frame_rate, description)

@@ -58,8 +58,8 @@ class _Matches:
     """(S,) tracks, those that were tentative last; and"""
     cols: Indices
     """(S,) their detections."""
-    confirmed: int
-    """How many of them were tentative."""
+    newly_confirmed: int
+    """How many of them were tentative: the last."""
     weak_rows: Indices
     """(W,) tracks that the second pass matched; and"""
     weak_cols: Indices
@@ -145,7 +145,7 @@ class Tracker:
         if weak is not None:
             table = self._seen(table, weak, found.weak_rows, found.weak_cols)
         if len(self.memory):
-            new = slice(len(found.rows) - found.confirmed, None)
+            new = slice(len(found.rows) - found.newly_confirmed, None)
             table = self._recognised(table, found.rows[new], features[new])
         born = self._born(detections, found.free, table.feature.shape[1])
         self.tracks = self._next(table, found.rows, features, born)
@@ -228,7 +228,7 @@ class Tracker:
         return _Matches(
             rows=np.concatenate(rows),
             cols=np.concatenate(cols),
-            confirmed=len(rows[-1]),
+            newly_confirmed=len(rows[-1]),
             weak_rows=left[weak_matches[:, 0]],
             weak_cols=weak_matches[:, 1],
             free=free,

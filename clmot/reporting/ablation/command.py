@@ -25,7 +25,10 @@ REPORTS = Path("metrics")
 def add_command(commands: Any) -> None:
     """Add `ablation` to the subcommands (argparse's) of `clmot`."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "ablation", help="run a set of variants as experiments and compare them in one table"
+        "ablation",
+        help="run a set of variants as experiments and compare them in one table",
+        description="Run every variant of a set with every seed as an experiment of DVC's, but for those that have "
+        "results, and write metrics/SET.md, .json and .svg, which compare them.",
     )
     parser.add_argument(
         "--set",

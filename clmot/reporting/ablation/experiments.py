@@ -68,23 +68,24 @@ def expand(chosen: VariantSet, seeds: Iterable[int], snapshot: Snapshot) -> tupl
     return tuple(experiments)
 
 
-def next_wave(waiting: Sequence[Experiment], made: Iterable[str], jobs: int) -> tuple[Experiment, ...]:
-    """Those of the waiting experiments that may run beside each other, at least one if any waits.
+def next_wave(
+    waiting: Sequence[Experiment], made: Iterable[str], jobs: int, pending: Iterable[Experiment] = ()
+) -> tuple[Experiment, ...]:
+    """Those of the waiting experiments that may run beside each other and beside the pending ones.
 
-    One after the other (`jobs` 1) all may: what the first trains, the next takes from DVC's cache. Side by side, two
-    experiments that need the same stage would both run it, so of those that share one which is not in `made` (keys of
-    stages whose outs DVC has) only the first may run.
+    At least one if any waits and none is pending. One after the other (`jobs` 1) all may: what the first trains, the
+    next takes from DVC's cache. Side by side, two experiments that need the same stage would both run it, so of those
+    that share one which is not in `made` (keys of stages whose outs DVC has) only the first may run, and none if a
+    pending one does.
     """
     if jobs == 1:
         return tuple(waiting)
     known = set(made)
+    claimed = {key for other in pending for key in other.stage_keys} - known
     wave = []
     for experiment in waiting:
-        needed = set(experiment.stage_keys)
-        if not needed - known:
-            wave.append(experiment)
-            continue
-        claimed = {key for other in wave for key in other.stage_keys} - known
+        needed = set(experiment.stage_keys) - known
         if not needed & claimed:
             wave.append(experiment)
+            claimed |= needed
     return tuple(wave)

@@ -56,8 +56,9 @@ def run_experiments(
 ) -> Generator[Outcome, None, None]:
     """Queue and run the experiments that have no results yet; yield how each ended, as it ends.
 
-    What an earlier call left in the queue is waited for, what failed then is tried again. Leaving the loop early, or
-    Ctrl-C, takes the rest out of the queue and interrupts what runs.
+    Whenever one ends, all are queued that may run beside what is still pending (see `next_wave`). What an earlier call
+    left in the queue is waited for, what failed then is tried again. Leaving the loop early, or Ctrl-C, takes the rest
+    out of the queue and interrupts what runs.
 
     Args:
         experiments: in the order in which they should run.
@@ -67,46 +68,55 @@ def run_experiments(
             before more of them are queued while others have already run, which `jobs` above 1 needs, and before one
             is queued a second time because its worker is gone.
         sleep: waits so many seconds.
+
+    Raises:
+        InputError: the project changed, or DVC would not queue an experiment: what was pending has run by then, and was
+            yielded. Or DVC does not answer any more: what runs is left running.
     """
     done = queue.finished()
     made = {
         key for experiment in experiments if str(experiment.name) in done for key in experiment.stage_keys
     }
     waiting = [experiment for experiment in experiments if str(experiment.name) not in done]
-    first = True
-    while waiting:
-        if not first:
-            check_unchanged()
-        first = False
+    pending: dict[str, Experiment] = {}
+    refusal: InputError | None = None
+    try:
         wave = next_wave(waiting, made, jobs)
-        for outcome in _run_wave(wave, queue, jobs, check_unchanged, sleep):
+        if wave:
+            refusal = _queue_wave(wave, pending, queue, jobs)
+        waiting = [experiment for experiment in waiting if experiment not in wave]
+        for outcome in _wait_for(pending, queue, jobs, check_unchanged, sleep):
             if not outcome.failure:
                 made |= set(outcome.experiment.stage_keys)
             yield outcome
-        waiting = [experiment for experiment in waiting if experiment not in wave]
-
-
-def _run_wave(
-    wave: Sequence[Experiment],
-    queue: Queue,
-    jobs: int,
-    check_unchanged: Callable[[], None],
-    sleep: Callable[[float], None],
-) -> Generator[Outcome, None, None]:
-    pending = {str(experiment.name): experiment for experiment in wave}
-    try:
-        try:
-            _enqueue(wave, queue)
-            queue.start(jobs)
-        except InputError:  # half a comparison in the queue is nobody's wish
-            queue.stop(list(pending))
-            raise
-        yield from _wait_for(pending, queue, jobs, check_unchanged, sleep)
+            wave = next_wave(waiting, made, jobs, pending.values())
+            if wave and refusal is None:
+                refusal = _refusal_of(check_unchanged) or _queue_wave(wave, pending, queue, jobs)
+                waiting = [experiment for experiment in waiting if experiment not in wave]
     except (KeyboardInterrupt, GeneratorExit):
         if pending:
             print(f"taking {len(pending)} experiments out of DVC's queue ...", file=sys.stderr)
             queue.stop(list(pending))
         raise
+    if refusal is not None:
+        raise refusal
+
+
+def _queue_wave(
+    wave: Sequence[Experiment], pending: dict[str, Experiment], queue: Queue, jobs: int
+) -> InputError | None:
+    """Queue a wave, which is `pending` (by name) from then on; or nothing of it, and say why."""
+    names = [str(experiment.name) for experiment in wave]
+    pending |= dict(zip(names, wave, strict=True))  # before it is queued, for whoever interrupts that
+    try:
+        _enqueue(wave, queue)
+        queue.start(jobs)
+    except InputError as error:  # half a comparison in the queue is nobody's wish
+        queue.stop(names)
+        for name in names:
+            del pending[name]
+        return error
+    return None
 
 
 def _wait_for(
@@ -116,15 +126,19 @@ def _wait_for(
     check_unchanged: Callable[[], None],
     sleep: Callable[[float], None],
 ) -> Generator[Outcome, None, None]:
-    """Yield how each of the pending experiments (by name) ends, and take it out of `pending`."""
+    """Yield how each of the pending experiments (by name) ends, and take it out of `pending`.
+
+    More may be put into `pending` whenever one was yielded.
+    """
     wrong: Counter[str] = Counter()
     queued_again: set[str] = set()
-    pause, waited, silent = FIRST_LOOK, 0.0, 0
+    pause, waited, silent, idle = FIRST_LOOK, 0.0, 0, 0
     while pending:
         sleep(TICK)
         waited += TICK
         looked = waited >= pause
         states: Mapping[str, str] = {}
+        asked = list(pending)  # what is queued from here on does not stand in `states`
         if looked:
             waited, pause = 0.0, min(1.5 * pause, LAST_LOOK)
             try:
@@ -139,7 +153,9 @@ def _wait_for(
         if not looked:
             continue
         alive = queue.alive()
-        for name in list(pending):
+        for name in asked:
+            if name not in pending:
+                continue
             state = states.get(name)
             if state == "Failed":
                 yield Outcome(pending.pop(name), queue.log(name))
@@ -153,23 +169,31 @@ def _wait_for(
                         queue.forget(name)
                     # A worker that ends for want of work can take the next experiment with it: DVC then says that it
                     # runs for ever. So the first time is no failure of the experiment's.
-                    if state == "Running" and name not in queued_again and _passes(check_unchanged):
+                    if (
+                        state == "Running"
+                        and name not in queued_again
+                        and _refusal_of(check_unchanged) is None
+                    ):
                         queued_again.add(name)
                         queue.add(pending[name])
                         queue.start(jobs)
                         wrong[name], pause = 0, FIRST_LOOK
                         continue
                     yield Outcome(pending.pop(name), _explanation(state))
-        if not alive and any(states.get(name) == "Queued" for name in pending):
+        # A worker may end, for want of work, just as more is queued: it was counted and no other was started.
+        queued = any(states.get(name) == "Queued" for name in pending)
+        idle = idle + 1 if queued and list(states.values()).count("Running") < jobs else 0
+        if queued and (not alive or idle >= PATIENCE):
             queue.start(jobs)
+            idle = 0
 
 
-def _passes(check: Callable[[], None]) -> bool:
+def _refusal_of(check: Callable[[], None]) -> InputError | None:
     try:
         check()
-    except InputError:
-        return False
-    return True
+    except InputError as error:
+        return error
+    return None
 
 
 def _enqueue(wave: Sequence[Experiment], queue: Queue) -> None:
