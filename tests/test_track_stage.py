@@ -313,6 +313,7 @@ def test_tracks_of_given_boxes(project, monkeypatch, detections):
         ("public", r"detections/MOT17/MOT17-02\.txt does not exist, as MOT17's archive has no det/det\.txt"),
         ("truth", r"held_out/MOT17/MOT17-02\.txt does not exist, as MOT17-02 has no ground truth"),
         ("publc", r"'track\.detections' is 'publc', and .* is no folder: expected network, public, truth"),
+        ("~nobody-of-this-name/found", "which is nobody's home folder here: write the whole path"),
     ],
 )
 def test_detections_that_are_not_there(project, monkeypatch, detections, sentence):

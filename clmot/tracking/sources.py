@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clmot.data.images import STRIDE, Letterbox
 from clmot.data.targets import centre_cells
 from clmot.errors import InputError
-from clmot.files import dvc_root
+from clmot.files import dvc_root, user_path
 from clmot.models.network import OneShotTracker
 from clmot.motchallenge.annotations import AnnotationTable, read_detections
 from clmot.motchallenge.splits import FrameRange, without_detector
@@ -179,7 +179,7 @@ def given_detections(
 
 def _file_of(detections: str, sequence: str) -> Path:
     """The file of a sequence in somebody's folder."""
-    folder = (dvc_root() / Path(detections).expanduser()).resolve()
+    folder = user_path(detections, dvc_root()).resolve()
     if not folder.is_dir():
         raise InputError(
             f"'track.detections' is '{detections}', and {folder} is no folder: expected network, public, truth, or a "
