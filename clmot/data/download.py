@@ -321,6 +321,8 @@ class _Pieces:
                 thread.join(1)
             with contextlib.suppress(OSError):  # a full disk keeps what was recorded before
                 self.partial.record()
+        if isinstance(self.error, Broken):  # said only now, when no connection adds to what came
+            raise self.given_up(self.partial, str(self.error)) from None
         if self.error is not None:
             raise self.error
 
@@ -343,7 +345,7 @@ class _Pieces:
                         failures = 1 if received > before else failures + 1
                         before = received
                         if failures == PATIENCE.attempts:
-                            raise self.given_up(self.partial, str(error)) from None
+                            raise
                         seconds = _pause(failures, error)
                         if failures > 2:
                             _say(f"{self.server.shown}: {error}; trying again in {seconds:.0f} s.")
