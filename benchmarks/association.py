@@ -181,9 +181,7 @@ def measure_scores(case: Case, with_rival: bool) -> dict[str, Any]:
         frames, length, rate, title = case.open()
         tracker = start(rate)
         results, truth = [], []
-        for number, frame in enumerate(
-            progress(frames, f"{title}, {name}", total=length, unit="frame"), start=1
-        ):
+        for number, frame in enumerate(progress(frames, f"{title}, {name}", total=length, unit="frame"), start=1):
             vectors = None if frame.embeddings is None else frame.embeddings.copy()
             tracks = tracker.update(frame.boxes, frame.scores, vectors)
             results.append(_rows(number, tracks.identities, tracks.boxes, tracks.scores))
@@ -192,9 +190,7 @@ def measure_scores(case: Case, with_rival: bool) -> dict[str, Any]:
         if not any(len(rows) for rows in truth):
             return {}
         scores = score_sequence(_table(truth), _table(results), length, "MOT17", 0.5)
-        found[name] = {
-            metric: round(float(getattr(scores, metric)), 4) for metric in ("IDF1", "MOTA", "HOTA")
-        }
+        found[name] = {metric: round(float(getattr(scores, metric)), 4) for metric in ("IDF1", "MOTA", "HOTA")}
         found[name]["IDSW"] = int(scores.IDSW)
     return found
 
@@ -250,9 +246,7 @@ def _resident_mib() -> float:
 
 def main() -> None:
     """Measure the cases asked for and print them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, nargs="+", default=[20, 60, 150, 300], metavar="N")
     parser.add_argument("--dimensions", type=int, nargs="+", default=[128, 512], metavar="D")
     parser.add_argument("--frames", type=int, default=1000, metavar="N", help="of each generated crowd")

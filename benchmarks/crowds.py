@@ -56,9 +56,7 @@ def generated_crowd(people: int, dimension: int, frames: int, seed: int) -> Iter
             identity[gone] = identity.max() + 1 + np.arange(count)
             side = rng.integers(0, 2, count)
             centre[gone] = np.stack((side * SCENE[0], rng.uniform(0, SCENE[1], count)), axis=1)
-            speed[gone] = np.stack(
-                ((1 - 2 * side) * rng.uniform(1, 4, count), rng.normal(0, 0.8, count)), axis=1
-            )
+            speed[gone] = np.stack(((1 - 2 * side) * rng.uniform(1, 4, count), rng.normal(0, 0.8, count)), axis=1)
             height[gone] = rng.uniform(60, 180, count)
             looks[gone] = _looks(rng, count, dimension)
         hidden = np.where(hidden, rng.random(people) > 0.1, rng.random(people) < 0.011)
@@ -98,9 +96,7 @@ def read_npz(path: Path) -> tuple[list[Frame], float]:
         raise InputError(f"{path} cannot be read as .npz ({error}).") from None
     missing = [name for name in ("frame", "boxes", "scores") if name not in arrays]
     if missing:
-        raise InputError(
-            f"{path} has no array '{missing[0]}': see `python -m benchmarks.association --help`."
-        )
+        raise InputError(f"{path} has no array '{missing[0]}': see `python -m benchmarks.association --help`.")
     number = arrays["frame"].astype(np.int64)
     embeddings = arrays.get("embeddings")
     truth = arrays.get("gt_frame", np.zeros(0, np.int64)).astype(np.int64)
@@ -114,9 +110,7 @@ def read_npz(path: Path) -> tuple[list[Frame], float]:
         ("gt_boxes", true_boxes, len(truth)),
     ]:
         if len(values) != count:
-            raise InputError(
-                f"{path}: '{names}' has {len(values)} rows, expected {count}, one for each frame number."
-            )
+            raise InputError(f"{path}: '{names}' has {len(values)} rows, expected {count}, one for each frame number.")
     length = int(arrays.get("length", max(number.max(initial=0), truth.max(initial=0))))
     frames = []
     for frame in range(1, length + 1):

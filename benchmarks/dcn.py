@@ -22,9 +22,7 @@ from clmot.models.dcn import Implementation, deform_conv2d
 FORMULATIONS: tuple[Implementation, ...] = ("torchvision", "grid_sample")
 
 
-def measure_once(
-    inputs: list[torch.Tensor], implementation: Implementation, device: torch.device
-) -> dict[str, float]:
+def measure_once(inputs: list[torch.Tensor], implementation: Implementation, device: torch.device) -> dict[str, float]:
     """Seconds of one forward and one backward pass with gradients for all `inputs`."""
     leaves = [value.clone().requires_grad_() for value in inputs]
     moments = [_now(device)]
@@ -44,9 +42,7 @@ def _now(device: torch.device) -> float:
 
 def main() -> None:
     """Measure as the command line says, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--out-channels", type=int, default=64)
     parser.add_argument("--size", type=int, nargs=2, default=(272, 152), metavar=("WIDTH", "HEIGHT"))
@@ -91,8 +87,7 @@ def main() -> None:
                 "greatest": round(max(seconds), 4),
             }
     result["times_faster"] = {
-        part: round(medians["torchvision", part] / medians["grid_sample", part], 2)
-        for part in ("forward", "backward")
+        part: round(medians["torchvision", part] / medians["grid_sample", part], 2) for part in ("forward", "backward")
     }
     print(json.dumps(result, indent=2))
 

@@ -26,8 +26,8 @@ import numpy as np
 
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.table import rounded, rounded_observations
+from clmot.inference.recording import RecordedDetections, write_recording
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
-from clmot.tracking.recording import RecordedDetections, write_recording
 
 WIDTH, HEIGHT = 1654, 1080  # of MOT20-05, in pixels
 STATIC_PERSON = 7
@@ -133,9 +133,7 @@ def main() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         before_load = os.getloadavg()[0]
         start, start_of_work = time.perf_counter(), time.process_time()
-        scores = score_benchmark(
-            results, gt, "MOT20", "full", detections=recorded.parent, confidence=CONFIDENCE
-        )
+        scores = score_benchmark(results, gt, "MOT20", "full", detections=recorded.parent, confidence=CONFIDENCE)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_of_work
     assert scores.combined is not None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS

@@ -128,9 +128,7 @@ class FairMOT:
     def update(self, boxes: ArrayLike, scores: ArrayLike, embeddings: NDArray[np.floating]) -> Tracks:
         """Let one frame pass; arguments and result as `Tracker.update`."""
         self.frame += 1
-        free = self._detections(
-            np.asarray(boxes, float).reshape(-1, 4), np.asarray(scores, float), embeddings
-        )
+        free = self._detections(np.asarray(boxes, float).reshape(-1, 4), np.asarray(scores, float), embeddings)
         tentative = [t for t in self.tracked if not t.confirmed]
         pool = [t for t in self.tracked if t.confirmed] + self.lost
         self._predict(pool + tentative if self.repaired else pool)
@@ -141,9 +139,7 @@ class FairMOT:
         newly_lost = left
         for track in newly_lost:
             track.state = "lost"
-        dropped, free = self._match(
-            tentative, free, iou_distance(tentative, free), self.params.unconfirmed_threshold
-        )
+        dropped, free = self._match(tentative, free, iou_distance(tentative, free), self.params.unconfirmed_threshold)
         removed = dropped
         for track in dropped:
             track.state = "removed"

@@ -43,11 +43,11 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, single_threaded
-from clmot.data.images import STRIDE
-from clmot.data.targets import make_targets
 from clmot.data.views import make_views
 from clmot.files import write_json
 from clmot.hardware import pick_device
+from clmot.images import STRIDE
+from clmot.models.targets import make_targets
 from clmot.params import Params, load_params
 from clmot.progress import progress
 
@@ -68,9 +68,7 @@ def draw_frames(folder: Path, count: int) -> list[Path]:
             cv2.rectangle(coarse, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
         grain = noise.normal(0, 4, (HEIGHT, WIDTH, 1))
         path = folder / f"{number:06d}.jpg"
-        cv2.imwrite(
-            str(path), np.clip(coarse + grain, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 75]
-        )
+        cv2.imwrite(str(path), np.clip(coarse + grain, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 75])
         paths.append(path)
     return paths
 
@@ -239,9 +237,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 def main() -> None:
     """Measure as the command line says, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="folder of images; default: drawn ones")
     parser.add_argument("--frames", type=int, default=96)
     parser.add_argument("--objects", type=int, default=40)
@@ -253,9 +249,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        images = (
-            sorted(options.images.iterdir()) if options.images else draw_frames(Path(folder), options.frames)
-        )
+        images = sorted(options.images.iterdir()) if options.images else draw_frames(Path(folder), options.frames)
         report = measure(images[: options.frames], options)
     print(json.dumps(report, indent=2))
     if options.results:
@@ -281,9 +275,7 @@ def measure(images: Sequence[Path], options: argparse.Namespace) -> dict[str, An
     torch.set_num_threads(1)
     seconds: dict[str, list[float]] = {"plain": [], "ours": [], "views": [], "device": []}
     for _ in progress(range(options.rounds), "rounds", total=options.rounds, unit="round"):
-        seconds["plain"].append(
-            processor_seconds(lambda: [plain[i] for i in range(len(frames))]) / len(frames)
-        )
+        seconds["plain"].append(processor_seconds(lambda: [plain[i] for i in range(len(frames))]) / len(frames))
         items: list[dict[str, Any]] = []
         took = processor_seconds(lambda: items.extend(ours[i] for i in range(len(frames))))  # noqa: B023
         seconds["ours"].append(took / len(frames))

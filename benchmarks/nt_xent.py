@@ -120,9 +120,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """Measure as the command line says, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--objects", type=int, default=60)
     parser.add_argument("--views", type=int, default=2)

@@ -1,5 +1,5 @@
 """`python -m clmot` is `clmot`."""
 
-from clmot.cli import main
+from clmot.cli.main import main
 
 main()

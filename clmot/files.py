@@ -175,8 +175,8 @@ def user_path(text: str | os.PathLike[str], start: Path) -> Path:
     expanded = os.path.expanduser(written)
     if expanded == written and written.startswith("~"):
         raise InputError(
-            f"'{written}' begins with {written.split('/')[0]}, which is nobody's home folder here: write the whole path, "
-            f"or ./{written} for a name that begins with ~."
+            f"'{written}' begins with {written.split('/')[0]}, which is nobody's home folder here: write the whole "
+            f"path, or ./{written} for a name that begins with ~."
         )
     return start / expanded
 

@@ -47,8 +47,8 @@ def full_precision(device: torch.device) -> Iterator[None]:
     """Run a block in float32, whatever the network on `device` runs in: without autocast, and without TF32.
 
     TF32, which `set_up` allows on CUDA, rounds the factors of matrix products to 11 bits. That is enough for a network,
-    but a coordinate of 1000 pixels has steps of half a pixel. Gradients are another matter: the backward pass runs later,
-    in what is allowed then.
+    but a coordinate of 1000 pixels has steps of half a pixel. Gradients are another matter: the backward pass runs
+    later, in what is allowed then.
     """
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

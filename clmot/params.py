@@ -151,8 +151,8 @@ class ViewParams:
     value: Annotated[float, Bounds(0, below=1)]
     """`hsv`: brightness (V) is scaled by 1 +- this."""
     colour_strength: Annotated[tuple[float, float, float, float], Bounds(0, 1)]
-    """`simclr`: brightness, contrast and saturation are scaled by 1 +- these, hue turns by +- the last of a turn (at most
-    0.5)."""
+    """`simclr`: brightness, contrast and saturation are scaled by 1 +- these, hue turns by +- the last of a turn (at
+    most 0.5)."""
     colour_probability: Annotated[float, Bounds(0, 1)]
     """`simclr`: share of the views whose colours change at all."""
     blur_probability: Annotated[float, Bounds(0, 1)]
@@ -288,8 +288,8 @@ class TrackParams:
     confidence: Annotated[float, Bounds(0, 1)]
     """Detections scored below this are not used."""
     recorded_confidence: Annotated[float, Bounds(0, 1)]
-    """Detections scored below this (and below `confidence`) are not kept for judging detector and embedding; the average
-    precision sees nothing of them."""
+    """Detections scored below this (and below `confidence`) are not kept for judging detector and embedding; the
+    average precision sees nothing of them."""
     new_track_confidence: Annotated[float, Bounds(0, 1)]
     """An unmatched detection starts a track only from this score on."""
     use_embedding: bool
@@ -299,7 +299,8 @@ class TrackParams:
     motion_weight: Annotated[float, Bounds(0, 1)]
     """lambda: cost = lambda*cosine distance + (1-lambda)*Mahalanobis distance."""
     overlap_weight: Annotated[float, Bounds(0, 1)]
-    """o: what is matched by embedding costs (1-o)*(that cost) + o*(1-IoU). 0: overlap has no say there, as in FairMOT."""
+    """o: what is matched by embedding costs (1-o)*(that cost) + o*(1-IoU). 0: overlap has no say there, as in
+    FairMOT."""
     gating_probability: Annotated[float, Bounds(above=0, below=1)]
     """Detections outside this quantile of the predicted position (chi-squared, 4 d.o.f.) cannot match."""
     match_threshold: Annotated[float, Bounds(0)]
@@ -376,9 +377,7 @@ def load_params(path: str | os.PathLike[str] = PARAMS_FILE) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist: run from the project's folder, or `clmot use PROFILE`."
-        ) from None
+        raise InputError(f"{path} does not exist: run from the project's folder, or `clmot use PROFILE`.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
     return parse_params(text, str(path))
@@ -420,9 +419,7 @@ def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
     if missing:
         dotted = f"{prefix}.{missing[0]}" if prefix else missing[0]
         source = "the example beside that list" if "[" in prefix else "the nearest file"
-        raise InputError(
-            f"{_where(name, node)}: '{dotted}' is missing; take its line from {source} in profiles/."
-        )
+        raise InputError(f"{_where(name, node)}: '{dotted}' is missing; take its line from {source} in profiles/.")
     values = {}
     for key, value_node in given.items():
         dotted = f"{prefix}.{key}" if prefix else key
@@ -454,20 +451,15 @@ def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -
             raise InputError(f"{where}: '{dotted}' should be a list {form}, got {_shown(node)}.")
         fixed = arguments[-1] is not Ellipsis
         if fixed and len(node.value) != len(arguments):
-            raise InputError(
-                f"{where}: '{dotted}' should have {len(arguments)} values, got {len(node.value)}."
-            )
+            raise InputError(f"{where}: '{dotted}' should have {len(arguments)} values, got {len(node.value)}.")
         if bounds.non_empty and not node.value:
             raise InputError(f"{where}: '{dotted}' is empty; name at least one.")
         if sections:
             return tuple(
-                _section(arguments[0], item, f"{dotted}[{index}]", name)
-                for index, item in enumerate(node.value)
+                _section(arguments[0], item, f"{dotted}[{index}]", name) for index, item in enumerate(node.value)
             )
         kinds = arguments if fixed else (arguments[0],) * len(node.value)
-        return tuple(
-            _value(kind, item, dotted, name, bounds) for kind, item in zip(kinds, node.value, strict=True)
-        )
+        return tuple(_value(kind, item, dotted, name, bounds) for kind, item in zip(kinds, node.value, strict=True))
     if not isinstance(node, yaml.ScalarNode):
         raise InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
     if origin is Literal:
@@ -554,13 +546,9 @@ def _check_relations(params: Params, name: str) -> None:
             f"{list(params.model.neck_channels)}."
         )
     if params.views.scale[0] > params.views.scale[1]:
-        raise InputError(
-            f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}."
-        )
+        raise InputError(f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}.")
     if len(set(params.data.benchmarks)) != len(params.data.benchmarks):
-        raise InputError(
-            f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}."
-        )
+        raise InputError(f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}.")
     _check_extra_names(params.data.extra, name)
     if params.views.blur_sigma[0] > params.views.blur_sigma[1]:
         raise InputError(
@@ -598,8 +586,8 @@ def _check_extra_names(extra: tuple[ExtraSetParams, ...], name: str) -> None:
             )
         if taken.setdefault(entry.name.lower(), index) != index:
             raise InputError(
-                f"{name}: 'data.extra[{index}].name' is '{entry.name}', which 'data.extra[{taken[entry.name.lower()]}]' "
-                "is called already: give each set its own."
+                f"{name}: 'data.extra[{index}].name' is '{entry.name}', which "
+                f"'data.extra[{taken[entry.name.lower()]}]' is called already: give each set its own."
             )
 
 

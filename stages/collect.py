@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clmot.data.extra.collect import collect_sets, format_report
+from clmot.data.index import collect_sets, format_report
 from clmot.errors import run_as_script
 from clmot.params import load_params
 

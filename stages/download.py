@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from clmot.data.films.contents import open_with_films
-from clmot.data.sources import archives_dir, fetch_archives
+from clmot.archives.extract import extract_benchmark
 from clmot.errors import InputError, run_as_script
-from clmot.motchallenge.archive import extract_benchmark
+from clmot.films.open_films import open_with_films
 from clmot.params import BENCHMARKS, load_params
+from clmot.sources.fetch import archives_dir, fetch_archives
 
 
 def main() -> None:
@@ -19,9 +19,7 @@ def main() -> None:
     benchmark = sys.argv[1]
     params = load_params()
     data = params.data
-    archives = fetch_archives(
-        data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames, data.archives
-    )
+    archives = fetch_archives(data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames, data.archives)
     extract_benchmark(
         archives,
         benchmark,

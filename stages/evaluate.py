@@ -61,9 +61,7 @@ def measured_speeds(benchmarks: tuple[str, ...]) -> dict[str, Any]:
             try:
                 speeds[benchmark] = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
-                raise InputError(
-                    f"{path} is not JSON: run the track stage again (`dvc repro track`)."
-                ) from None
+                raise InputError(f"{path} is not JSON: run the track stage again (`dvc repro track`).") from None
     return speeds
 
 
@@ -71,8 +69,7 @@ def report(params: Params, numbers: dict[str, dict[str, float | int]], sequences
     """Complete this execution's MLflow run. The measurements are written: nothing here may fail the stage."""
     pictures = {name: TRACKS / f"{name}.jpg" for name in sorted(params.data.benchmarks)}
     histories = {
-        stage: Path("models", model, "history.csv")
-        for stage, model in (("pretrain", "detector"), ("train", "tracker"))
+        stage: Path("models", model, "history.csv") for stage, model in (("pretrain", "detector"), ("train", "tracker"))
     }
     try:
         from clmot.reporting.mlflow_run import log_evaluation

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from clmot.data.frames import check_extra_frames, find_training_frames
 from clmot.errors import run_as_script
-from clmot.losses.criterion import DetectorCriterion
 from clmot.models.pretrained import RANDOM, create_detector
 from clmot.motchallenge.sequence import read_manifest
 from clmot.motchallenge.splits import check_split
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
-from clmot.training import fit_and_save, seeded
+from clmot.training.detector_criterion import DetectorCriterion
+from clmot.training.loop import fit_and_save, seeded
 
 
 def main() -> None:

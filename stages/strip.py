@@ -12,8 +12,8 @@ from clmot.params import BENCHMARKS, load_params
 
 
 def main() -> None:
-    """data/gt/B -> data/boxes/B, data/held_out/B (boxes of the tracked frames), data/identities/B (which says that there
-    are none, but for the supervised baseline)."""
+    """data/gt/B -> data/boxes/B, data/held_out/B (boxes of the tracked frames), data/identities/B (which says that
+    there are none, but for the supervised baseline)."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
@@ -34,8 +34,8 @@ def main() -> None:
     print(format_report(benchmark, report))
     if params.strip.keep_identities:
         print(
-            "SUPERVISED BASELINE: 'strip.keep_identities' is true, so the identity labels of the training frames are in "
-            f"data/identities/{benchmark}.",
+            "SUPERVISED BASELINE: 'strip.keep_identities' is true, so the identity labels of the training frames are "
+            f"in data/identities/{benchmark}.",
             file=sys.stderr,
         )
 

@@ -16,18 +16,18 @@ import clmot  # Before torch: it says how OpenMP's threads wait.
 import cv2
 import torch
 
-from clmot.data.images import read_image
 from clmot.errors import InputError, run_as_script
 from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
+from clmot.images import read_image
+from clmot.inference.given_detections import GivenDetections, Recorder, given_detections
+from clmot.inference.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
+from clmot.inference.recording import write_recording
+from clmot.inference.tracked_frames import TrackedPart, find_tracked_parts
 from clmot.models.checkpoint import load_model
 from clmot.motchallenge.annotations import write_results
 from clmot.params import BENCHMARKS, Params, load_params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
-from clmot.tracking.parts import TrackedPart, find_tracked_parts
-from clmot.tracking.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
-from clmot.tracking.recording import write_recording
-from clmot.tracking.sources import GivenDetections, Recorder, given_detections
 
 FRAMES = Path("data/frames")
 MODEL = Path("models/tracker")
@@ -98,8 +98,8 @@ def annotated_frame(tracks: dict[str, SequenceTracks], frames: dict[str, list[Pa
 
 
 def speeds(tracks: dict[str, SequenceTracks], device: torch.device) -> dict[str, Any]:
-    """Frames per second of network, association and, with `camera_motion`, following the camera, by sequence and in all,
-    and where they were measured."""
+    """Frames per second of network, association and, with `camera_motion`, following the camera, by sequence and in
+    all, and where they were measured."""
 
     def row(sequences: Sequence[SequenceTracks]) -> dict[str, float | int]:
         frames = sum(s.frames for s in sequences)

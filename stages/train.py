@@ -8,13 +8,13 @@ from pathlib import Path
 
 from clmot.data.frames import count_identities, find_training_frames
 from clmot.errors import InputError, run_as_script
-from clmot.losses.tracker_criterion import TrackerCriterion
 from clmot.models.checkpoint import load_model
 from clmot.models.network import ModelConfig
 from clmot.models.pretrained import create_tracker
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
-from clmot.training import fit_and_save, seeded
+from clmot.training.loop import fit_and_save, seeded
+from clmot.training.tracker_criterion import TrackerCriterion
 
 
 def main() -> None:

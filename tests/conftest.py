@@ -34,9 +34,7 @@ def shared() -> Path:
 def _about_shared_data() -> str:
     if has_shared_data():
         return f"real frames: {SHARED}"
-    return (
-        f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
-    )
+    return f"real frames: none in {SHARED} (CLMOT_SHARED names another folder): shared_data tests are left out"
 
 
 def pytest_report_header() -> str:

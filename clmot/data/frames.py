@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from clmot.data.extra.manifest import read_extra_sets
-from clmot.data.images import letterbox, read_image
+from clmot.data.extra_sets import read_extra_sets
 from clmot.data.strip import read_identities, read_strip_report, read_training_boxes
 from clmot.errors import InputError
+from clmot.images import letterbox, read_image
 from clmot.motchallenge.sequence import ManifestEntry, image_path, read_seqinfo
 from clmot.motchallenge.splits import film, tracking_range
 
@@ -99,7 +99,8 @@ def find_training_frames(
         extra_dir: `data/extra`: images that are of no film, and whose identities nobody knows.
 
     Raises:
-        InputError: a frame or a box file is missing or malformed, there is no frame to train on at all, or an extra image
+        InputError: a frame or a box file is missing or malformed, there is no frame to train on at all, or an extra
+        image
             is not the one that was collected.
     """
     found = []
@@ -116,17 +117,13 @@ def find_training_frames(
                 labels = read_identities(Path(identities_dir) / benchmark / f"{sequence}.txt", len(table))
                 people, identities = np.unique(labels, return_inverse=True)
                 identities, known = identities + known, known + len(people)
-            starts = np.searchsorted(
-                table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2)
-            )
+            starts = np.searchsorted(table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2))
             # Asked of the folder once: a frame that is missing shall cost seconds, not the hours until it is drawn.
             there = _names_in(directory / info.image_dir)
             for offset, number in enumerate(range(ranges[sequence].first, ranges[sequence].last + 1)):
                 image = image_path(directory, info, number)
                 if image.name not in there:
-                    raise InputError(
-                        f"{image} is missing: delete {Path(frames_dir) / benchmark} and run `dvc repro`."
-                    )
+                    raise InputError(f"{image} is missing: delete {Path(frames_dir) / benchmark} and run `dvc repro`.")
                 rows = slice(starts[offset], starts[offset + 1])
                 found.append(
                     TrainingFrame(
@@ -169,9 +166,7 @@ def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
             except OSError as error:
                 changed = f"cannot be read ({error.strerror})"
             if changed:
-                raise InputError(
-                    f"{path} {changed} since it was collected: run `dvc repro -f collect`, then go on."
-                )
+                raise InputError(f"{path} {changed} since it was collected: run `dvc repro -f collect`, then go on.")
             found.append(TrainingFrame(path, f"extra/{extra.name}", number, image.boxes, weight=extra.weight))
     return found
 
@@ -199,13 +194,11 @@ def check_extra_frames(
         if tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
     }
     for frame in frames:
-        seen = (
-            {film(part) for part in frame.image.parts} & tracked.keys() if frame.weight is not None else set()
-        )
+        seen = {film(part) for part in frame.image.parts} & tracked.keys() if frame.weight is not None else set()
         if seen:
             raise InputError(
-                f"'data.extra' would train on a film that is tracked: {frame.image} of '{frame.film}' looks like a frame "
-                f"of {tracked[min(seen)]}: take that film out of the set, or do not track it."
+                f"'data.extra' would train on a film that is tracked: {frame.image} of '{frame.film}' looks like a "
+                f"frame of {tracked[min(seen)]}: take that film out of the set, or do not track it."
             )
 
 
@@ -246,9 +239,7 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
         item = self._read(frame, frame.boxes)
         item["valid"] = torch.ones(len(frame.boxes), dtype=torch.bool)
         item["identities"] = (
-            torch.full((len(frame.boxes),), -1)
-            if frame.identities is None
-            else torch.from_numpy(frame.identities)
+            torch.full((len(frame.boxes),), -1) if frame.identities is None else torch.from_numpy(frame.identities)
         )
         item["index"] = index
         if self.previous_min_iou is not None:

@@ -74,7 +74,8 @@ def strip_benchmark(
         min_visibility: rows below it are dropped (MOT15 states none: all are visible).
         benchmarks: all benchmarks that take part, if there are more; only used to tell a held-out name of
             another benchmark from a misspelt one.
-        identities_dir: `data/identities/B`; replaced whole or not at all. It holds `identities.json`, which says whether
+        identities_dir: `data/identities/B`; replaced whole or not at all. It holds `identities.json`, which says
+        whether
             identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
             `out_dir/<seq>.txt`. They stand apart from the boxes so that boxes never change with them.
         keep_identities: opens the wall, for the supervised baseline.
@@ -157,9 +158,7 @@ def read_training_boxes(path: str | os.PathLike[str]) -> AnnotationTable:
         return AnnotationTable.empty()
     table = parse_ground_truth(data, str(path))
     if (table.identity != UNKNOWN_IDENTITY).any():
-        raise InputError(
-            f"{path} has rows with identities, which training must not see: run the strip stage."
-        )
+        raise InputError(f"{path} has rows with identities, which training must not see: run the strip stage.")
     return table.sorted_by_box()
 
 
@@ -246,19 +245,14 @@ def _rows(table: AnnotationTable) -> str:
     )
 
 
-def _write_held_out(
-    out: Path, benchmark: str, held_out: dict[str, tuple[FrameRange, AnnotationTable]]
-) -> None:
+def _write_held_out(out: Path, benchmark: str, held_out: dict[str, tuple[FrameRange, AnnotationTable]]) -> None:
     """Write the boxes of the tracked frames, in the columns of a det.txt, into an empty folder."""
     for name, (_, table) in held_out.items():
-        rows = zip(
-            table.frame.tolist(), *(map(_shortest, column) for column in table.box.T.tolist()), strict=True
-        )
+        rows = zip(table.frame.tolist(), *(map(_shortest, column) for column in table.box.T.tolist()), strict=True)
         text = "".join(f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,-1,-1\n" for frame, x, y, w, h in rows)
         write_text(out / f"{name}.txt", text)
     sequences = {
-        name: {"frames": [frames.first, frames.last], "boxes": len(table)}
-        for name, (frames, table) in held_out.items()
+        name: {"frames": [frames.first, frames.last], "boxes": len(table)} for name, (frames, table) in held_out.items()
     }
     write_json(out / HELD_OUT_FILE, {"benchmark": benchmark, "sequences": sequences})
 

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clmot.data.frames import Batch
-from clmot.data.images import PADDING_GREY
 from clmot.hardware import full_precision
+from clmot.images import PADDING_GREY
 from clmot.params import ViewParams
 
 
@@ -136,9 +136,7 @@ def affine_matrix(
     """
     cos, sin = zoom * torch.cos(angle), zoom * torch.sin(angle)
     centre_x, centre_y = size[0] / 2, size[1] / 2
-    turn = _matrix(
-        cos, sin, (1 - cos) * centre_x - sin * centre_y, -sin, cos, sin * centre_x + (1 - cos) * centre_y
-    )
+    turn = _matrix(cos, sin, (1 - cos) * centre_x - sin * centre_y, -sin, cos, sin * centre_x + (1 - cos) * centre_y)
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     move = _matrix(one, zero, shift[0], zero, one, shift[1])
     slant = _matrix(one, torch.tan(shear[0]), zero, torch.tan(shear[1]), one, zero)
@@ -263,9 +261,7 @@ def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     distance = torch.arange(-radius, radius + 1)
     weights = torch.exp(-(distance**2) / (2 * sigmas.clamp_min(1e-3)[:, None] ** 2))  # (B, K)
-    weights = (
-        (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0).to(images.device)
-    )  # (BC, K)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0).to(images.device)  # (BC, K)
     # A convolution of one image, with a group for each channel of each image.
     flat = images.reshape(1, batch * channels, height, width)
     for axis in (-1, -2):

@@ -29,8 +29,8 @@ class BenchmarkScores:
     unscored: tuple[str, ...]
     """Names of the sequences that were tracked but have no ground truth, sorted."""
     unidentified: Mapping[str, ObservationScores | None] = field(default_factory=dict)
-    """One's own films with true boxes that have no identities, by name, sorted: their tracks cannot be scored, but their
-    detections can."""
+    """One's own films with true boxes that have no identities, by name, sorted: their tracks cannot be scored, but
+    their detections can."""
 
     @property
     def combined(self) -> Scores | None:

@@ -62,8 +62,8 @@ def match_detections(
 ) -> np.ndarray:
     """Which true box each detection found.
 
-    Per frame, best score first, a detection takes the true box with which it overlaps most, of those that are still free
-    and that it overlaps enough: IoU >= `iou_threshold` for boxes that count (flagged pedestrians), >= 0.5 for
+    Per frame, best score first, a detection takes the true box with which it overlaps most, of those that are still
+    free and that it overlaps enough: IoU >= `iou_threshold` for boxes that count (flagged pedestrians), >= 0.5 for
     distractors of `benchmark`. Greedy by score as usual for detectors, so that detections below a threshold change
     nothing above it; the one-to-one matching that the official preprocessing makes for tracks would not have this.
 
@@ -80,9 +80,7 @@ def match_detections(
     candidates = np.nonzero(is_counted | is_distractor)[0]
     needed = np.where(is_counted, iou_threshold, DISTRACTOR_OVERLAP) - ROUNDING
     found = np.full(len(detections), WRONG, np.int64)
-    frames = zip(
-        rows_by_frame(truth.frame[candidates], length), rows_by_frame(detections.frame, length), strict=True
-    )
+    frames = zip(rows_by_frame(truth.frame[candidates], length), rows_by_frame(detections.frame, length), strict=True)
     for places, rows in frames:
         true = candidates[places]
         rows = rows[np.argsort(-detections.confidence[rows], kind="stable")]  # equal scores as in the file
@@ -120,8 +118,8 @@ def combine_judged(sequences: Sequence[JudgedDetections]) -> JudgedDetections:
 def average_precision(scores: np.ndarray, right: np.ndarray, truth_boxes: int) -> float:
     """Area under the curve of precision over recall; 0 without a true box.
 
-    At every recall the precision is the highest that is reached at this recall or a higher one. Detections of equal score
-    come in together: the order in which they happen to stand makes no difference.
+    At every recall the precision is the highest that is reached at this recall or a higher one. Detections of equal
+    score come in together: the order in which they happen to stand makes no difference.
 
     Args:
         scores: (N,) in any order.

@@ -1,9 +1,9 @@
 """How well embeddings tell people apart, whatever a tracker makes of them: verification and retrieval.
 
 Verification (as JDE and FairMOT report it): of two readings, are they the same person? The true-positive rate at the
-similarity which accepts only a small share of different people. Retrieval (as in person re-identification: Zheng et al.,
-"Scalable Person Re-identification: A Benchmark", ICCV 2015): how high do a person's readings in other frames rank by
-similarity?
+similarity which accepts only a small share of different people. Retrieval (as in person re-identification: Zheng et
+al., "Scalable Person Re-identification: A Benchmark", ICCV 2015): how high do a person's readings in other frames rank
+by similarity?
 
 Both look at all pairs of a sequence, a block at a time, so memory is bounded; `sample_readings` bounds the work.
 """
@@ -41,14 +41,12 @@ class EmbeddingComparisons:
     """Readings whose person was read in another frame as well."""
 
     def true_positive_rate(self, false_accept_rate: float) -> float | None:
-        """Share of the same-person pairs accepted by the lowest threshold that accepts at most `false_accept_rate` of the
-        others; None when there are no pairs of either kind."""
+        """Share of the same-person pairs accepted by the lowest threshold that accepts at most `false_accept_rate` of
+        the others; None when there are no pairs of either kind."""
         same, different = (np.cumsum(counts[::-1]) for counts in (self.same, self.different))
         if not same[-1] or not different[-1]:
             return None
-        allowed = (
-            false_accept_rate * different[-1] * (1 + 1e-12)
-        )  # a whole number that came out too small is one
+        allowed = false_accept_rate * different[-1] * (1 + 1e-12)  # a whole number that came out too small is one
         accepted = np.searchsorted(different, allowed, side="right")  # bins from the top
         return float(same[accepted - 1] / same[-1]) if accepted else 0.0
 
@@ -61,8 +59,8 @@ class EmbeddingComparisons:
 def sample_readings(identity: np.ndarray, frame: np.ndarray, limit: int = MAX_READINGS) -> np.ndarray:
     """Which readings to compare: all, or as many of each identity as keep their number within `limit`.
 
-    Identities with more readings than the others may keep give up some, the rest spread evenly over time; every identity
-    keeps at least two (so very many identities can exceed the limit). Nothing is random.
+    Identities with more readings than the others may keep give up some, the rest spread evenly over time; every
+    identity keeps at least two (so very many identities can exceed the limit). Nothing is random.
 
     Args:
         identity, frame: (N,) of each reading.
@@ -80,14 +78,12 @@ def sample_readings(identity: np.ndarray, frame: np.ndarray, limit: int = MAX_RE
     return order[np.concatenate([np.zeros(0, np.int64), *kept])]
 
 
-def compare_embeddings(
-    embeddings: np.ndarray, identity: np.ndarray, frame: np.ndarray
-) -> EmbeddingComparisons:
+def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.ndarray) -> EmbeddingComparisons:
     """Compare every reading with every other one of the sequence.
 
     Verification counts every pair. A query of retrieval is a reading, its gallery are the readings of all other frames;
-    average precision is the mean, over the person's readings there, of the share of that person's among all that rank as
-    high or higher. Of equal similarities, other people's come first.
+    average precision is the mean, over the person's readings there, of the share of that person's among all that rank
+    as high or higher. Of equal similarities, other people's come first.
 
     Args:
         embeddings: (N, D), of any length; zeros are similar to nothing.

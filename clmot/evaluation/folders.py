@@ -88,7 +88,8 @@ def score_folder(
 
     Args:
         results: the folder, or one file of results.
-        ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a manifest
+        ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a
+        manifest
             or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
         benchmark: whose rules apply; None: the names of the sequences tell.
         split: one of `SCORED_SPLITS`.
@@ -185,9 +186,7 @@ def _stated_length(folder: Path) -> int | None:
     return read_seqinfo(folder / SEQINFO_FILE).length if (folder / SEQINFO_FILE).is_file() else None
 
 
-def _paired(
-    results: Path, ground_truth: Path, only: Sequence[str]
-) -> tuple[list[tuple[str, Path, Truth]], list[str]]:
+def _paired(results: Path, ground_truth: Path, only: Sequence[str]) -> tuple[list[tuple[str, Path, Truth]], list[str]]:
     """Name, results and ground truth of every sequence to score, and the names of results without ground truth."""
     truths = find_truths(ground_truth)
     by_film: dict[str, Truth] = {}
@@ -211,8 +210,9 @@ def _paired(
     if missing:
         more = f" (nor of {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise InputError(
-            f"{results} has no {missing[0]}.txt{more}, though {ground_truth} has its ground truth: frames without output "
-            "count as missed, so add the file (an empty one where nobody was found), or name the others after --only."
+            f"{results} has no {missing[0]}.txt{more}, though {ground_truth} has its ground truth: frames without "
+            "output count as missed, so add the file (an empty one where no one was found), or name the others after "
+            "--only."
         )
     return pairs, left_out
 

@@ -16,8 +16,8 @@ from clmot.evaluation.embedding import (
     compare_embeddings,
     sample_readings,
 )
+from clmot.inference.recording import read_embeddings, read_recording
 from clmot.motchallenge.annotations import AnnotationTable
-from clmot.tracking.recording import read_embeddings, read_recording
 
 DETECTION_METRICS = ("AP", "Precision", "Recall")
 EMBEDDING_METRICS = (*(f"TPR_{rate:.0e}".replace("e-0", "e-") for rate in FALSE_ACCEPT_RATES), "ReID_mAP")

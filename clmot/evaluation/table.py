@@ -34,8 +34,8 @@ _TITLES = {
 }
 
 _SUPERVISED = (
-    "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers are "
-    "what training without identities is compared with, not its result.**"
+    "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers "
+    "are what training without identities is compared with, not its result.**"
 )
 
 
@@ -49,9 +49,7 @@ def rounded(scores: Scores) -> dict[str, float | int]:
 
 def rounded_observations(scores: ObservationScores | None) -> dict[str, float]:
     """The metrics that there are by name, rounded for storage; none without scores."""
-    return (
-        {} if scores is None else {name: round(value, DECIMALS) for name, value in scores.metrics().items()}
-    )
+    return {} if scores is None else {name: round(value, DECIMALS) for name, value in scores.metrics().items()}
 
 
 def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
@@ -90,13 +88,13 @@ def markdown_table(
     detections: str = "network",
     supervised: bool = False,
 ) -> str:
-    """The tables of results: a row per benchmark in the order given, the original project's columns first; then what its
-    detections and embeddings were worth before association, where they were scored.
+    """The tables of results: a row per benchmark in the order given, the original project's columns first; then what
+    its detections and embeddings were worth before association, where they were scored.
 
     A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
-    truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network found,
-    `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities, the first
-    note says so: such numbers must not be taken for those of the method.
+    truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network
+    found, `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities,
+    the first note says so: such numbers must not be taken for those of the method.
     """
     notes = []
     for item in benchmarks:
@@ -108,23 +106,15 @@ def markdown_table(
                 f"scored, upload what `clmot submit {item.benchmark}` writes to the MOTChallenge server."
             )
         if own:
-            notes.append(
-                f"{item.benchmark}: {', '.join(own)} came without boxes, so there is nothing to score there."
-            )
+            notes.append(f"{item.benchmark}: {', '.join(own)} came without boxes, so there is nothing to score there.")
         if item.unidentified:
-            rest = (
-                ""
-                if item.observations is None
-                else "; AP, precision and recall need none, and count these boxes"
-            )
+            rest = "" if item.observations is None else "; AP, precision and recall need none, and count these boxes"
             notes.append(
-                f"{item.benchmark}: the boxes of {', '.join(item.unidentified)} have no identities in the ground truth, "
-                f"so tracks on them cannot be scored (no MOTA, IDF1, HOTA){rest}."
+                f"{item.benchmark}: the boxes of {', '.join(item.unidentified)} have no identities in the ground "
+                f"truth, so tracks on them cannot be scored (no MOTA, IDF1, HOTA){rest}."
             )
         if item.combined is None and not item.unscored and not item.unidentified:
-            notes.append(
-                f"{item.benchmark}: the split tracks none of its sequences, so there is nothing to score."
-            )
+            notes.append(f"{item.benchmark}: the split tracks none of its sequences, so there is nothing to score.")
     lines = scores_table(
         {item.benchmark: item.combined for item in benchmarks},
         iou_threshold,
@@ -152,10 +142,7 @@ def scores_table(
         label: what the names are, the first column's title.
         warning: a paragraph between table and sentence.
     """
-    cells = [
-        [name, *(_cells(scores) if scores is not None else ["-"] * len(METRICS))]
-        for name, scores in rows.items()
-    ]
+    cells = [[name, *(_cells(scores) if scores is not None else ["-"] * len(METRICS))] for name, scores in rows.items()]
     note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold)
     notes = [note] if warning is None else [warning, "", note]
     return "\n".join([*markdown_rows([[label, *METRICS], *cells]), "", *notes])
@@ -177,7 +164,4 @@ def _observation_table(observed: Mapping[str, ObservationScores | None]) -> list
 
 
 def _cells(scores: Scores) -> list[str]:
-    return [
-        str(value) if name in COUNTS else f"{100 * value + 0.0:.1f}"
-        for name, value in scores.metrics().items()
-    ]
+    return [str(value) if name in COUNTS else f"{100 * value + 0.0:.1f}" for name, value in scores.metrics().items()]

@@ -122,9 +122,7 @@ def nt_xent(
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
-    if (
-        embeddings.shape[0] == 1 or embeddings.shape[2] == 0
-    ):  # no pair, and nothing to take a log-sum-exp over
+    if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no pair, and nothing to take a log-sum-exp over
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
     unit = arrange(embeddings, negatives)
@@ -153,8 +151,8 @@ def triplet(
 
     `all` (batch-all) is the mean over the triplets whose loss is above 0; `hard` (batch-hard) the mean over the anchors
     of the loss with the farthest positive and the nearest negative (Hermans, Beyer and Leibe, In Defense of the Triplet
-    Loss, 2017, equations 5 and 7). On purpose unlike the original, an anchor without a positive or without a negative is
-    no triplet: the original gave it a loss.
+    Loss, 2017, equations 5 and 7). On purpose unlike the original, an anchor without a positive or without a negative
+    is no triplet: the original gave it a loss.
 
     Args:
         margin: > 0.

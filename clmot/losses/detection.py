@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from clmot.data.targets import Targets
+from clmot.models.targets import Targets
 from clmot.params import DetectionLossParams
 
 Average = Literal["objects", "frames"]
@@ -17,9 +17,7 @@ PROBABILITY_FLOOR = 1e-4
 """Probabilities stay this far from 0 and 1, so that one hopeless cell cannot dominate a batch."""
 
 
-def focal_loss(
-    logits: Tensor, target: Tensor, alpha: float, beta: float, average: Average = "objects"
-) -> Tensor:
+def focal_loss(logits: Tensor, target: Tensor, alpha: float, beta: float, average: Average = "objects") -> Tensor:
     """Penalty-reduced pixel-wise focal loss (equation 1), a scalar divided by the number of centres.
 
     Cells whose target is exactly 1 are positives; all others are negatives, forgiven by (1 - target)^beta. With
@@ -58,20 +56,17 @@ def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor, average: Average 
     return per_image.sum() / mask.any(1).sum().clamp_min(1)
 
 
-def detection_losses(
-    outputs: dict[str, Tensor], targets: Targets, params: DetectionLossParams
-) -> dict[str, Tensor]:
+def detection_losses(outputs: dict[str, Tensor], targets: Targets, params: DetectionLossParams) -> dict[str, Tensor]:
     """The named detection losses and their weighted sum.
 
     Args:
-        outputs: `hm` (I, 1, h, w) logits; `wh` (I, N, 2 or 4) and `reg` (I, N, 2), in cells, read at the targets' cells.
+        outputs: `hm` (I, 1, h, w) logits; `wh` (I, N, 2 or 4) and `reg` (I, N, 2), in cells, read at the targets'
+        cells.
 
     Returns:
         scalars `heatmap`, `box_size`, `offset`, and `detection`, their sum by the weights of `params`.
     """
-    heatmap = focal_loss(
-        outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta, params.average
-    )
+    heatmap = focal_loss(outputs["hm"].float(), targets.heatmap, params.focal_alpha, params.focal_beta, params.average)
     sizes, offsets = outputs["wh"].float(), outputs["reg"].float()
     wanted = targets.sizes
     if sizes.shape[-1] == 4:  # distances from the centre to left, top, right, bottom

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from clmot.hardware import full_precision
 
 
-def identity_cross_entropy(
-    embeddings: Tensor, identities: Tensor, usable: Tensor, classifier: nn.Linear
-) -> Tensor:
+def identity_cross_entropy(embeddings: Tensor, identities: Tensor, usable: Tensor, classifier: nn.Linear) -> Tensor:
     """Mean cross entropy of the identity of every reading (FairMOT, Zhang et al., IJCV 2021, section 4.2.2).
 
     The embedding is brought to length sqrt(2) * log(C - 1) for C identities before it is classified, as in FairMOT.

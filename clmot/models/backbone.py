@@ -32,7 +32,8 @@ class Pyramid:
             size: (H, W) of the images, multiples of 32.
 
         Raises:
-            InputError: the features have other sizes. Some backbones, which do not pad their convolutions, state strides
+            InputError: the features have other sizes. Some backbones, which do not pad their convolutions, state
+            strides
                 that they keep only nearly.
         """
         chosen = [features[index] for index in self.indices]
@@ -57,9 +58,7 @@ class UnusedProjection(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False), nn.BatchNorm2d(out_channels)
-        )
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False), nn.BatchNorm2d(out_channels))
         self.requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -180,9 +180,7 @@ def load_weights(
     lacking = [name for name in report.missing if is_expected(name) and name not in optional]
     if lacking:
         described = [
-            f"{name} ({list(state[name].shape)} instead of {list(own[name].shape)})"
-            if name in state
-            else name
+            f"{name} ({list(state[name].shape)} instead of {list(own[name].shape)})" if name in state else name
             for name in lacking
         ]
         raise InputError(

@@ -56,9 +56,7 @@ def deform_conv2d(
     return output.to(features.dtype)
 
 
-def _deform_conv2d_by_sampling(
-    features: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
-) -> Tensor:
+def _deform_conv2d_by_sampling(features: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Sum over taps t of mask_t * sample(W_t features, where t is moved to).
 
     Sampling is linear, so each tap's C x O product may come before it: then O instead of C channels are

@@ -63,9 +63,7 @@ def original_options(model: OneShotTracker, source: str) -> dict[str, str]:
     architecture = ARCHITECTURES.get((config.backbone, config.neck))
     if architecture is None:
         known = ", ".join(f"{backbone} with {neck}" for backbone, neck in ARCHITECTURES)
-        raise InputError(
-            f"{source}: the original has no {config.backbone} with a {config.neck} neck; it has {known}."
-        )
+        raise InputError(f"{source}: the original has no {config.backbone} with a {config.neck} neck; it has {known}.")
     if config.neck not in WITHOUT_NODES and config.operator != "dcn":
         raise InputError(
             f"{source}: its neck has plain convolutions ('model.operator: {config.operator}'), where the original's "
@@ -84,17 +82,15 @@ def original_options(model: OneShotTracker, source: str) -> dict[str, str]:
     embedding = f" --reid_dim {config.embedding_dim}" if config.embedding_dim else ""
     options = f"--arch {architecture} --head_conv {config.head_channels}{embedding}"
     readers = {}
-    if (
-        config.box_channels == 2 and config.neck != "concat"
-    ):  # CL-MOT's HRNet squeezes, and its boxes are width, height
+    if config.box_channels == 2 and config.neck != "concat":  # CL-MOT's HRNet squeezes, and its boxes are width, height
         readers["CL-MOT"] = options
     if config.neck != "squeeze":
         # FairMOT's boxes are four distances, unless its option is empty: one that is absent means yes.
         readers["FairMOT"] = options if config.box_channels == 4 else f"{options} --ltrb ''"
     if not readers:
         raise InputError(
-            f"{source}: CL-MOT's {architecture} has boxes of width and height, and FairMOT's no layer that squeezes its "
-            "channels: with a box head of four distances and 'model.neck: squeeze' the network is neither's."
+            f"{source}: CL-MOT's {architecture} has boxes of width and height, and FairMOT's no layer that squeezes "
+            "its channels: with a box head of four distances and 'model.neck: squeeze' the network is neither's."
         )
     return readers
 

@@ -170,12 +170,8 @@ class OneShotTracker(nn.Module):
         outputs = {}
         for name in heads:
             first, _, last = self.get_submodule(name).children()
-            hidden = F.relu(
-                F.linear(around, first.get_parameter("weight").flatten(1), first.get_parameter("bias"))
-            )
-            outputs[name] = F.linear(
-                hidden, last.get_parameter("weight").flatten(1), last.get_parameter("bias")
-            )
+            hidden = F.relu(F.linear(around, first.get_parameter("weight").flatten(1), first.get_parameter("bias")))
+            outputs[name] = F.linear(hidden, last.get_parameter("weight").flatten(1), last.get_parameter("bias"))
         return outputs
 
 
@@ -193,9 +189,7 @@ def neighbourhoods(features: Tensor, cells: Tensor) -> Tensor:
     row, column = cells.div(width, rounding_mode="floor"), cells % width
     steps = torch.arange(3, device=cells.device)
     # In the padded map the upper left neighbour of (row, column) has these very indices.
-    index = (
-        (row[..., None, None] + steps[:, None]) * (width + 2) + column[..., None, None] + steps
-    )  # (B, K, 3, 3)
+    index = (row[..., None, None] + steps[:, None]) * (width + 2) + column[..., None, None] + steps  # (B, K, 3, 3)
     padded = F.pad(features, (1, 1, 1, 1)).permute(0, 2, 3, 1).flatten(1, 2)  # (B, (h+2)*(w+2), C)
     chosen = padded.gather(1, index.flatten(1)[..., None].expand(batch, -1, channels))  # (B, K*9, C)
     return chosen.unflatten(1, index.shape[1:]).movedim(-1, 2)

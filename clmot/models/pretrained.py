@@ -1,4 +1,5 @@
-"""Where trainings begin: random weights, or a file of weights of ours or of others, recognised by its tensors' names."""
+"""Where trainings begin: random weights, or a file of weights of ours or of others, recognised by its tensors'
+names."""
 
 from __future__ import annotations
 
@@ -143,9 +144,7 @@ def read_pretrained(path: str | Path) -> Pretrained:
     if path.is_dir():
         model = load_model(path)  # whole and of one piece, or an error
         found = recognise(read_weights(path / WEIGHTS_FILE), str(path))
-        return dataclasses.replace(
-            found, architecture={key: getattr(model.config, key) for key in ARCHITECTURE}
-        )
+        return dataclasses.replace(found, architecture={key: getattr(model.config, key) for key in ARCHITECTURE})
     return recognise(read_weights(path), str(path))
 
 
@@ -160,9 +159,7 @@ def recognise(state: Mapping[str, Tensor], source: str) -> Pretrained:
         expected += [f"{name}." for name in (*NECK_LAYERS[neck], "lateral")]
         parts.append(f"a {neck} neck")
     if not tops.intersection(HEADS):
-        return Pretrained(
-            source, known, tuple(expected), {}, 2, 0, (f"recognised {_and(parts)} without heads",)
-        )
+        return Pretrained(source, known, tuple(expected), {}, 2, 0, (f"recognised {_and(parts)} without heads",))
 
     heads = [name for name in HEADS if name in tops]
     remarks = [f"recognised {_and([*parts, 'heads ' + ', '.join(heads)])}"]
@@ -254,9 +251,7 @@ def _check_architecture(found: Pretrained, params: ModelParams) -> None:
     if differing:
         theirs = ", ".join(f"'{key}: {_shown(value)}'" for key, (value, _) in differing.items())
         ours = ", ".join(_shown(value) for _, value in differing.values())
-        raise InputError(
-            f"{found.source}: is a network of {theirs}, where params.yaml has {ours}; set these to it."
-        )
+        raise InputError(f"{found.source}: is a network of {theirs}, where params.yaml has {ours}; set these to it.")
 
 
 def _check_backbone(state: Mapping[str, Tensor], model: OneShotTracker, source: str) -> None:
@@ -276,9 +271,7 @@ def _check_backbone(state: Mapping[str, Tensor], model: OneShotTracker, source: 
         whole = {f"base.{name}" for name in timm.create_model(backbone, pretrained=False).state_dict()}
     blocks = {name.split(".")[1] for name in whole}
     alien = sorted(
-        name
-        for name in state.keys() - own - whole
-        if name.startswith("base.") and name.split(".")[1] in blocks
+        name for name in state.keys() - own - whole if name.startswith("base.") and name.split(".")[1] in blocks
     )
     if alien:
         raise InputError(

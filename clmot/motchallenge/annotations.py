@@ -83,9 +83,7 @@ class AnnotationTable:
     def sorted_by_box(self) -> AnnotationTable:
         """The rows ordered by frame, then box, class, visibility and flag: blind to identities."""
         x, y, w, h = self.box.T
-        return self.select(
-            np.lexsort((self.confidence, self.visibility, self.category, h, w, y, x, self.frame))
-        )
+        return self.select(np.lexsort((self.confidence, self.visibility, self.category, h, w, y, x, self.frame)))
 
     def in_frames(self, first: int, last: int, *, renumber: bool = False) -> AnnotationTable:
         """The rows of frames `first` to `last` (inclusive); `renumber` makes `first` frame 1."""
@@ -114,9 +112,7 @@ def read_ground_truth(
     Raises:
         InputError: the file is absent or empty, or a row is not as it should be (the message names its line).
     """
-    return parse_ground_truth(
-        _read_bytes(path), str(path), length=length, unique_identities=unique_identities
-    )
+    return parse_ground_truth(_read_bytes(path), str(path), length=length, unique_identities=unique_identities)
 
 
 def parse_ground_truth(

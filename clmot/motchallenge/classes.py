@@ -49,9 +49,7 @@ UNCLASSED = ("MOT15",)
 """Benchmarks whose ground truth states no class: every flagged box is a pedestrian."""
 
 
-def counted(
-    flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benchmark: str
-) -> npt.NDArray[np.bool_]:
+def counted(flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benchmark: str) -> npt.NDArray[np.bool_]:
     """(N,) bool: the rows of ground truth that evaluation counts: flagged pedestrians (as in TrackEval).
 
     Args:

@@ -113,9 +113,7 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     def count(key: str) -> int:
         value = number(key)
         if value != int(value) or value > MOST_FRAMES:  # no image has more pixels a side either
-            raise InputError(
-                f"{name}: '{key}' should be a whole number below {MOST_FRAMES + 1}, got '{text(key)}'."
-            )
+            raise InputError(f"{name}: '{key}' should be a whole number below {MOST_FRAMES + 1}, got '{text(key)}'.")
         return int(value)
 
     extension = text("imExt")
@@ -190,9 +188,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> list[ManifestEntry]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def write_manifest(
-    directory: str | os.PathLike[str], benchmark: str, entries: Iterable[ManifestEntry]
-) -> None:
+def write_manifest(directory: str | os.PathLike[str], benchmark: str, entries: Iterable[ManifestEntry]) -> None:
     """Write `directory/manifest.json` with the entries sorted by name."""
     ordered = sorted(entries, key=lambda entry: entry.name)
     write_json(

@@ -163,9 +163,7 @@ def check_split(
         for entry in entries:
             frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
             if frames is not None:
-                trained.setdefault(film(entry.name), []).append(
-                    (f"{benchmark}'s {entry.name}", entry.frames, frames)
-                )
+                trained.setdefault(film(entry.name), []).append((f"{benchmark}'s {entry.name}", entry.frames, frames))
     if not trained and not others:
         raise InputError(
             f"the split '{split}' leaves no sequence to train on: hold out fewer in "

@@ -59,9 +59,7 @@ def draw_tracks(
     return canvas
 
 
-def _draw_label(
-    canvas: NDArray[np.uint8], text: str, left: int, bottom: int, colour: tuple[int, int, int]
-) -> None:
+def _draw_label(canvas: NDArray[np.uint8], text: str, left: int, bottom: int, colour: tuple[int, int, int]) -> None:
     """`text` on a plate of `colour` with its lower left corner at (left, bottom), kept within the canvas."""
     height, width = canvas.shape[:2]
     digits = max(LABEL_HEIGHT, round(min(height, width) / 60))

@@ -27,9 +27,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pandas as pd
 
+from clmot.ablation.experiment_name import ExperimentName
 from clmot.files import dvc_root
 from clmot.params import PARAMS_FILE, Params
-from clmot.reporting.ablation.experiment_name import ExperimentName
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -192,9 +192,7 @@ class _Watcher:
         # Importing mlflow takes seconds, so only the stages that report pay for it.
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(
-            logging.CRITICAL
-        )  # `attempt` says what went wrong, once
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # `attempt` says what went wrong, once
         logging.getLogger("alembic").setLevel(logging.WARNING)
         uri = os.environ.get("MLFLOW_TRACKING_URI", "")
         location = None

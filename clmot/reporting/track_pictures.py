@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clmot.data.images import read_image
 from clmot.errors import InputError
 from clmot.files import staged_file
+from clmot.images import read_image
+from clmot.inference.tracked_frames import TrackedPart, find_tracked_parts
 from clmot.motchallenge.annotations import AnnotationTable, read_results
 from clmot.params import load_params
 from clmot.progress import progress
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 from clmot.reporting.picture_file import ENDINGS, write_picture
-from clmot.tracking.parts import TrackedPart, find_tracked_parts
 
 TRACKS = Path("tracks")
 VIDEO = ".mp4"
@@ -84,9 +84,7 @@ def show_tracks(names: Sequence[str], out: str | os.PathLike[str]) -> None:
             unit="frame",
         )
         write_video(video, (sequence.drawn(frame) for frame in frames), sequence.part.frame_rate)
-        print(
-            f"{video}: {len(sequence.part.images)} frames, {len(set(sequence.tracks.identity))} identities."
-        )
+        print(f"{video}: {len(sequence.part.images)} frames, {len(set(sequence.tracks.identity))} identities.")
 
 
 def find_tracked_sequences(names: Sequence[str]) -> list[TrackedSequence]:
@@ -140,9 +138,7 @@ def tracked_lengths(benchmark: str) -> Mapping[str, int]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise InputError(
-            f"{path} is not what the track stage writes: run it again (`dvc repro track`)."
-        ) from None
+        raise InputError(f"{path} is not what the track stage writes: run it again (`dvc repro track`).") from None
 
 
 def fullest_frames(sequences: Sequence[TrackedSequence]) -> NDArray[np.uint8]:

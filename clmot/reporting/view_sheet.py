@@ -14,7 +14,7 @@ from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.views import make_views
 from clmot.params import Params
 from clmot.reporting.drawing import draw_tracks
-from clmot.training import derived_generator
+from clmot.training.loop import derived_generator
 
 HEADING_HEIGHT = 22
 """Pixels above every view for the words that say what it is."""
@@ -50,9 +50,7 @@ def first_training_views(params: Params, frames: Sequence[TrainingFrame], count:
         InputError: an image is missing or cannot be read.
     """
     train = params.train
-    dataset = FrameDataset(
-        frames, params.model.input_size, train.previous_min_iou if train.previous_frame else None
-    )
+    dataset = FrameDataset(frames, params.model.input_size, train.previous_min_iou if train.previous_frame else None)
     names = [f"view {number}" for number in range(1, train.views + 1)]
     if train.previous_frame:
         names += [f"the frame before, {name}" for name in names]
@@ -68,9 +66,7 @@ def first_training_views(params: Params, frames: Sequence[TrainingFrame], count:
         if len(found) >= count:
             break
         batch = collate([dataset[index] for index in indices])
-        views = make_views(
-            batch, params.views, train.views, derived_generator(params.seed, "train", "views", 0, step)
-        )
+        views = make_views(batch, params.views, train.views, derived_generator(params.seed, "train", "views", 0, step))
         # RGB in 0..1, channels first, to what OpenCV draws into.
         pixels = views.images.flip(2).permute(0, 1, 3, 4, 2).mul(255).round().to(torch.uint8).numpy()
         for position, index in enumerate(indices):
@@ -89,8 +85,8 @@ def first_training_views(params: Params, frames: Sequence[TrainingFrame], count:
 def draw_sheet(rows: Sequence[FrameViews]) -> NDArray[np.uint8]:
     """One picture (height, width, 3) BGR: a row of views for every frame.
 
-    Object n of a frame has one number and one colour in all its views: a number on different people in two views would be
-    a wrong positive of the contrast.
+    Object n of a frame has one number and one colour in all its views: a number on different people in two views would
+    be a wrong positive of the contrast.
     """
     return np.concatenate([_draw_row(row) for row in rows])
 

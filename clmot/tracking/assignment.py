@@ -63,9 +63,7 @@ def assign_pairs(
     pairs = pairs.below(limit)
     rows, cols = pairs.rows, pairs.cols
     partner = np.full(shape[0], -1, np.int64)  # of each row: its column
-    alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (
-        np.bincount(cols, minlength=shape[1])[cols] == 1
-    )
+    alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (np.bincount(cols, minlength=shape[1])[cols] == 1)
     partner[rows[alone]] = cols[alone]
     rest = ~alone
     if rest.any():

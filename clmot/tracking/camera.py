@@ -14,23 +14,22 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LONGER_SIDE = 480
-"""Pixels of the longer side of the images that are compared. On a film of 1088x612 moved by known matrices, the error at
-the image's centre is .06 px in the median, as it is at 640 and at 1088, for a half and a fifth of the time."""
+"""Pixels of the longer side of the images that are compared. On a film of 1088x612 moved by known matrices, the error
+at the image's centre is .06 px in the median, as it is at 640 and at 1088, for a half and a fifth of the time."""
 
 FEWEST_POINTS = 12
 """Corners that must agree on a motion; with fewer the camera is taken to stand still. Two determine a similarity, so a
 dozen that agree within `_TOLERANCE` do not do so by chance."""
 
 SMALLEST_SHARE = 0.25
-"""Of the corners that must agree. Where things at different depths pass a walking camera no motion fits most of them."""
+"""Of the corners that must agree. Where things at different depths pass a walking camera no motion fits most of
+them."""
 
 LARGEST_ZOOM = 1.5
 """From one frame to the next; more is a cut of the film, or a mistake."""
 
 _MOST_CORNERS = 200
-_CORNER_QUALITY = (
-    0.01  # of the best corner's smaller eigenvalue (Shi and Tomasi, Good features to track, 1994)
-)
+_CORNER_QUALITY = 0.01  # of the best corner's smaller eigenvalue (Shi and Tomasi, Good features to track, 1994)
 _CORNER_DISTANCE = 8  # pixels: spreads the corners over the image
 _WINDOW = (15, 15)  # pixels around a corner that are searched for again (Lucas and Kanade, 1981)
 _LEVELS = 3  # halvings of the image: with the window, motions up to some 50 pixels are found
@@ -124,16 +123,14 @@ def similarity(before: Floats, after: Floats, tolerance: float) -> Floats:
         tolerance: distance from where the similarity says at which a point agrees.
 
     Returns:
-        (2, 3) A|t of `after = A before + t`. The identity where fewer than `FEWEST_POINTS` or less than `SMALLEST_SHARE`
-        of the points agree, or the zoom is beyond `LARGEST_ZOOM`.
+        (2, 3) A|t of `after = A before + t`. The identity where fewer than `FEWEST_POINTS` or less than
+        `SMALLEST_SHARE` of the points agree, or the zoom is beyond `LARGEST_ZOOM`.
     """
     still = np.eye(2, 3)
     if len(before) < FEWEST_POINTS:
         return still
     cv2.setRNGSeed(0)  # RANSAC draws at random; same images, same motion
-    matrix, agree = cv2.estimateAffinePartial2D(
-        before, after, method=cv2.RANSAC, ransacReprojThreshold=tolerance
-    )
+    matrix, agree = cv2.estimateAffinePartial2D(before, after, method=cv2.RANSAC, ransacReprojThreshold=tolerance)
     if matrix is None or not np.isfinite(matrix).all():
         return still
     enough = agree.sum() >= max(FEWEST_POINTS, SMALLEST_SHARE * len(before))

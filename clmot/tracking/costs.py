@@ -83,9 +83,7 @@ def cosine_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> Floats:
     return np.maximum(0.0, 1 - (a @ b.T).astype(np.float64))
 
 
-def aligned_cosine_distance(
-    a: NDArray[np.floating], b: NDArray[np.floating], rows: Indices, cols: Indices
-) -> Floats:
+def aligned_cosine_distance(a: NDArray[np.floating], b: NDArray[np.floating], rows: Indices, cols: Indices) -> Floats:
     """`cosine_distance(a, b)[rows, cols]`, computed where it is asked for when that is little."""
     # A gathered product reads 2*D numbers from memory for D multiplications, a matrix product reuses what it
     # read: measured, a pair of the first costs as much as some thirty of the second.
@@ -115,9 +113,7 @@ def normalised(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return rows
 
 
-def smoothed(
-    features: NDArray[np.float32], embeddings: NDArray[np.float32], momentum: float
-) -> NDArray[np.float32]:
+def smoothed(features: NDArray[np.float32], embeddings: NDArray[np.float32], momentum: float) -> NDArray[np.float32]:
     """Exponential moving average of unit vectors (N, D), renormalised.
 
     Where there is no embedding (zeros), or where it cancels the feature out, the feature stays; where there

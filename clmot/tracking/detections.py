@@ -75,9 +75,7 @@ def checked(
         if vectors.size == 0 and not len(corners):
             vectors = np.zeros((0, dimension), np.float32)
         if vectors.ndim != 2 or len(vectors) != len(corners):
-            raise ValueError(
-                f"{len(corners)} boxes need embeddings of shape ({len(corners)}, D), got {vectors.shape}"
-            )
+            raise ValueError(f"{len(corners)} boxes need embeddings of shape ({len(corners)}, D), got {vectors.shape}")
         if dimension and vectors.shape[1] != dimension:
             raise ValueError(f"embeddings had {dimension} numbers so far, now {vectors.shape[1]}")
         given["embeddings"] = vectors

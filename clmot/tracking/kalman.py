@@ -76,9 +76,7 @@ def predict(motion: Motion) -> Motion:
     mean[:, :4] += mean[:, 4:]
     position, cross, velocity = (motion.spread[:, row] for row in range(3))
     spread = np.empty_like(motion.spread)
-    spread[:, _POSITION] = (
-        position + 2 * cross + velocity + _variances(POSITION_WEIGHT * height, _ASPECT_PROCESS)
-    )
+    spread[:, _POSITION] = position + 2 * cross + velocity + _variances(POSITION_WEIGHT * height, _ASPECT_PROCESS)
     spread[:, _CROSS] = cross + velocity
     spread[:, _VELOCITY] = velocity + _variances(VELOCITY_WEIGHT * height, _ASPECT_VELOCITY)
     return Motion(mean, spread)

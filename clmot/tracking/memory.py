@@ -52,9 +52,7 @@ class Memory:
             together = more
         else:
             columns = vars(self)
-            together = Memory(
-                **{name: np.concatenate((columns[name], column)) for name, column in vars(more).items()}
-            )
+            together = Memory(**{name: np.concatenate((columns[name], column)) for name, column in vars(more).items()})
         order = np.lexsort((together.identity, together.last_frame))[-MOST_REMEMBERED:]
         return Memory(**{name: column[order] for name, column in vars(together).items()})
 

@@ -1,7 +1,7 @@
 """The tracker: detections of one frame in, identities out. It knows neither images nor networks.
 
-Association follows FairMOT (Zhang et al., IJCV 2021, section 4.4), with `overlap_weight: 0` step by step; above 0, boxes
-that overlap little cost more in the first matching too. A track's life:
+Association follows FairMOT (Zhang et al., IJCV 2021, section 4.4), with `overlap_weight: 0` step by step; above 0,
+boxes that overlap little cost more in the first matching too. A track's life:
 
     TENTATIVE --seen again--> TRACKED --missed--> LOST --found again--> TRACKED
         |missed                                    |missed for too long
@@ -114,8 +114,8 @@ class Tracker:
         """Let one frame pass.
 
         Detections below `confidence`, and boxes without width or height, are not used. With embeddings (and
-        `use_embedding`), tracks and lost tracks are matched by appearance fused with motion and overlap, gated by motion;
-        then what is left of the tracks by overlap. Without embeddings the first matching is by overlap, of
+        `use_embedding`), tracks and lost tracks are matched by appearance fused with motion and overlap, gated by
+        motion; then what is left of the tracks by overlap. Without embeddings the first matching is by overlap, of
         tracks and lost tracks alike, at `iou_threshold`, and the second has nothing left to do. With `second_pass`,
         what is still left of the tracks is matched by overlap with weaker detections. Tentative
         tracks come last, by overlap. The first frame's tracks are confirmed at once.
@@ -156,9 +156,7 @@ class Tracker:
     ) -> tuple[FrameDetections, FrameDetections | None]:
         """The detections that may be used, and (None without a second pass) the weaker ones for that."""
         params = self.params
-        corners, score, vectors = checked(
-            boxes, scores, embeddings, self.tracks.feature.shape[1], self.frame + 1
-        )
+        corners, score, vectors = checked(boxes, scores, embeddings, self.tracks.feature.shape[1], self.frame + 1)
         has_area = (corners[:, 2:] > corners[:, :2]).all(axis=1)
         strong = (score >= params.confidence) & has_area
         detections = FrameDetections.chosen(strong, corners, score, vectors if params.use_embedding else None)
@@ -183,9 +181,7 @@ class Tracker:
             feature = np.zeros((len(table), detections.embedding.shape[1]), np.float32)
         return table.replaced(mean=motion.mean, spread=motion.spread, feature=feature)
 
-    def _associated(
-        self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None
-    ) -> _Matches:
+    def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> _Matches:
         """Match predicted tracks with detections, step by step; what one step leaves over the next may take."""
         params, state, corners = self.params, table.state, table.corners()
         free = np.arange(len(detections))
@@ -237,7 +233,8 @@ class Tracker:
     def _fused(
         self, table: TrackTable, corners: Floats, rows: Indices, detections: FrameDetections, limit: float
     ) -> Pairs:
-        """Appearance fused with motion and overlap for the pairs within the motion gate that may cost less than `limit`.
+        """Appearance fused with motion and overlap for the pairs within the motion gate that may cost less than
+        `limit`.
 
         `corners` (N, 4) are the table's boxes.
         """
@@ -256,9 +253,7 @@ class Tracker:
             possible = share * pairs.costs + overlap_weight * overlap < limit
             pairs = Pairs(pairs.rows[possible], pairs.cols[possible], pairs.costs[possible])
             overlap = overlap[possible]
-        cosine = costs.aligned_cosine_distance(
-            table.feature, detections.embedding, rows[pairs.rows], pairs.cols
-        )
+        cosine = costs.aligned_cosine_distance(table.feature, detections.embedding, rows[pairs.rows], pairs.cols)
         cost = costs.fuse(cosine, pairs.costs, weight)
         if overlap is not None:
             cost = (1 - overlap_weight) * cost + overlap_weight * overlap
@@ -273,9 +268,7 @@ class Tracker:
             return features
         return costs.smoothed(features, detections.embedding[cols], self.params.embedding_momentum)
 
-    def _seen(
-        self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices
-    ) -> TrackTable:
+    def _seen(self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices) -> TrackTable:
         """The table, but for features, after its `rows` were matched with the detections `cols`."""
         motion = kalman.update(table.motion(rows), detections.measured[cols])
         names = ("mean", "spread", "state", "last_frame", "score", "detection")
@@ -298,9 +291,7 @@ class Tracker:
         memory = self.memory
         identity, first_frame = table.identity.copy(), table.first_frame.copy()
         identity[rows[found]], first_frame[rows[found]] = memory.identity[places], memory.first_frame[places]
-        features[found] = costs.smoothed(
-            memory.feature[places], features[found], self.params.embedding_momentum
-        )
+        features[found] = costs.smoothed(memory.feature[places], features[found], self.params.embedding_momentum)
         remains = np.ones(len(memory), bool)
         remains[places] = False
         self.memory = memory.select(remains)
@@ -330,9 +321,7 @@ class Tracker:
             ),
         )
 
-    def _next(
-        self, table: TrackTable, rows: Indices, features: NDArray[np.float32], born: TrackTable
-    ) -> TrackTable:
+    def _next(self, table: TrackTable, rows: Indices, features: NDArray[np.float32], born: TrackTable) -> TrackTable:
         """What lives on after this frame: the tracks that are not given up, and those just born.
 
         Args:
@@ -361,9 +350,7 @@ class Tracker:
         """Take up tracks that were given up, and forget those remembered for too long."""
         missed = self.frame - self.memory.last_frame
         memory = self.memory.select(missed <= self.lost_frames + self.refind_frames)
-        self.memory = memory.remembering(
-            Memory(gone.identity, gone.first_frame, gone.last_frame, gone.feature)
-        )
+        self.memory = memory.remembering(Memory(gone.identity, gone.first_frame, gone.last_frame, gone.feature))
 
     def _without_duplicates(
         self, table: TrackTable, keep: NDArray[np.bool_], born: TrackTable
@@ -444,7 +431,5 @@ def _checked_camera(camera: ArrayLike) -> Floats:
     if not np.isfinite(matrix).all():
         raise ValueError("the camera's motion holds nan or inf")
     if not np.linalg.det(matrix[:, :2]) > 0:
-        raise ValueError(
-            "the camera's motion mirrors or flattens the image: the determinant of A is not above 0"
-        )
+        raise ValueError("the camera's motion mirrors or flattens the image: the determinant of A is not above 0")
     return matrix

@@ -99,9 +99,7 @@ class TrackTable:
             kept = np.nonzero(keep)[0]
             columns = {name: column.take(kept, axis=0) for name, column in columns.items()}
         others = vars(more if keep_more.all() else more.select(keep_more))
-        return TrackTable(
-            **{name: np.concatenate((column, others[name])) for name, column in columns.items()}
-        )
+        return TrackTable(**{name: np.concatenate((column, others[name])) for name, column in columns.items()})
 
     def motion(self, rows: Indices | slice) -> kalman.Motion:
         """The beliefs about `rows`."""

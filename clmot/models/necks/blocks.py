@@ -13,9 +13,7 @@ from clmot.models.dcn import DeformConv2d, Implementation
 Operator = Literal["dcn", "conv"]
 
 
-def convolution(
-    in_channels: int, out_channels: int, operator: Operator, implementation: Implementation
-) -> nn.Module:
+def convolution(in_channels: int, out_channels: int, operator: Operator, implementation: Implementation) -> nn.Module:
     """3x3 convolution, deformable or plain, to be followed by batch norm: (B, in, H, W) -> (B, out, H, W)."""
     if operator == "dcn":
         return DeformConv2d(in_channels, out_channels, implementation=implementation)
@@ -25,9 +23,7 @@ def convolution(
 class Node(nn.Module):
     """3x3 convolution, deformable or plain, then batch norm and ReLU: (B, in, H, W) -> (B, out, H, W)."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, operator: Operator, implementation: Implementation
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, operator: Operator, implementation: Implementation) -> None:
         super().__init__()
         self.conv = convolution(in_channels, out_channels, operator, implementation)
         self.actf = nn.Sequential(nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

@@ -1,5 +1,5 @@
-"""All strides side by side at stride 4, as HRNet's own (Wang et al., Deep High-Resolution Representation Learning, 2019,
-HRNetV2) and FairMOT's HRNet trackers do; and brought together once more, as CL-MOT's do."""
+"""All strides side by side at stride 4, as HRNet's own (Wang et al., Deep High-Resolution Representation Learning,
+2019, HRNetV2) and FairMOT's HRNet trackers do; and brought together once more, as CL-MOT's do."""
 
 from __future__ import annotations
 

@@ -18,9 +18,7 @@ WIDTHS = (64, 128, 256)
 """Of the published networks at strides 4, 8, 16."""
 
 
-def doubling(
-    in_channels: int, out_channels: int, operator: Operator, implementation: Implementation
-) -> nn.Sequential:
+def doubling(in_channels: int, out_channels: int, operator: Operator, implementation: Implementation) -> nn.Sequential:
     """Convolution, batch norm, ReLU; transposed convolution, batch norm, ReLU.
 
     Takes (B, in, H, W) to (B, out, 2H, 2W). The transposed convolution mixes all channels and begins as bilinear

@@ -72,9 +72,7 @@ class DLAUp(nn.Module):
         self.levels = range(len(channels) - 2, -1, -1)
         for step, level in enumerate(self.levels):
             factors = [stride // strides[level] for stride in strides[level:]]
-            self.add_module(
-                f"ida_{step}", IDAUp(channels[level], widths[level:], factors, operator, implementation)
-            )
+            self.add_module(f"ida_{step}", IDAUp(channels[level], widths[level:], factors, operator, implementation))
             # From here on, everything coarser than `level` has its stride and its width.
             strides[level + 1 :] = [strides[level]] * len(strides[level + 1 :])
             widths[level + 1 :] = [channels[level]] * len(widths[level + 1 :])

@@ -39,9 +39,7 @@ class FPNNeck(Neck):
         self.levels = (2, 1, 0)  # of the pyramid, in the order in which they are reached
         for step, level in enumerate(self.levels, start=1):
             width = widths[level]
-            self.add_module(
-                f"deconv_layer{step}", doubling(widths[level + 1], width, operator, implementation)
-            )
+            self.add_module(f"deconv_layer{step}", doubling(widths[level + 1], width, operator, implementation))
             self.add_module(f"smooth_layer{step}", Node(width, width, operator, implementation))
             self.add_module(f"project_layer{step}", Node(channels[level], width, operator, implementation))
         self.width = widths[0]

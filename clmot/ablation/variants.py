@@ -1,0 +1,212 @@
+"""A set of variants: what is compared with what, as people write it down in experiments/*.yaml."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clmot.ablation.experiment_name import SET_NAME, VARIANT_NAME
+from clmot.errors import InputError
+from clmot.params import Params, parse_params
+
+KEYS = ("title", "seeds", "common", "variants")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the comparison."""
+
+    name: str
+    overrides: tuple[str, ...]
+    """What it changes in params.yaml, as `dvc exp run -S` takes it: `loss.temperature=0.1`."""
+    line: int
+    """Where it stands in its file."""
+
+
+@dataclass(frozen=True)
+class VariantSet:
+    """A file of variants; the first is what the others are compared with."""
+
+    path: Path
+    title: str
+    seeds: tuple[int, ...]
+    common: tuple[str, ...]
+    """Overrides that come before those of every variant."""
+    variants: tuple[Variant, ...]
+
+    @property
+    def name(self) -> str:
+        """By which its experiments and its table are known: the file's name without the ending."""
+        return self.path.stem
+
+    def overrides(self, variant: Variant) -> tuple[str, ...]:
+        """All that `variant` changes, the common overrides first."""
+        return (*self.common, *variant.overrides)
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name.
+
+        Raises:
+            InputError: there is none; the nearest is named.
+        """
+        found = {variant.name: variant for variant in self.variants}
+        if name not in found:
+            close = difflib.get_close_matches(name, found, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(found)}."
+            raise InputError(f"{self.path} has no variant '{name}': {hint}")
+        return found[name]
+
+    def params(self, variant: Variant, seed: int, base: str) -> Params:
+        """The params of one experiment: those of the text `base` (params.yaml) with the overrides and the seed.
+
+        Raises:
+            InputError: an override is no `key=value`, or gives a key or value that params.yaml may not have.
+        """
+        where = f"{self.path}:{variant.line}: variant '{variant.name}'"
+        values = yaml.safe_load(base)
+        for override in self.overrides(variant):
+            key, value = _parsed(override, where)
+            if key == "seed":
+                raise InputError(f"{where} sets the seed: name seeds in '{self.path}: seeds' or with --seeds.")
+            _replace(values, key, value, where)
+        values["seed"] = seed
+        try:
+            return parse_params(yaml.safe_dump(values), "params")
+        except InputError as error:
+            reason = re.sub(r"^params(?::\d+)?: ", "", str(error))  # a line of no file the user has
+            raise InputError(f"{where}: {reason}") from None
+
+
+def read_set(path: str | os.PathLike[str]) -> VariantSet:
+    """Read a file of variants.
+
+    Raises:
+        InputError: the file is absent, is not YAML, or does not hold what a set consists of.
+    """
+    path = Path(path)
+    if not re.fullmatch(SET_NAME, path.stem):
+        raise InputError(
+            f"{path}: name the file with small letters, digits, '-' and '_', as in {path.parent}/mine.yaml."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        yaml.safe_load(text)  # unlike `compose`, it refuses tags that nobody knows
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except FileNotFoundError:
+        known = ", ".join(sorted(found.as_posix() for found in path.parent.glob("*.yaml")))
+        raise InputError(
+            f"{path} does not exist{f'; there are {known}' if known else ''}: run from the project's folder, or name "
+            "a file of variants."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(f"{where} is not valid YAML ({problem}): mend that line.") from None
+    entries = _mapping(root, str(path), "the file")
+    for key, (line, _) in entries.items():
+        if key not in KEYS:
+            raise InputError(f"{path}:{line}: unknown key '{key}'; known are {', '.join(KEYS)}.")
+    if "variants" not in entries:
+        raise InputError(f"{path}: 'variants' is missing: give each variant a name and a list of overrides.")
+    variants = tuple(
+        Variant(_variant_name(name, path, line), _texts(node, f"{path}:{line}", name), line)
+        for name, (line, node) in _mapping(entries["variants"][1], str(path), "'variants'").items()
+    )
+    if not variants:
+        raise InputError(f"{path}: 'variants' is empty: give each variant a name and a list of overrides.")
+    return VariantSet(
+        path,
+        title=_title(entries, path),
+        seeds=_seeds(entries, path),
+        common=_texts(entries["common"][1], f"{path}:{entries['common'][0]}", "common") if "common" in entries else (),
+        variants=variants,
+    )
+
+
+def _mapping(node: yaml.Node | None, name: str, what: str) -> dict[str, tuple[int, yaml.Node]]:
+    """`{key: (line, value)}` of a YAML mapping, in its order."""
+    if not isinstance(node, yaml.MappingNode):
+        where = f"{name}:{node.start_mark.line + 1}" if node is not None else name
+        raise InputError(f"{where}: {what} should be `key: value` lines.")
+    found: dict[str, tuple[int, yaml.Node]] = {}
+    for key_node, value_node in node.value:
+        key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key in found:
+            raise InputError(f"{name}:{line}: '{key}' stands there twice; keep one of them.")
+        found[key] = (line, value_node)
+    return found
+
+
+def _value(node: yaml.Node) -> Any:
+    return yaml.SafeLoader("").construct_object(node, deep=True)
+
+
+def _texts(node: yaml.Node, where: str, name: str) -> tuple[str, ...]:
+    """A list of overrides; every item must be text."""
+    value = _value(node)
+    if value is None or not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InputError(f"{where}: '{name}' should be a list like [loss.temperature=0.1, loss.off_centre=true].")
+    return tuple(value)
+
+
+def _variant_name(name: str, path: Path, line: int) -> str:
+    if not re.fullmatch(VARIANT_NAME, name):
+        raise InputError(
+            f"{path}:{line}: '{name}' should be letters, digits and single '-', '_', '+', '.' between them."
+        )
+    return name
+
+
+def _title(entries: dict[str, tuple[int, yaml.Node]], path: Path) -> str:
+    if "title" not in entries:
+        return path.stem
+    line, node = entries["title"]
+    value = _value(node)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{path}:{line}: 'title' should be text.")
+    return value.strip()
+
+
+def _seeds(entries: dict[str, tuple[int, yaml.Node]], path: Path) -> tuple[int, ...]:
+    if "seeds" not in entries:
+        return (0,)
+    line, node = entries["seeds"]
+    value = _value(node)
+    good = isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value)
+    if not good or len(set(value)) != len(value):
+        raise InputError(f"{path}:{line}: 'seeds' should be a list of different whole numbers like [0, 1, 2].")
+    return tuple(value)
+
+
+def _parsed(override: str, where: str) -> tuple[str, Any]:
+    """`loss.temperature=0.1` -> ("loss.temperature", 0.1)."""
+    key, sign, text = override.partition("=")
+    if not sign or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
+        raise InputError(f"{where}: '{override}' should be like loss.temperature=0.1.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"{where}: the value in '{override}' is not valid YAML.") from None
+    if isinstance(value, str) and "," in value:
+        # `dvc exp run` would make several experiments of it.
+        raise InputError(f"{where}: '{override}' names several values; a variant has one ([a, b] is one list).")
+    return key, value
+
+
+def _replace(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Set the dotted `key`; sections on its way that do not exist are made, for `parse_params` to refuse by name."""
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: unknown key '{key}': '{section}' is a value and no section.")
+    values[last] = value

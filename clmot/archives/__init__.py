@@ -1,0 +1,1 @@
+"""Zips and folders, read safely, and the sequences in them."""

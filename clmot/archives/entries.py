@@ -1,0 +1,212 @@
+"""What a zip or a folder holds, file by file, so that the two are read alike.
+
+A zip is somebody else's: entries that could leave their folder, that are links, that come twice, or that would
+fill the disk are refused by name before anything is unpacked. A folder is the user's own and is believed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import itertools
+import lzma
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from clmot.errors import InputError
+
+# Frames hardly shrink in a zip and tables shrink some ten times: more than this is made to fill the disk.
+HIGHEST_COMPRESSION = 200
+"""How many times smaller an entry may be in the zip."""
+HIGHEST_TOTAL_COMPRESSION = 50
+"""The same for all that is extracted of a zip together."""
+COMPRESSION_FREE = 1 << 20
+"""Bytes of an entry that may shrink as they like; of a whole zip a thousand times that."""
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(UnicodeDecodeError, OverflowError),  # of names and of offsets
+)
+"""What `zipfile` raises where a zip is damaged; with bz2 also an `OSError` without a number."""
+LARGEST_WHOLE = 1 << 28
+"""Bytes of the largest file that is read into memory at once: a table, or one image."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a zip or a folder."""
+
+    source: Path
+    """The zip or the folder."""
+    name: str
+    """Path in there, `MOT17/train/MOT17-02-DPM/gt/gt.txt`."""
+    size: int
+    """Bytes, unpacked."""
+    stored: int
+    """Bytes it takes where it is."""
+    _open: Callable[[], IO[bytes]]
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Its content as a stream. Raises an InputError that names the entry when its data are damaged."""
+        with naming_damage(self.source, self.name), self._open() as stream:
+            yield stream
+
+    def read(self) -> bytes:
+        """Its whole content. Raises as `open`, and when it is too large to be what it should be."""
+        if self.size > LARGEST_WHOLE:
+            raise InputError(
+                f"{self.source}: {self.name} has {self.size / 1e9:.2f} GB, which is no table and no image: "
+                "get the archive from a source you trust."
+            )
+        with self.open() as stream:
+            return stream.read()
+
+
+@contextlib.contextmanager
+def open_contents(source: Path) -> Iterator[Mapping[str, Entry]]:
+    """The files of a zip or a folder by their names in there, for as long as the context lasts.
+
+    Raises:
+        InputError: there is no such zip or folder; it is not a zip, damaged, cut off or unsafe.
+    """
+    if source.is_dir():
+        yield _in_folder(source)
+    else:
+        with _opened_zip(source) as archive:
+            yield _safe_members(archive, source)
+
+
+def _in_folder(folder: Path) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    seen: set[str] = set()
+    for current, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
+        seen.add(real)  # links may lead in circles
+        for name in sorted(files):
+            path = Path(current, name)
+            if name.startswith(".") or not path.is_file():
+                continue
+            inside = path.relative_to(folder).as_posix()
+            size = path.stat().st_size
+            entries[inside] = Entry(folder, inside, size, size, functools.partial(_open_file, path))
+    return entries
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+@contextlib.contextmanager
+def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(24)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: expected a benchmark's zip there.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): expected a benchmark's zip.") from None
+    if not start.startswith(b"PK"):
+        text = re.match(rb"[\x20-\x7e]{4,}", start)
+        what = f"it starts with {text.group().decode()!r}" if text else "its first bytes are not a zip's"
+        what = what if start else "it is empty"
+        raise InputError(f"{path} is not a zip archive ({what}): delete it, fetch it again and run again.")
+    try:
+        archive = zipfile.ZipFile(path)
+    except (*DAMAGE, ValueError, NotImplementedError, OSError):
+        raise InputError(
+            f"{path} is cut off or damaged (a zip's directory stands at its end, and there is none): "
+            "delete it, fetch it again and run again."
+        ) from None
+    with archive:
+        yield archive
+
+
+@contextlib.contextmanager
+def naming_damage(source: Path, name: str) -> Iterator[None]:
+    """Turn what reading damaged data and writing to a full disk raise into a sentence that names the entry."""
+    try:
+        yield
+    except DAMAGE as error:
+        reason = "its checksum is wrong" if "CRC" in str(error) else "its data cannot be unpacked"
+        raise InputError(
+            f"{source} is damaged at {name} ({reason}): delete the archive, fetch it again and run again."
+        ) from None
+    except NotImplementedError:
+        raise InputError(
+            f"{source}: {name} is compressed in a way that Python cannot unpack: pack the archive again."
+        ) from None
+    except OSError as error:
+        # bz2 says so of damaged data, and a seek to an impossible offset does.
+        if error.errno in (None, errno.EINVAL):
+            raise InputError(
+                f"{source} is damaged at {name} (its data cannot be unpacked): "
+                "delete the archive, fetch it again and run again."
+            ) from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"no space is left on the disk while extracting {name} of {source}: "
+                "free some and run again (nothing that was there is lost)."
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise InputError(f"{source}: {name} cannot be read ({error.strerror}): change its permissions.") from None
+        raise
+
+
+def _safe_members(archive: zipfile.ZipFile, path: Path) -> dict[str, Entry]:
+    """The files of the archive by name. Raises an InputError that names the first unsafe entry."""
+    members: dict[str, Entry] = {}
+    for info in archive.infolist():
+        # `filename` was cut at a NUL; the original shows what the archive really says.
+        name = info.orig_filename
+        reason = _unsafe(name, info)
+        if reason is None and not info.is_dir():
+            name = "/".join(part for part in name.split("/") if part not in ("", "."))
+            if name in members:
+                reason = "it is there twice"
+            opener = functools.partial(archive.open, info)
+            members[name] = Entry(path, info.filename, info.file_size, info.compress_size, opener)
+        if reason is not None:
+            raise _refused(path, name, reason)
+    in_order = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    for info, following in itertools.pairwise(in_order):
+        if info.header_offset + info.compress_size > following.header_offset:
+            raise _refused(path, following.orig_filename, "it overlaps another entry, as in a zip bomb")
+    return members
+
+
+def _refused(path: Path, name: str, reason: str) -> InputError:
+    return InputError(
+        f"{path} is refused because of its entry {name!r}: {reason}; get the archive from a source you trust."
+    )
+
+
+def _unsafe(name: str, info: zipfile.ZipInfo) -> str | None:
+    """Why an entry must not be unpacked, or None."""
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "its path is absolute"
+    if "\\" in name:
+        return "its path has a backslash"
+    if ".." in name.split("/"):
+        return "its path leads out of the archive's folder"
+    if any(ord(character) < 32 for character in name):
+        return "its name has control characters"
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if mode == stat.S_IFLNK:
+        return "it is a link"
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "it is neither a file nor a folder"
+    if info.flag_bits & 1:
+        return "it is encrypted"
+    if info.file_size > COMPRESSION_FREE + HIGHEST_COMPRESSION * info.compress_size:
+        return f"{info.compress_size} bytes would unpack to {info.file_size}, as in a zip bomb"
+    return None

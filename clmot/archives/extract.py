@@ -1,0 +1,352 @@
+"""From a benchmark's zips or folder to its frames, its ground truth and its public detections, kept in folders apart.
+
+Nothing is written under a name that the archive chose, except that of the sequence, so no entry can leave its
+folder; entries that try are refused all the same, because such an archive is not what it claims to be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, SequenceCopy, find_copies
+from clmot.archives.entries import (
+    COMPRESSION_FREE,
+    HIGHEST_TOTAL_COMPRESSION,
+    Entry,
+    naming_damage,
+    open_contents,
+)
+from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES, require_space, staged_directory, write_json
+from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth
+from clmot.motchallenge.sequence import (
+    IMAGE_DIR,
+    SEQINFO_FILE,
+    ManifestEntry,
+    SequenceInfo,
+    frame_name,
+    is_sequence_name,
+    parse_seqinfo,
+    write_manifest,
+    write_seqinfo,
+)
+from clmot.motchallenge.splits import MOT15_FRAME_RATES
+from clmot.progress import progress
+
+DETECTIONS_FILE = "det/det.txt"
+DETECTION_SOURCES_FILE = "sources.json"
+"""In a folder of public detections: which entry of the archive each sequence's file was."""
+DEFAULT_FRAME_RATE = 30.0
+"""Frames per second of a sequence that has no seqinfo.ini and is none of MOT15's: the commonest rate."""
+
+Opener = Callable[[Path, Sequence[str]], contextlib.AbstractContextManager[Mapping[str, Entry]]]
+"""An archive, and the subsets (`train`, `test`) that are needed of it -> its files by name while the context lasts."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """A sequence ready to be written."""
+
+    entry: ManifestEntry
+    info: SequenceInfo
+    frames: list[Entry]
+    ground_truth: bytes | None
+    detections: Entry | None
+
+
+def extract_benchmark(
+    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    benchmark: str,
+    split: str,
+    frames_out: str | os.PathLike[str],
+    gt_out: str | os.PathLike[str],
+    detections_out: str | os.PathLike[str] | None = None,
+    *,
+    opener: Opener | None = None,
+) -> list[ManifestEntry]:
+    """Extract what `split` needs: images into `frames_out`, ground truth (with identities) into `gt_out`, public
+    detections into `detections_out`.
+
+    `half` and `sequence` take the train set, `full` the test set as well. Writes, per sequence,
+    `frames_out/<seq>/{seqinfo.ini,img1/000001.jpg,...}` and, where there is ground truth,
+    `gt_out/<seq>/{seqinfo.ini,gt.txt}`, and a `manifest.json` in both (that of `gt_out` lists the sequences
+    with ground truth). MOT17's detector copies are stored once, under the name without the detector. Each
+    folder appears whole or stays as it was. Frames are streamed from the zip; there is no second copy.
+
+    `detections_out/<seq>.txt` is the sequence's `det/det.txt` as it stands in the archive, frames numbered within
+    the film; a sequence without one has no file. MOT17's copies differ in it: the one beside the frames that were
+    taken is kept (where all copies are complete, the first by name: DPM), or where that copy has none, the first
+    copy's that has. `detections_out/sources.json` says which it was.
+
+    Args:
+        archives: a zip or a folder, or several that make the benchmark together.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
+        opener: shows what is in an archive; None: its files. Another one may show what is no sequence as one.
+
+    Returns:
+        The sequences, sorted by name.
+
+    Raises:
+        InputError: the archive is not a zip, damaged, cut off or unsafe; a sequence lacks a frame or its
+            ground truth, or its ground truth has a faulty row; there is no sequence, or none of this
+            benchmark; the disk is too small.
+    """
+    with _prepared(archives, benchmark, split, opener) as sequences:
+        _check_size(sequences, Path(frames_out))
+        with contextlib.ExitStack() as outs:
+            frames_dir, gt_dir = (outs.enter_context(staged_directory(out)) for out in (frames_out, gt_out))
+            _write(benchmark, sequences, frames_dir, gt_dir)
+            if detections_out is not None:
+                detections_dir = outs.enter_context(staged_directory(detections_out))
+                _write_detections(benchmark, sequences, detections_dir)
+    return [sequence.entry for sequence in sequences]
+
+
+def inspect_benchmark(
+    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    benchmark: str,
+    split: str,
+    *,
+    opener: Opener | None = None,
+) -> list[ManifestEntry]:
+    """What `extract_benchmark` would extract. It refuses the same archives, and writes nothing."""
+    with _prepared(archives, benchmark, split, opener) as sequences:
+        return [sequence.entry for sequence in sequences]
+
+
+@contextlib.contextmanager
+def _prepared(
+    archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    benchmark: str,
+    split: str,
+    opener: Opener | None = None,
+) -> Iterator[list[_Sequence]]:
+    """The sequences that `split` needs, checked, while their archives are open."""
+    paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(a) for a in archives]
+    subsets = ("train", "test") if split == "full" else ("train",)
+    with contextlib.ExitStack() as stack:
+        contents = {
+            path: stack.enter_context(opener(path, subsets) if opener else open_contents(path)) for path in paths
+        }
+        copies = find_copies(contents, benchmark, subsets)
+        yield [_prepare(name, group) for name, group in sorted(copies.items())]
+
+
+def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
+    """Check a sequence's copies against each other and choose the one whose frames are all there."""
+    path = copies[0].source
+    if not is_sequence_name(name):
+        raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
+    ground_truth, source, table = _ground_truth(copies)
+    subset = copies[0].subset
+    if ground_truth is None and subset == "train":
+        raise InputError(
+            f"{path}: {copies[0].folder} has no {GROUND_TRUTH_FILE}, which every train sequence needs: "
+            "get the complete archive."
+        )
+    pictured = [copy for copy in copies if copy.has_images()]
+    if not pictured:
+        raise InputError(
+            f"{path} holds no frames of {copies[0].folder} (expected {IMAGE_DIR}/000001.jpg and so on): "
+            "get the archive with the images."
+        )
+    last_row = int(table.frame.max()) if table is not None else None
+    offers = [(copy, _info(name, copy)) for copy in pictured]
+    chosen, info = min(offers, key=lambda offer: len(_missing(*offer)))  # the first of the most complete
+    info = _without_missing_end(chosen, info, last_row)
+    if ground_truth is not None and last_row is not None and last_row > info.length:
+        # Only now is the length known; reading the table again names the line that goes beyond it.
+        parse_ground_truth(ground_truth, source, length=info.length)
+    frames = [chosen.members[f"{info.image_dir}/{frame_name(n, info.extension)}"] for n in _numbers(info)]
+    empty = next((frame for frame in frames if frame.size == 0), None)
+    if empty is not None:
+        raise InputError(f"{empty.source}: {empty.name} is empty: get the complete archive.")
+    info = _with_true_size(info, frames[0])
+    numbers = _numbered_images(chosen, info)
+    if max(numbers) > info.length:
+        _warn(
+            f"{chosen.source}: {chosen.folder} has frames up to {max(numbers)} but its length is {info.length}; "
+            "the others are left out."
+        )
+    if 0 in numbers:
+        _warn(f"{chosen.source}: {chosen.folder} has a frame 0, but frames are numbered from 1; it is left out.")
+    detectors = (copy.name[len(name) + 1 :] for copy in copies if copy.name.startswith(f"{name}-"))
+    entry = ManifestEntry(
+        name=name,
+        subset=subset,
+        frames=info.length,
+        width=info.width,
+        height=info.height,
+        frame_rate=info.frame_rate,
+        detectors=tuple(sorted(detectors)),
+    )
+    stored = dataclasses.replace(info, name=name, image_dir=IMAGE_DIR)
+    detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen, *copies))
+    return _Sequence(entry, stored, frames, ground_truth, next(filter(None, detections), None))
+
+
+def _ground_truth(copies: Sequence[SequenceCopy]) -> tuple[bytes | None, str, AnnotationTable | None]:
+    """The ground truth that all copies agree on: its bytes, what it is called in messages, and its rows."""
+    found = [(copy, copy.members[GROUND_TRUTH_FILE]) for copy in copies if GROUND_TRUTH_FILE in copy.members]
+    if not found:
+        return None, "", None
+    contents = [entry.read() for _, entry in found]
+    first = contents[0].split()
+    for (copy, _), content in zip(found[1:], contents[1:], strict=True):
+        if content.split() != first:  # line ends may differ
+            raise InputError(
+                f"{copy.source}: the ground truth of {found[0][0].folder} and of {copy.folder} differ although they "
+                "are copies of one film: get the archive again, or keep one of the copies."
+            )
+    source = f"{found[0][0].source}:{found[0][0].folder}/{GROUND_TRUTH_FILE}"
+    return contents[0], source, parse_ground_truth(contents[0], source)
+
+
+def _info(name: str, copy: SequenceCopy) -> SequenceInfo:
+    """The copy's seqinfo.ini, or, where an old release has none, what its frames tell."""
+    if SEQINFO_FILE in copy.members:
+        data = copy.members[SEQINFO_FILE].read()
+        return parse_seqinfo(data, f"{copy.source}:{copy.folder}/{SEQINFO_FILE}")
+    extensions = Counter(
+        Path(member).suffix
+        for member in copy.members
+        if re.fullmatch(rf"{IMAGE_DIR}/(?!0{{6}})\d{{6}}\.\w+", member) and member.lower().endswith(IMAGE_SUFFIXES)
+    )
+    if not extensions:
+        raise InputError(
+            f"{copy.source}: {copy.folder} has neither a {SEQINFO_FILE} nor frames named {IMAGE_DIR}/000001.jpg: "
+            "name them so, or add the file."
+        )
+    extension = max(sorted(extensions), key=lambda suffix: extensions[suffix])
+    rate = MOT15_FRAME_RATES.get(name)
+    if rate is None:
+        rate = DEFAULT_FRAME_RATE
+        _warn(
+            f"{copy.source}: {copy.folder} has no {SEQINFO_FILE}, so its frame rate is unknown; {rate:g} is taken. "
+            f"Add the file to the archive if that is wrong."
+        )
+    info = SequenceInfo(copy.name, IMAGE_DIR, float(rate), 0, 0, 0, extension)
+    # Width and height follow from the first frame, once the copy is chosen.
+    return dataclasses.replace(info, length=max(_numbered_images(copy, info)))
+
+
+def _numbered_images(copy: SequenceCopy, info: SequenceInfo) -> set[int]:
+    """Numbers of the frames that are there under their proper names."""
+    pattern = re.compile(rf"{re.escape(info.image_dir)}/(\d{{6}}){re.escape(info.extension)}")
+    matches = (pattern.fullmatch(member) for member in copy.members)
+    return {int(match.group(1)) for match in matches if match}
+
+
+def _numbers(info: SequenceInfo) -> range:
+    return range(1, info.length + 1)
+
+
+def _missing(copy: SequenceCopy, info: SequenceInfo) -> list[int]:
+    present = _numbered_images(copy, info)
+    return [n for n in _numbers(info) if n not in present]
+
+
+def _without_missing_end(copy: SequenceCopy, info: SequenceInfo, last_row: int | None) -> SequenceInfo:
+    """Shorten a sequence whose last frames are absent and unannotated; refuse any other missing frame.
+
+    Some official sequences announce a few frames more than they have; nothing is lost without these.
+    """
+    missing = _missing(copy, info)
+    if not missing:
+        return info
+    end = info.length - len(missing)
+    at_the_end = missing[0] == end + 1
+    if at_the_end and last_row is not None and 1 <= last_row <= end:
+        _warn(
+            f"{copy.source}: {copy.folder} announces {info.length} frames but has {end}, and no ground truth "
+            f"beyond; its length is taken as {end}."
+        )
+        return dataclasses.replace(info, length=end)
+    absent = f"{copy.folder}/{info.image_dir}/{frame_name(missing[0], info.extension)}"
+    others = len(missing) - 1
+    more = f" and {others} other frame{'s' * (others != 1)} are" if others else " is"
+    raise InputError(
+        f"{copy.source}: {absent}{more} missing although the sequence has {info.length} frames: "
+        "get the complete archive."
+    )
+
+
+def _with_true_size(info: SequenceInfo, frame: Entry) -> SequenceInfo:
+    """`info` with the size of the first frame, which must be a readable image."""
+    import cv2  # only extraction looks into images; readers of tables need not load it
+    import numpy as np
+
+    data = np.frombuffer(frame.read(), np.uint8)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:  # its header announces more pixels than OpenCV opens
+        image = None
+    if image is None:
+        raise InputError(f"{frame.source}: {frame.name} is not a readable image: get the archive again.")
+    height, width = image.shape[:2]
+    if info.width and (info.width, info.height) != (width, height):
+        _warn(
+            f"{frame.source}: {frame.name} is {width}x{height} but its {SEQINFO_FILE} says "
+            f"{info.width}x{info.height}; the frame is believed."
+        )
+    return dataclasses.replace(info, width=width, height=height)
+
+
+def _check_size(sequences: Sequence[_Sequence], out: Path) -> None:
+    """Refuse to begin what cannot end, and what only a zip made to fill the disk would hold."""
+    frames = [frame for sequence in sequences for frame in sequence.frames]
+    size, stored = sum(frame.size for frame in frames), sum(frame.stored for frame in frames)
+    if size > 1000 * COMPRESSION_FREE + HIGHEST_TOTAL_COMPRESSION * stored:
+        raise InputError(
+            f"{frames[0].source} is refused: {stored} bytes of frames such as {frames[0].name!r} would unpack to "
+            f"{size}, as in a zip bomb; get the archive from a source you trust."
+        )
+    require_space([(out, size + sum(len(s.ground_truth or b"") for s in sequences))], f"{frames[0].source}")
+
+
+def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_dir: Path) -> None:
+    """Write the chosen frames and tables; both folders are empty."""
+    targets: list[tuple[Entry, Path]] = []
+    for sequence in sequences:
+        folder = frames_dir / sequence.entry.name
+        (folder / IMAGE_DIR).mkdir(parents=True)
+        write_seqinfo(folder / SEQINFO_FILE, sequence.info)
+        targets += [
+            (frame, folder / IMAGE_DIR / frame_name(number, sequence.info.extension))
+            for number, frame in enumerate(sequence.frames, 1)
+        ]
+        if sequence.ground_truth is not None:
+            folder = gt_dir / sequence.entry.name
+            folder.mkdir()
+            write_seqinfo(folder / SEQINFO_FILE, sequence.info)
+            (folder / "gt.txt").write_bytes(sequence.ground_truth)
+    for frame, target in progress(targets, f"extract {benchmark}", total=len(targets), unit="frame"):
+        with naming_damage(frame.source, frame.name), frame.open() as source, target.open("wb") as stream:
+            shutil.copyfileobj(source, stream, _BLOCK)
+    write_manifest(frames_dir, benchmark, [sequence.entry for sequence in sequences])
+    write_manifest(gt_dir, benchmark, [s.entry for s in sequences if s.ground_truth is not None])
+
+
+def _write_detections(benchmark: str, sequences: Sequence[_Sequence], directory: Path) -> None:
+    """Copy the chosen det.txt of every sequence that has one, unread: whoever tracks with them checks them."""
+    sources = {}
+    for sequence in sequences:
+        if sequence.detections is not None:
+            (directory / f"{sequence.entry.name}.txt").write_bytes(sequence.detections.read())
+            sources[sequence.entry.name] = sequence.detections.name
+    write_json(directory / DETECTION_SOURCES_FILE, {"benchmark": benchmark, "sources": sources})
+
+
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)

@@ -1,0 +1,132 @@
+"""Sets of images for `data.extra`, judged as `collect` would, but to the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from clmot.check.findings import Findings, Summary
+from clmot.check.sequences import decodes, sampled
+from clmot.data.index import READERS, select_boxes
+from clmot.files import dvc_root
+from clmot.labels.box_set import PEOPLE, BoxSet, image_problems, is_person, unreadable
+from clmot.labels.pictures import UnreadablePicture, picture_size
+from clmot.problems import Problem
+from clmot.progress import progress
+
+
+def check_box_set(
+    name: str,
+    kind: str,
+    images: Path,
+    labels: Path,
+    classes: tuple[int | str, ...] | None,
+    findings: Findings,
+) -> None:
+    """Judge one set, and where it can be used add the entry for params.yaml that names it.
+
+    Args:
+        name: what to call it there.
+        kind: `jde`, `crowdhuman`, `coco` or `yolo`.
+        images, labels: as in `data.extra`.
+        classes: the classes that are people; None: those whose name says so.
+        findings: gets the problems, the row of the table and the entry.
+
+    Raises:
+        InputError: there are no images or no labels at all, or a class is asked for that does not exist.
+    """
+    known = findings.errors
+    box_set = READERS[kind](images, labels, findings.report)
+    counts: Counter[str] = Counter()
+    for image in box_set.images:
+        counts.update(np.array(image.categories, object)[~image.ignored].tolist())
+    chosen = classes if classes is not None else _people(box_set, counts, labels, findings)
+    people = box_set.people(chosen, labels)
+    _check_unlabelled(box_set, labels, findings)
+    sizes: Counter[tuple[int, int]] = Counter()
+    kept = dropped = 0
+    samples = sampled(len(box_set.images))
+    shown = progress(box_set.images, f"check {labels.name}", total=len(box_set.images), unit="image")
+    for position, image in enumerate(shown):
+        size = _look_at(image.path, position in samples, findings)
+        if size is None:
+            continue
+        sizes[size] += 1
+        for problem in image_problems(box_set, image, size):
+            findings.report(problem)
+        boxes, reasons = select_boxes(box_set, image, size, people)
+        kept, dropped = kept + len(boxes), dropped + sum(reasons.values())
+    if not kept:
+        why = f"none of the {dropped} boxes can train" if dropped else "there is no box"
+        text = f"{why}: no image shows people (classes: {list(chosen) or 'all'})"
+        findings.report(Problem("no people", str(labels), text, fatal=bool(dropped)))
+    classes_by_name = Counter({box_set.names.get(key, key): count for key, count in counts.items()})
+    findings.summaries.append(Summary(name, len(box_set.images), sum(counts.values()), None, classes_by_name, sizes))
+    if findings.errors > known:
+        return
+    entry = {
+        "name": name,
+        "format": kind,
+        "images": _from_project(images),
+        "labels": _from_project(labels),
+        "weight": 1,
+        "classes": list(chosen),
+    }
+    findings.entries.append(entry)
+
+
+def _look_at(path: Path, decode: bool, findings: Findings) -> tuple[int, int] | None:
+    """(Width, height) of an image; None, with a problem, if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            size = picture_size(stream, path)
+            if decode:
+                stream.seek(0)
+                if not decodes(stream.read()):
+                    raise UnreadablePicture("cannot be decoded")
+        return size
+    except UnreadablePicture as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+    findings.report(unreadable(str(path), reason))
+    return None
+
+
+def _check_unlabelled(box_set: BoxSet, labels: Path, findings: Findings) -> None:
+    """Images and classes that the labels know nothing of."""
+    unlabelled = [image for image in box_set.images if not image.labelled]
+    if unlabelled:
+        text = (
+            f"{len(unlabelled)} of {len(box_set.images)} images have no labels and count as images without people, "
+            f"the first being {unlabelled[0].path} (expected {unlabelled[0].source})"
+        )
+        findings.report(Problem("images without labels", str(labels), text, fatal=False))
+    used = {category for image in box_set.images for category in image.categories}
+    unused = [f"'{name}'" for key, name in box_set.names.items() if key not in used]
+    if unused:
+        more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""
+        text = f"no box is of class {', '.join(unused[:12])}{more}"
+        findings.report(Problem("unused class", str(labels), text, fatal=False))
+
+
+def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findings) -> tuple[int | str, ...]:
+    """The classes that are people by their name; where classes have none, 0, or the only one."""
+    known = box_set.names or {key: key for key in counts}
+    named = tuple(dict.fromkeys(name for name in known.values() if is_person(name)))
+    if named:
+        return named
+    if len(known) == 1 or (not box_set.names and "0" in known):
+        only = "0" if "0" in known else next(iter(known))
+        return (int(only) if only.isdigit() else known[only],)
+    if known:
+        text = f"no class is called {' or '.join(PEOPLE)}: name those that are people in 'classes'"
+        findings.report(Problem("classes", str(labels), f"{text} ({', '.join(sorted(known.values())[:12])})", False))
+    return ()
+
+
+def _from_project(path: Path) -> str:
+    """As it would stand in params.yaml: from the project's folder if it is in there."""
+    return path.relative_to(dvc_root()).as_posix() if path.is_relative_to(dvc_root()) else path.as_posix()

@@ -1,0 +1,1 @@
+"""The `clmot` command: one file a subcommand, which parses, calls and prints."""

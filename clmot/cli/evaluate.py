@@ -1,0 +1,72 @@
+"""`clmot evaluate`: score anybody's results against ground truth, and print the table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from clmot.errors import InputError
+from clmot.files import write_json
+
+
+def add_command(commands: Any) -> None:
+    """Add `evaluate` to the subcommands (argparse's) of `clmot`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score results, ours or anybody's, against ground truth",
+        description="Score results by the rules of their benchmark and print a table, a row for a sequence and one for "
+        "all: CLEAR, identity and HOTA metrics.",
+    )
+    parser.add_argument("results", help="a folder of <sequence>.txt in MOTChallenge format, or one such file")
+    parser.add_argument("truth", help="a folder of <sequence>/gt/gt.txt or <sequence>/gt.txt, or one such file")
+    parser.add_argument("--benchmark", help="whose rules apply: MOT15, MOT16, MOT17, MOT20 (else names tell)")
+    parser.add_argument(
+        "--split",
+        choices=("all", "half"),
+        default="all",
+        help="half: second halves, numbered from 1 in the results",
+    )
+    parser.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these of the folders alone")
+    parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
+    parser.set_defaults(
+        action=lambda given: evaluate(given.results, given.truth, given.benchmark, given.split, given.only, given.json)
+    )
+
+
+def evaluate(
+    results: str,
+    ground_truth: str,
+    benchmark: str | None = None,
+    split: str = "all",
+    only: Sequence[str] = (),
+    json_file: str | None = None,
+) -> None:
+    """Print the scores of a folder (or file) of results, per sequence and combined.
+
+    Args:
+        results, ground_truth, benchmark, split, only: as `clmot.evaluation.folders.score_folder`.
+        json_file: write the scores there as well.
+
+    Raises:
+        InputError: see there.
+    """
+    from clmot.evaluation.folders import (
+        RULES,
+        score_folder,
+    )  # loads pandas; other commands need not wait for it
+
+    if benchmark is not None and benchmark not in RULES:
+        raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
+    scores = score_folder(results, ground_truth, benchmark, split, only=only)
+    if json_file is not None:
+        write_json(json_file, scores.as_dict())
+    print(scores.table())
+    if scores.left_out:
+        print(f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr)
+    if scores.seem_halves:
+        print(
+            "note: no result goes beyond the first half of its film: if these are second halves, numbered from 1 "
+            "(as `data.split: half` tracks them), add --split half.",
+            file=sys.stderr,
+        )

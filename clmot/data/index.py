@@ -1,0 +1,151 @@
+"""From other people's files to `data/extra`: every image looked at, every box judged, identities left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clmot.data.extra_sets import ExtraImage, ExtraSet, in_project, write_extra_sets
+from clmot.errors import InputError
+from clmot.labels.box_set import (
+    BoxSet,
+    LabelledImage,
+    corners,
+    image_problems,
+    outside,
+    unreadable,
+    without_extent,
+)
+from clmot.labels.coco import read_coco
+from clmot.labels.crowdhuman import read_crowdhuman
+from clmot.labels.normalised import read_jde, read_yolo
+from clmot.labels.pictures import Picture, UnreadablePicture, read_picture
+from clmot.params import ExtraSetParams
+from clmot.problems import Report, refuse
+from clmot.progress import progress
+from clmot.tables import plain_table
+
+REASONS = ("ignored", "class", "degenerate", "outside")
+"""Why a box is dropped; a box with several reasons counts under the first of them. `ignored`: the labels mark it (a
+crowd, a poster); `degenerate`: it has no width or no height; `outside`: no part of it is in the image."""
+
+READERS: dict[str, Callable[[Path, Path, Report], BoxSet]] = {
+    "jde": read_jde,
+    "crowdhuman": read_crowdhuman,
+    "coco": read_coco,
+    "yolo": read_yolo,
+}
+"""`data.extra[].format` -> its reader of (folder of images, labels, report of faults)."""
+
+_READERS_AT_ONCE = 8  # threads: hashing releases Python's lock, and disks like several requests
+
+
+def collect_sets(entries: Sequence[ExtraSetParams], out_dir: str | os.PathLike[str]) -> list[ExtraSet]:
+    """Read the sets of `data.extra` and write them, without identities, to `out_dir` (see `clmot.data.extra_sets`).
+
+    No image is copied. The same images and labels give the same bytes, whatever identities the labels state.
+
+    Raises:
+        InputError: a file is absent or faulty, an image is missing or unreadable, or a set has no box left; nothing is
+            written then.
+    """
+    found = [collect_set(entry) for entry in entries]
+    write_extra_sets(out_dir, found)
+    return found
+
+
+def collect_set(entry: ExtraSetParams) -> ExtraSet:
+    """Read one set. Raises as `collect_sets`."""
+    labels = in_project(entry.labels)
+    box_set = READERS[entry.format](in_project(entry.images), labels, refuse)
+    people = box_set.people(entry.classes, labels)
+    pictures = _pictures(box_set.images, f"collect {entry.name}")
+    images = []
+    dropped = dict.fromkeys(REASONS, 0)
+    for image, picture in zip(box_set.images, pictures, strict=True):
+        size = (picture.width, picture.height)
+        for problem in image_problems(box_set, image, size):
+            refuse(problem)
+        boxes, reasons = select_boxes(box_set, image, size, people)
+        for reason in REASONS:
+            dropped[reason] += reasons[reason]
+        images.append(ExtraImage(image.name, *size, picture.bytes, picture.digest, boxes))
+    total = sum(dropped.values())
+    if total and not any(len(image.boxes) for image in images):
+        counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+        raise InputError(
+            f"none of the {total} boxes of data.extra '{entry.name}' is left ({counts}): check its 'classes' "
+            "and `clmot check`."
+        )
+    return ExtraSet(
+        name=entry.name,
+        format=entry.format,
+        folder=entry.images,
+        weight=entry.weight,
+        images=tuple(images),
+        unlabelled=sum(not image.labelled for image in box_set.images),
+        dropped=dropped,
+    )
+
+
+def format_report(sets: Sequence[ExtraSet]) -> str:
+    """What became of the sets as a table for people, one line a set."""
+    if not sets:
+        return "'data.extra' is empty: the benchmarks' films alone train."
+    lines: list[tuple[str, ...]] = [("extra set", "images", "nobody", "no labels", "kept", *REASONS, "images/epoch")]
+    for found in sets:
+        drawn = f"{found.weight * len(found.images):.0f}"
+        counts = (len(found.images), found.empty, found.unlabelled, found.kept, *found.dropped.values())
+        lines.append((found.name, *map(str, counts), drawn))
+    return plain_table(lines)
+
+
+def select_boxes(
+    box_set: BoxSet, image: LabelledImage, size: tuple[int, int], people: set[str] | None
+) -> tuple[NDArray[np.float32], dict[str, int]]:
+    """The boxes of an image that train, in the order of their coordinates, and for every reason how many it dropped.
+
+    Args:
+        box_set, image: the set and one of its images.
+        size: the image's true (width, height).
+        people: the classes that are people; None: every class.
+    """
+    boxes = corners(image, size, box_set.normalised)
+    tests = {
+        "ignored": image.ignored,
+        "class": np.array([people is not None and c not in people for c in image.categories], bool),
+        "degenerate": without_extent(boxes),
+        "outside": outside(boxes, size),
+    }
+    left = np.ones(len(boxes), bool)
+    dropped = {}
+    for reason in REASONS:
+        dropped[reason] = int((left & tests[reason]).sum())
+        left &= ~tests[reason]
+    kept = boxes[left]
+    x1, y1, x2, y2 = kept.T
+    return kept[np.lexsort((y2, x2, y1, x1))], dropped
+
+
+def _pictures(images: Iterable[LabelledImage], description: str) -> list[Picture]:
+    """Look at every image, several at a time."""
+    images = list(images)
+    with ThreadPoolExecutor(_READERS_AT_ONCE) as pool:
+        try:
+            looked = pool.map(_picture, images)
+            return list(progress(looked, description, total=len(images), unit="image"))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _picture(image: LabelledImage) -> Picture:
+    try:
+        return read_picture(image.path)
+    except UnreadablePicture as error:
+        raise InputError(str(unreadable(str(image.path), error))) from None

@@ -1,0 +1,203 @@
+"""Where detections come from: the network, the benchmark's public detections, the truth, or anybody's files.
+
+Boxes that somebody else found get our network's embeddings, read where training reads them: in the cell that holds the
+box's centre. So the tracker can be run on any detector, and on true boxes, which leave embedding and association alone
+to be judged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clmot.errors import InputError
+from clmot.files import dvc_root, user_path
+from clmot.images import STRIDE, Letterbox
+from clmot.inference.pipeline import Detections, DetectionSource, Image, network_input
+from clmot.inference.recording import RecordedDetections
+from clmot.models.network import OneShotTracker
+from clmot.models.targets import centre_cells
+from clmot.motchallenge.annotations import AnnotationTable, read_detections
+from clmot.motchallenge.splits import FrameRange, without_detector
+from clmot.tracking.costs import normalised
+
+NETWORK, PUBLIC, TRUTH = "network", "public", "truth"
+"""Words of `track.detections`; anything else names a folder."""
+
+DATA = Path("data")
+
+
+class GivenDetections:
+    """Boxes that were found before, with the network's embeddings at their centres."""
+
+    def __init__(
+        self,
+        table: AnnotationTable,
+        model: OneShotTracker,
+        input_size: tuple[int, int],
+        device: torch.device,
+        *,
+        embeddings: bool = True,
+    ) -> None:
+        """Put the model on the device, ready to read embeddings.
+
+        Args:
+            table: the boxes, frames numbered as the source will be asked for them. Scores count as `usable_scores`
+                says.
+            model: stays on `device`.
+            input_size: width and height of the network's input.
+            embeddings: whether to read the `id` head; without it the network does not run at all.
+        """
+        ordered = table.select(np.argsort(table.frame, kind="stable"))
+        self.frame = ordered.frame
+        self.boxes = ordered.corners()
+        self.scores = usable_scores(ordered.confidence)
+        self.model = model.to(device).eval()
+        self.input_size = input_size
+        self.device = device
+        self.embeddings = embeddings
+
+    @torch.inference_mode()
+    def __call__(self, frame: int, image: Image) -> Detections:
+        """The boxes of a frame, in the order of the file."""
+        rows = slice(*np.searchsorted(self.frame, (frame, frame + 1)))
+        boxes = self.boxes[rows]
+        embeddings = None
+        if self.embeddings:
+            embeddings = np.zeros((0, 0), np.float32)
+            if len(boxes):
+                pixels, fit = network_input(image, self.input_size, self.device)
+                cells = read_cells(boxes, fit, self.input_size).to(self.device)
+                found = self.model.read_at(self.model.features(pixels), cells[None], ["id"])
+                embeddings = found["id"][0].float().cpu().numpy()  # (N, D)
+        return Detections(boxes, self.scores[rows], embeddings)
+
+
+class Recorder:
+    """A source that remembers what another one found."""
+
+    def __init__(self, source: DetectionSource, floor: float) -> None:
+        """Listen to `source`; detections scored below `floor` are passed on but not remembered."""
+        self.source = source
+        self.floor = floor
+        self._frames: list[NDArray[np.int32]] = []
+        self._boxes: list[NDArray[np.float32]] = []
+        self._scores: list[NDArray[np.float32]] = []
+        self._embeddings: list[NDArray[np.float16]] = []
+
+    def __call__(self, frame: int, image: Image) -> Detections:
+        """The detections of the other source."""
+        found = self.source(frame, image)
+        rows = np.nonzero(found.scores >= self.floor)[0]
+        if len(rows):
+            self._frames.append(np.full(len(rows), frame, np.int32))
+            self._boxes.append(found.boxes[rows].astype(np.float32))
+            self._scores.append(found.scores[rows].astype(np.float32))
+            if found.embeddings is not None:
+                self._embeddings.append(normalised(found.embeddings[rows]).astype(np.float16))
+        return found
+
+    def recorded(self) -> RecordedDetections:
+        """All that was found so far."""
+        return RecordedDetections(
+            np.concatenate([np.zeros(0, np.int32), *self._frames]),
+            np.concatenate([np.zeros((0, 4), np.float32), *self._boxes]),
+            np.concatenate([np.zeros(0, np.float32), *self._scores]),
+            np.concatenate(self._embeddings) if self._embeddings else None,
+        )
+
+
+def usable_scores(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Confidences (N,) of a file as scores (N,) in 0..1, in which `track.confidence` can be expressed.
+
+    Detectors have no common scale: those of MOT17's FRCNN and SDP lie in 0..1, DPM's are margins around 0, MOT15's
+    reach 100. Rescaling by what a file happens to hold would make a threshold mean something else in every film, so
+    scores are taken as they are and cut off at 0 and 1: a threshold says the same as on the detector's own scale, and a
+    threshold of 0 takes every box, as the rules for public detections intend. A file that says -1 of every box states
+    none, as results may: then each counts as 1.
+    """
+    if len(confidence) and (confidence == -1).all():
+        return np.ones(len(confidence))
+    return np.clip(confidence, 0.0, 1.0)
+
+
+def read_cells(boxes: NDArray[np.float64], fit: Letterbox, input_size: tuple[int, int]) -> torch.Tensor:
+    """Cells (N,) int64 in which training would read the embeddings of `boxes` (N, 4), corners in image pixels."""
+    # float32 like a training frame's boxes, so that a centre on the edge of two cells falls on the same side.
+    corners = torch.from_numpy(fit.to_input(boxes.astype(np.float32)).astype(np.float32)) / STRIDE
+    centres = (corners[:, :2] + corners[:, 2:]) / 2
+    return centre_cells(centres, (input_size[0] // STRIDE, input_size[1] // STRIDE))
+
+
+def given_detections(
+    detections: str, benchmark: str, sequence: str, frames: FrameRange, length: int
+) -> AnnotationTable | None:
+    """The boxes that `track.detections` names for a sequence, frames numbered from 1 within the tracked range.
+
+    Args:
+        detections: `public` (data/detections), `truth` (data/held_out: boxes without identities), or a folder of
+            `<sequence>.txt` in MOTChallenge format, a relative one starting where the project is; there MOT17's
+            sequences may have a detector's suffix. All of them number frames within the film. `network`: None is
+            returned.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
+        sequence: its name.
+        frames: the tracked frames.
+        length: frames of the whole film.
+
+    Raises:
+        InputError: there are no such detections, or they are not as they should be.
+    """
+    if detections == NETWORK:
+        return None
+    if detections == PUBLIC:
+        path = DATA / "detections" / benchmark / f"{sequence}.txt"
+        if not path.is_file():
+            raise InputError(
+                f"{path} does not exist, as {benchmark}'s archive has no det/det.txt for {sequence}: "
+                "'track.detections: public' needs one; choose other detections."
+            )
+    elif detections == TRUTH:
+        path = DATA / "held_out" / benchmark / f"{sequence}.txt"
+        if not path.is_file():
+            raise InputError(
+                f"{path} does not exist, as {sequence} has no ground truth: 'track.detections: truth' needs one; "
+                "choose another split or other detections."
+            )
+    else:
+        path = _file_of(detections, sequence)
+    table = read_detections(path)
+    last = int(table.frame.max(initial=0))
+    if detections not in (PUBLIC, TRUTH) and (0 < last < frames.first or last > length):
+        raise InputError(
+            f"{path} ends with frame {last}, but frames {frames.first} to {frames.last} of the film's {length} are "
+            "tracked: number frames within the film, from 1."
+        )
+    return table.in_frames(frames.first, frames.last, renumber=True)
+
+
+def _file_of(detections: str, sequence: str) -> Path:
+    """The file of a sequence in somebody's folder."""
+    folder = user_path(detections, dvc_root()).resolve()
+    if not folder.is_dir():
+        raise InputError(
+            f"'track.detections' is '{detections}', and {folder} is no folder: expected network, public, truth, or a "
+            "folder of <sequence>.txt."
+        )
+    names = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    if sequence in names:
+        return names[sequence]
+    copies = [name for name in names if without_detector(name) == sequence]
+    if len(copies) == 1:
+        return names[copies[0]]
+    if copies:
+        raise InputError(
+            f"{folder} has {', '.join(f'{name}.txt' for name in copies)} for {sequence}: leave one of them there."
+        )
+    held = f"it has {', '.join(list(names)[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no .txt"
+    raise InputError(
+        f"{folder / sequence}.txt does not exist ({held}): 'track.detections: {detections}' needs a file for every "
+        "tracked sequence, an empty one where nobody was found."
+    )

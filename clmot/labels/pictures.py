@@ -1,0 +1,109 @@
+"""What an image file says of itself: its size, whether all of it is there, and a fingerprint of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from clmot.errors import InputError
+from clmot.images import read_image
+
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF's tag, and the first of its values that swaps width and height
+_LARGEST_FILE = 1 << 28  # bytes; no photograph is larger
+_TAIL = 12  # bytes of a PNG's last chunk
+
+
+class UnreadablePicture(Exception):
+    """An image that cannot be used; the message says why, without its name."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image file."""
+
+    width: int
+    """Pixels, as training reads it: turned as its EXIF orientation wants."""
+    height: int
+    bytes: int
+    """Size of the file."""
+    digest: str
+    """First half of the SHA-256 of the file, in hex."""
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a whole file, but decode no more than its header.
+
+    Raises:
+        UnreadablePicture: it cannot be read, is no image, or ends too early.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UnreadablePicture(f"has more than {_LARGEST_FILE >> 20} MiB, too many for an image")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadablePicture(f"cannot be read ({error.strerror})") from None
+    width, height = picture_size(io.BytesIO(data), path)
+    return Picture(width, height, len(data), hashlib.sha256(data).hexdigest()[:32])
+
+
+def picture_size(stream: BinaryIO, path: Path | None = None) -> tuple[int, int]:
+    """Width and height in pixels of an image, from its header; its end is looked at, its pixels are not decoded.
+
+    Args:
+        stream: the file, open for reading at any place of it.
+        path: where it is, if it is a file of its own; only then is its EXIF orientation taken into account.
+
+    Raises:
+        UnreadablePicture: it is no image, or ends too early.
+    """
+    try:
+        with Image.open(stream) as image:
+            size, kind, exif = image.size, image.format, image.info.get("exif")
+    except Image.DecompressionBombError:
+        raise UnreadablePicture("has more pixels than an image that is meant to be opened") from None
+    except Exception:  # Pillow raises many kinds for a damaged header, none of which tells a user more
+        empty = stream.seek(0, os.SEEK_END) == 0
+        raise UnreadablePicture("is empty" if empty else "is not a readable image") from None
+    if not _is_whole(stream, kind):
+        raise UnreadablePicture("is cut off: its end is missing")
+    if exif and path is not None and _turned(exif):
+        # Rare, and readers differ in how they turn: the one that training uses decides.
+        try:
+            height, width = read_image(path).shape[:2]
+        except InputError:
+            raise UnreadablePicture("is not a readable image") from None
+        return width, height
+    return size
+
+
+def _is_whole(stream: BinaryIO, kind: str | None) -> bool:
+    """Whether the mark that ends a JPEG or PNG is there; other kinds are believed."""
+    if kind not in ("JPEG", "MPO", "PNG"):
+        return True
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, end - _TAIL))
+    tail = stream.read()
+    if tail.endswith(b"\xff\xd9") or (kind == "PNG" and b"IEND" in tail):
+        return True
+    # Something may follow the image. In a JPEG's compressed data no mark can occur by chance, so that the end mark
+    # must come after the last start of such data; what stands before may belong to an embedded thumbnail.
+    stream.seek(0)
+    data = stream.read()
+    if kind == "PNG":
+        return b"IEND\xae\x42\x60\x82" in data
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def _turned(exif: bytes) -> bool:
+    tags = Image.Exif()
+    try:
+        tags.load(exif)
+        return int(tags.get(_ORIENTATION, 1)) >= _FIRST_TURNED
+    except Exception:  # damaged EXIF data turn nothing
+        return False

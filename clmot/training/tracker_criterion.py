@@ -1,0 +1,107 @@
+"""What a step of `train` computes: detection, and the loss of the embedding. Apart from the detector's criterion, so
+that a change here does not pretrain again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from clmot.data.frames import Batch
+from clmot.data.views import Views, make_views
+from clmot.images import STRIDE
+from clmot.losses.contrastive import nt_xent, shared_cells, triplet
+from clmot.losses.detection import detection_losses
+from clmot.losses.supervised import identity_cross_entropy
+from clmot.losses.weighting import UncertaintyWeighting
+from clmot.models.network import OneShotTracker
+from clmot.models.targets import centre_cells, make_targets
+from clmot.params import ContrastiveTrainingParams, LossParams, ViewParams
+from clmot.training.detector_criterion import BOX_HEADS, Criterion
+
+
+class TrackerCriterion(Criterion):
+    """Detection losses on, and the embedding's loss over, all views of every frame."""
+
+    names = (
+        "loss",
+        "heatmap",
+        "box_size",
+        "offset",
+        "embedding",
+        "detection_uncertainty",
+        "embedding_uncertainty",
+    )
+
+    def __init__(self, views: ViewParams, loss: LossParams, train: ContrastiveTrainingParams) -> None:
+        """`views` say how frames are changed, `loss` how errors are weighed, `train` how many views there are."""
+        super().__init__()
+        self.views, self.loss, self.count = views, loss, train.views
+        self.weighting = UncertaintyWeighting(loss)
+        self.previous_min_iou = train.previous_min_iou if train.previous_frame else None
+
+    def forward(self, model: OneShotTracker, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to minimise.
+
+        All views go through the network as one batch. All also teach detection: their detection heads cost the same
+        whether their output is used or not. Of the frames before only objects that were found again have boxes, so
+        they teach the embedding alone.
+        """
+        views = make_views(batch, self.views, self.count, generator)
+        images = views.images.flatten(0, 1)  # (V*B, 3, H, W)
+        size = images.shape[-1], images.shape[-2]
+        taught = self.count * batch.images.shape[0]  # images whose boxes are all known
+        boxes, present = views.boxes.flatten(0, 1), views.present.flatten(0, 1)  # (V*B, N, 4), (V*B, N)
+        targets = make_targets(boxes[:taught], present[:taught], size, self.loss.detection.min_overlap)
+        features = model.features(images)
+        outputs = model.read(features[:taught], ["hm"]) | model.read_at(features[:taught], targets.cells, BOX_HEADS)
+        losses = detection_losses(outputs, targets, self.loss.detection)
+        if self.loss.embedding != "none":
+            embedding = self.embedding_loss(model, features, views, generator)
+            total = self.weighting(losses["detection"], embedding)
+        else:  # nothing to weigh: an uncertainty without a loss would run away
+            embedding = torch.zeros_like(losses["detection"])
+            total = losses["detection"]
+        return {
+            "loss": total,
+            **losses,
+            "embedding": embedding,
+            "detection_uncertainty": self.weighting.detection.detach(),
+            "embedding_uncertainty": self.weighting.embedding.detach(),
+        }
+
+    def embedding_loss(
+        self, model: OneShotTracker, features: Tensor, views: Views, generator: torch.Generator
+    ) -> Tensor:
+        """The loss of objects read at their centres and, with `off_centre`, once more beside them.
+
+        Args:
+            model: owns the layers between embedding and loss.
+            features: (V*B, C, h, w).
+            generator: draws the places off the centre.
+        """
+        loss = self.loss
+        height, width = features.shape[-2:]
+        centres = (views.boxes[..., :2] + views.boxes[..., 2:]) / 2  # (V, B, N, 2) input pixels
+        present, identities, readings = views.present, views.identities, 1
+        if loss.off_centre:
+            # Further readings of an object are further views of it. Up to a quarter of the width and half of the height
+            # away, as in the original: people are narrow, and most of them is below and above the centre.
+            reach = (views.boxes[..., 2:] - views.boxes[..., :2]) * centres.new_tensor([0.25, 0.5])
+            drawn = 2 * torch.rand(centres.shape, generator=generator).to(centres) - 1
+            centres = torch.cat((centres, centres + drawn * reach))
+            present, identities, readings = present.repeat(2, 1, 1), identities.repeat(2, 1, 1), 2
+        cells = centre_cells(centres / STRIDE, (width, height))  # (R*V, B, N) for R readings
+        where = cells.unflatten(0, (readings, -1)).flatten(1, 2)  # (R, V*B, N)
+        embeddings = torch.stack([model.read_at(features, places, ["id"])["id"] for places in where])
+        embeddings = embeddings.flatten(0, 1).unflatten(0, cells.shape[:2])  # (R*V, B, N, D)
+        if loss.embedding == "supervised":
+            assert model.classifier is not None
+            return identity_cross_entropy(embeddings, identities, present, model.classifier)
+        embeddings = model.projection(embeddings)
+        merged = shared_cells(cells, present, readings)
+        if loss.embedding == "nt_xent":
+            return nt_xent(embeddings, present, loss.temperature, merged, loss.negatives, loss.average)
+        mining: Literal["hard", "all"] = "hard" if loss.embedding == "triplet_hard" else "all"
+        return triplet(embeddings, present, loss.margin, mining, merged, loss.negatives, loss.average)

@@ -1,0 +1,81 @@
+"""`clmot ablation` under DVC itself, at its smallest: what runs, what fails, what is shared, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_pipeline_dvc import RUNNING, Project
+
+pytestmark = pytest.mark.slow
+
+SET = """\
+title: Three variants
+variants:
+  embedding: [track.use_embedding=true]
+  broken: [data.source=nowhere]
+  overlap: [track.use_embedding=false]
+"""
+COMMAND = ("python", "-m", "clmot", "ablation", "--set", "tiny", "--seeds", "0,1")
+
+
+def logs(project: Project) -> Counter[str]:
+    """How often each stage ran in queued experiments."""
+    texts = [path.read_text() for path in (project.folder / ".dvc/tmp/exps/run").glob("*/*.out")]
+    return Counter(stage for text in texts for stage in RUNNING.findall(text))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with one benchmark and a set of variants, one of which cannot run."""
+    project = Project.cloned(tmp_path)
+    params = project.folder / "params.yaml"
+    params.write_text(re.sub(r"(?m)^  benchmarks:\n(  - \w+\n)+", "  benchmarks: [MOT17]\n", params.read_text()))
+    (project.folder / "experiments" / "tiny.yaml").write_text(SET)
+    project.commit("a set")
+    yield project
+    project.call("dvc", "queue", "stop", "--kill", expect=None)  # nothing is left running where the test fails
+
+
+def test_a_set_of_variants(project: Project) -> None:
+    done = project.call(*COMMAND, expect=2, timeout=7200)
+    assert "2 of 6 experiments failed: tiny.broken.seed0." in done.stderr
+    assert len(re.findall(r"^tiny\.broken\.seed[01]\.\w+: FAILED$", done.stderr, re.MULTILINE)) == 2
+    assert re.search(r"^    error: .*nowhere", done.stderr, re.MULTILINE), "its log's end says why"
+    assert len(re.findall(r": done$", done.stderr, re.MULTILINE)) == 4
+
+    ran = logs(project)
+    assert (ran["strip@MOT17"], ran["pretrain"], ran["train"]) == (2, 2, 2), "once for each seed"
+    assert ran["download@MOT17"] == 4, "and of those that fail there"
+    assert project.git("status", "--porcelain").splitlines() == ["?? metrics/"], "the folder's own files stay"
+    assert not (project.folder / "models").exists()
+
+    names = sorted(path.name for path in (project.folder / "metrics").iterdir())
+    assert names == ["tiny.json", "tiny.md", "tiny.svg"]
+    report = {name: (project.folder / "metrics" / name).read_text() for name in names}
+    assert "Without results: broken (seed 0, 1)." in report["tiny.md"]
+    assert f"4 experiments from commit {project.git('rev-parse', 'HEAD')[:10]}." in report["tiny.md"]
+    told = json.loads(report["tiny.json"])
+    for variant in (told["variants"][0], told["variants"][2]):
+        assert sorted(variant["seeds"]) == ["0", "1"]
+        for run in variant["seeds"].values():
+            summary = json.loads(project.git("show", f"{run['commit']}:metrics/summary.json"))
+            assert run["summary"] == summary
+            assert list(summary) == ["MOT17"]
+
+    runs = [run for run in project.runs() if run.info.status == "FINISHED"]
+    tags = ("clmot.ablation", "clmot.variant", "clmot.seed")
+    assert sorted(tuple(run.data.tags[tag] for tag in tags) for run in runs) == [
+        ("tiny", variant, seed) for variant in ("embedding", "overlap") for seed in ("0", "1")
+    ]
+    assert {run.data.params["track.use_embedding"] for run in runs} == {"true", "false"}
+
+    # Once more, without the variant that cannot run: nothing is left to do, and nothing changes.
+    again = project.call(*COMMAND, "--only", "embedding,overlap")
+    assert "4 of 4 experiments have results." in again.stderr
+    assert {name: (project.folder / "metrics" / name).read_text() for name in names} == report
+    assert logs(project) == ran

@@ -1,0 +1,258 @@
+"""params.yaml: read into types, and every mistake told in one sentence that names key, line and way out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clmot.errors import InputError
+from clmot.params import load_params, parse_params
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+LINES = TEXT.splitlines()
+
+
+def line_of(key: str) -> int:
+    """The number of the (first) line that sets `key`."""
+    return next(n for n, line in enumerate(LINES, 1) if line.strip().startswith(f"{key}:"))
+
+
+def with_line(key: str, new: str) -> str:
+    """The file with the first line that sets `key` replaced."""
+    lines = list(LINES)
+    old = lines[line_of(key) - 1]
+    lines[line_of(key) - 1] = old[: len(old) - len(old.lstrip())] + new
+    return "\n".join(lines) + "\n"
+
+
+def message(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        parse_params(text)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_the_file_says_what_the_types_hold() -> None:
+    assert parse_params(TEXT).as_dict() == yaml.safe_load(TEXT)
+
+
+def test_flat_names_are_dotted() -> None:
+    flat = parse_params(TEXT).flat()
+    assert flat["loss.temperature"] == yaml.safe_load(TEXT)["loss"]["temperature"]
+    assert flat["data.synthetic.frames"] == yaml.safe_load(TEXT)["data"]["synthetic"]["frames"]
+    assert not any(isinstance(value, dict) for value in flat.values())
+
+
+def test_values_cannot_be_changed() -> None:
+    params = parse_params(TEXT)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.loss.temperature = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("spelling", ["1e-4", "0.0001", "1.0e-4"])
+def test_numbers_as_people_write_them(spelling: str) -> None:
+    assert parse_params(with_line("learning_rate", f"learning_rate: {spelling}")).pretrain.learning_rate == 1e-4
+
+
+def test_a_whole_number_serves_as_a_number() -> None:
+    value = parse_params(with_line("temperature", "temperature: 1")).loss.temperature
+    assert value == 1.0
+    assert isinstance(value, float)
+
+
+@pytest.mark.parametrize(
+    ("key", "new", "words"),
+    [
+        (
+            "temperature",
+            "temprature: 0.5",
+            ["unknown key 'loss.temprature'", "did you mean 'loss.temperature'"],
+        ),
+        ("confidence", "temperature: 0.5", ["unknown key 'track.temperature'", "'loss.temperature'"]),
+        (
+            "focal_alpha",
+            "temperature: 0.5",
+            ["'loss.detection.temperature'", "belongs at 'loss.temperature'"],
+        ),
+        ("focal_alpha", "seed: 0", ["unknown key 'loss.detection.seed'", "it belongs at 'seed'"]),
+        ("temperature", "temperature: !odd 3", ["'loss.temperature'", "a number"]),
+        ("epochs", "epochs: 2020-13-45", ["'pretrain.epochs'", "a whole number", "'2020-13-45'"]),
+        ("temperature", "temperature: hot", ["'loss.temperature'", "a number", "'hot'"]),
+        ("temperature", "temperature: 0", ["'loss.temperature'", "above 0"]),
+        ("temperature", "temperature: -1", ["'loss.temperature'", "above 0"]),
+        ("temperature", "temperature: .nan", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature: .inf", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature: true", ["'loss.temperature'", "a number"]),
+        ("temperature", "temperature:", ["'loss.temperature'", "nothing"]),
+        ("temperature", "temperature: [1, 2]", ["'loss.temperature'", "a list"]),
+        ("temperature", "temperature: {a: 1}", ["'loss.temperature'", "a section"]),
+        ("epochs", "epochs: 1.5", ["'pretrain.epochs'", "a whole number"]),
+        ("epochs", "epochs: -1", ["'pretrain.epochs'", "at least 0"]),
+        ("epochs", "epochs: true", ["'pretrain.epochs'", "a whole number"]),
+        ("use_embedding", "use_embedding: 1", ["'track.use_embedding'", "true or false"]),
+        ("use_embedding", "use_embedding: 'false'", ["'track.use_embedding'", "true or false"]),
+        ("operator", "operator: dnc", ["'model.operator'", "dcn, conv", "did you mean 'dcn'"]),
+        ("split", "split: halves", ["'data.split'", "did you mean 'half'"]),
+        ("source", "source: 5", ["'data.source'", "text"]),
+        ("benchmarks", "benchmarks: [MOT18]", ["'data.benchmarks'", "MOT15, MOT17, MOT20", "did you mean"]),
+        ("benchmarks", "benchmarks: []", ["'data.benchmarks'", "empty"]),
+        ("benchmarks", "benchmarks: MOT17", ["'data.benchmarks'", "a list"]),
+        ("benchmarks", "benchmarks: [MOT17, MOT17]", ["'data.benchmarks'", "twice"]),
+        ("input_size", "input_size: [450, 256]", ["'model.input_size'", "multiples of 32"]),
+        ("input_size", "input_size: [448]", ["'model.input_size'", "2 values", "got 1"]),
+        ("neck_channels", "neck_channels: [8, 8]", ["'model.neck_channels'", "four numbers"]),
+        ("scale", "scale: [1.2, 0.5]", ["'views.scale'", "lowest, highest"]),
+        ("split", "split: sequence", ["'data.validation_sequences'", "'data.split: sequence'"]),
+        ("validation_sequences", "validation_sequences: [MOT17-02]", ["'data.validation_sequences'"]),
+        ("seed", "seed: -1", ["'seed'", "at least 0"]),
+        ("device", "device: gpu", ["'hardware.device'", "auto, cpu, cuda or cuda:N", "'gpu'"]),
+        ("device", "device: cuda:-1", ["'hardware.device'", "'cuda:-1'"]),
+        ("classes", "classes: [14]", ["'strip.classes'", "at most 13"]),
+    ],
+)
+def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
+    sentence = message(with_line(key, new))
+    assert all(word in sentence for word in words), sentence
+    assert sentence.startswith("params.yaml")
+
+
+def test_a_second_pass_needs_detections_that_the_first_leaves() -> None:
+    text = with_line("second_pass_confidence", "second_pass_confidence: 0.9")
+    assert parse_params(text).track.second_pass_confidence == 0.9  # nobody asks for it
+    sentence = message(text.replace("second_pass: false", "second_pass: true"))
+    assert "'track.second_pass_confidence' (0.9) should be below 'track.confidence'" in sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "new"),
+    [("temperature", "temprature: 0.5"), ("operator", "operator: dnc"), ("epochs", "epochs: many")],
+)
+def test_the_line_is_named(key: str, new: str) -> None:
+    assert message(with_line(key, new)).startswith(f"params.yaml:{line_of(key)}: ")
+
+
+ENTRY = "name: a, format: jde, images: /data/images, labels: /data/labels, weight: 0.5, classes: [0, rider]"
+
+
+def extra(*entries: str) -> str:
+    """The file with sets in `data.extra`, an entry a line."""
+    return with_line("extra", "\n    - ".join(["extra:", *(f"{{{entry}}}" for entry in entries)]))
+
+
+def test_a_list_of_sections() -> None:
+    params = parse_params(extra(ENTRY, ENTRY.replace("name: a", "name: b")))
+    first, second = params.data.extra
+    assert (first.name, second.name) == ("a", "b")
+    assert (first.weight, first.classes, first.labels) == (0.5, (0, "rider"), "/data/labels")
+    flat = params.flat()
+    assert [entry["name"] for entry in flat["data.extra"]] == ["a", "b"]
+    assert not any(key.startswith("data.extra.") for key in flat)
+    assert params.as_dict() == yaml.safe_load(extra(ENTRY, ENTRY.replace("name: a", "name: b")))
+    assert json.loads(json.dumps(flat["data.extra"])) == flat["data.extra"], "MLflow logs it as JSON"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("images:", "imagse:", ["unknown key 'data.extra[1].imagse'", "did you mean 'data.extra[1].images'"]),
+        ("weight:", "temperature:", ["unknown key 'data.extra[1].temperature'", "at 'loss.temperature'"]),
+        ("weight:", "heat:", ["unknown key 'data.extra[1].heat'; known here are", "name, format, images"]),
+        ("weight: 0.5, ", "", ["'data.extra[1].weight' is missing", "profiles/"]),
+        ("format: jde", "format: JDE2", ["'data.extra[1].format'", "jde, crowdhuman, coco, yolo"]),
+        ("format: jde", "format: crowdhumn", ["did you mean 'crowdhuman'"]),
+        ("weight: 0.5", "weight: 0", ["'data.extra[1].weight'", "above 0"]),
+        ("weight: 0.5", "weight: half", ["'data.extra[1].weight'", "a number"]),
+        ("images: /data/images", "images: ''", ["'data.extra[1].images'", "text"]),
+        ("classes: [0, rider]", "classes: person", ["'data.extra[1].classes'", "a list like [a, b]"]),
+        ("classes: [0, rider]", "classes: [no]", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("classes: [0, rider]", "classes: [0.5]", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("classes: [0, rider]", "classes: ['']", ["'data.extra[1].classes'", "a name or a whole number"]),
+        ("name: b", "name: a/b", ["'data.extra[1].name'", "letters"]),
+        ("name: b", "name: .b", ["'data.extra[1].name'", "letters"]),
+        ("name: b", "name: A", ["'data.extra[1].name' is 'A'", "'data.extra[0]'"]),
+        ("name: b,", "name: b, name: c,", ["'data.extra[1].name' is set twice"]),
+    ],
+)
+def test_a_wrong_entry(old: str, new: str, words: list[str]) -> None:
+    entry = ENTRY.replace("name: a", "name: b")
+    assert old in entry
+    sentence = message(extra(ENTRY, entry.replace(old, new)))
+    assert all(word in sentence for word in words), sentence
+    if not sentence.startswith("params.yaml: "):  # what relates two entries has no line of its own
+        assert sentence.startswith(f"params.yaml:{line_of('extra') + 2}: ")
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (f"extra: {{{ENTRY}}}", ["'data.extra' should be a list of sections", "dash", "a section"]),
+        ("extra: crowdhuman", ["'data.extra' should be a list of sections", "'crowdhuman'"]),
+        ("extra:", ["'data.extra' should be a list of sections", "nothing"]),
+        ("extra: [crowdhuman]", ["'data.extra[0]' should be a section"]),
+        ("extra: [[]]", ["'data.extra[0]' should be a section"]),
+    ],
+)
+def test_what_is_no_list_of_sections(new: str, words: list[str]) -> None:
+    sentence = message(with_line("extra", new))
+    assert all(word in sentence for word in words), sentence
+    assert sentence.startswith(f"params.yaml:{line_of('extra')}: ")
+
+
+@pytest.mark.parametrize("name", ["mini", "mot17-half", "paper"])
+def test_the_example_of_an_entry_is_one(name: str) -> None:
+    """Every profile shows how an entry is written."""
+    lines = (ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    (example,) = [line.strip().removeprefix("# - ") for line in lines if line.strip().startswith("# - {name:")]
+    (entry,) = parse_params(with_line("extra", f"extra: [{example}]")).data.extra
+    assert (entry.name, entry.format, entry.classes) == ("CrowdHuman", "crowdhuman", ("person",))
+
+
+def test_a_missing_key() -> None:
+    assert "'loss.temperature' is missing" in message(with_line("temperature", ""))
+
+
+def test_a_missing_section() -> None:
+    start = line_of("evaluate")
+    assert "'evaluate' is missing" in message("\n".join(LINES[: start - 1]) + "\n")
+
+
+def test_a_key_set_twice() -> None:
+    assert "'loss.temperature' is set twice" in message(
+        with_line("temperature", "temperature: 0.5\n  temperature: 0.1")
+    )
+
+
+def test_a_section_that_is_a_value() -> None:
+    assert "'evaluate' should be a section" in message("\n".join(LINES[: line_of("evaluate") - 1]) + "\nevaluate: 3\n")
+
+
+@pytest.mark.parametrize("text", ["a: [", "\tseed: 0", "a: b: c"])
+def test_not_yaml(text: str) -> None:
+    assert "not valid YAML" in message(text)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
+def test_empty(text: str) -> None:
+    assert "is empty" in message(text)
+
+
+def test_a_list_instead_of_sections() -> None:
+    assert "should be a section" in message("- 1\n- 2\n")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00seed")
+    with pytest.raises(InputError, match="text file"):
+        load_params(path)

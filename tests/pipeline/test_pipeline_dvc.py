@@ -1,0 +1,294 @@
+"""The pipeline under DVC itself, at its smallest: what runs, what does not, and what comes back from the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from tiny_box_sets import write_image, write_set
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ("MOT15", "MOT17")
+TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
+EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
+EVERYTHING |= {"collect", "pretrain", "train"}
+MEASURED = re.compile(r"speed\.json$")
+"""Outs that measure this machine, and so differ from run to run."""
+
+RUNNING = re.compile(r"^Running stage '(.+)':$", re.MULTILINE)
+
+
+class Project:
+    """A Git repository with this project's files, small params, and a DVC cache of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTEST_", "OMP_"))
+        }
+        programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
+        self.environment |= {"PATH": programs, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+    @classmethod
+    def cloned(cls, folder: Path, **changes: Any) -> Project:
+        """The files that Git knows or would take, committed anew."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name in filter(None, listed.split("\0")):
+            if name.split("/")[0] not in ("tests", "metrics", "dvc.lock") and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        project = cls(folder)
+        project.make_small()
+        project.git("init", "-q", "-b", "main")
+        project.git("config", "user.name", "Somebody")
+        project.git("config", "user.email", "somebody@example.org")
+        project.commit("the project")
+        return project
+
+    def make_small(self) -> None:
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        params["data"] |= {"source": "synthetic", "benchmarks": list(BENCHMARKS), "split": "half"}
+        params["data"]["synthetic"]["frames"] = 8
+        params["model"]["input_size"] = [160, 96]
+        params["hardware"] |= {"device": "cpu", "workers": 0}
+        for training in ("pretrain", "train"):
+            params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1}
+        # After one epoch nothing is certain; the tracks shall not be empty.
+        params["track"] |= {"confidence": 0.02, "new_track_confidence": 0.02, "match_threshold": 0.4}
+        params["loss"] |= {"embedding": "nt_xent", "temperature": 0.2}
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def call(self, *command: str, expect: int | None = 0, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,  # a bound for hangs, not for slow machines
+        )
+        assert expect is None or done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def git(self, *arguments: str) -> str:
+        return self.call("git", *arguments).stdout.strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "-q", "-m", message)
+
+    def dvc(self, *arguments: str) -> set[str]:
+        """Run DVC; the stages whose commands it ran."""
+        done = self.call("dvc", *arguments)
+        return set(RUNNING.findall(done.stdout + done.stderr))
+
+    def outs(self, *folders: str) -> dict[str, bytes]:
+        """Every file below the folders, by its name, without what measures speed."""
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for folder in folders
+            for path in sorted((self.folder / folder).rglob("*"))
+            if path.is_file() and path.name != ".gitignore" and not MEASURED.search(path.name)
+        }
+
+    def runs(self) -> list[Any]:
+        """MLflow's runs, the oldest first."""
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("clmot")
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run and whose results are committed."""
+    project = Project.cloned(tmp_path_factory.mktemp("finished"))
+    assert project.dvc("repro") == EVERYTHING
+    project.commit("results")
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, to be changed at will."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Project(folder)
+
+
+def test_everything_is_there_and_nothing_runs_twice(finished: Project) -> None:
+    assert finished.dvc("repro") == set()
+    assert finished.git("status", "--porcelain") == ""
+    summary = json.loads((finished.folder / "metrics/summary.json").read_text())
+    assert list(summary) == list(BENCHMARKS)
+    assert "| MOT17" in (finished.folder / "metrics/table.md").read_text()
+    assert "MOT17.MOTA" in finished.call("dvc", "metrics", "show").stdout
+    plots = json.loads(finished.call("dvc", "plots", "show", "--json").stdout)
+    assert not plots.get("errors")
+    assert len(plots["data"]) == 3
+    assert all(plot["content"] for drawn in plots["data"].values() for plot in drawn)
+    (run,) = finished.runs()
+    assert run.info.status == "FINISHED"
+    assert {"MOT15/MOTA", "MOT17/IDF1", "pretrain/loss", "train/embedding"} <= set(run.data.metrics)
+    assert run.data.params["loss.temperature"] == "0.2"
+
+
+def test_experiments_run_what_depends_on_their_params(project: Project) -> None:
+    before = project.outs("data", "models", "tracks", "metrics")
+    assert project.dvc("exp", "run", "-S", "loss.temperature=0.1") == {"train", *TRACKING}
+    assert project.dvc("exp", "run", "-S", "track.match_threshold=0.3") == TRACKING
+    assert project.outs("models/tracker") != {k: v for k, v in before.items() if k.startswith("models/tracker")}
+
+    back = ("-S", "loss.temperature=0.2", "-S", "track.match_threshold=0.4")
+    assert project.dvc("exp", "run", *back) == {"evaluate"}, "models and tracks come from the cache"
+    assert project.outs("data", "models", "tracks", "metrics") == before
+
+    runs = project.runs()
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert [run.data.params["loss.temperature"] for run in runs] == ["0.2", "0.1", "0.1", "0.2"]
+    assert [run.data.params["track.match_threshold"] for run in runs] == ["0.4", "0.4", "0.3", "0.4"]
+    assert all(set(run.data.metrics) == set(runs[0].data.metrics) for run in runs)
+    assert all(run.data.tags["DVC_EXP_NAME"] == run.info.run_name for run in runs[1:])
+    names = project.call("dvc", "exp", "list", "--name-only").stdout.split()
+    assert {run.info.run_name for run in runs[1:]} <= set(names)
+
+
+def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
+    """The identity wall: what training sees does not change by a byte when all identities do."""
+    boxes = project.outs("data/boxes", "data/held_out")
+    models = project.outs("models")
+    generator = np.random.default_rng(0)
+    for path in sorted((project.folder / "data/gt").rglob("gt.txt")):
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        fresh = generator.permutation(len(rows)) + 1000
+        for row, identity in zip(rows, fresh, strict=True):
+            row[1] = str(identity)
+        path.unlink()  # a link into DVC's cache: to be replaced, never written through
+        path.write_text("".join(",".join(row) + "\n" for row in rows))
+    project.call("dvc", "commit", "--force", *(f"download@{name}" for name in BENCHMARKS))
+
+    assert project.dvc("repro") == {*(f"strip@{name}" for name in BENCHMARKS), "evaluate"}
+    assert project.outs("data/boxes", "data/held_out") == boxes
+    assert project.outs("models") == models
+
+
+def test_extra_sets_are_looked_at_again_when_asked(tmp_path: Path) -> None:
+    """DVC does not watch them: `-f` looks, and only another image or box changes what training depends on."""
+    project = Project.cloned(tmp_path / "project")
+    given = write_set(tmp_path / "sets", "jde")
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    entry = {"name": "mine", "format": "jde", "images": "../sets/images", "labels": "../sets/labels_with_ids"}
+    params["data"]["extra"] = [{**entry, "weight": 0.5, "classes": [0]}]
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def training_waits_for() -> set[str]:
+        status = json.loads(project.call("dvc", "status", "pretrain", "--json").stdout)
+        causes = [cause for cause in status["pretrain"] if isinstance(cause, dict)]
+        return {name for cause in causes for name in cause.get("changed deps", {}) if name == "data/extra"}
+
+    assert project.dvc("repro", "collect") == {"collect"}
+    assert project.dvc("repro", "collect") == set()
+    before, locked = project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()
+    assert len(before) == 3
+    write_set(tmp_path / "sets", "jde", identity=lambda n: 9 - n)
+    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert (project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()) == (before, locked)
+
+    write_image(Path(given.images) / "part" / "many.jpg", (64, 48), shade=200)
+    assert project.dvc("repro", "collect") == set()
+    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert project.outs("data/extra") != before
+    assert training_waits_for() == {"data/extra"}
+    # An experiment in a copy of the project finds the same sets. A list is set as a whole.
+    project.commit("with a set")
+    again = ",".join(f"{key}:{value}" for key, value in entry.items())
+    experiment = ("exp", "run", "--temp", "-S", f"data.extra=[{{{again},weight:2,classes:[0]}}]", "collect")
+    label = Path(given.labels) / "part" / "many.txt"
+    label.write_text(label.read_text() + "0 1 0.5 nan 0.1 0.1\n")
+    failed = project.call("dvc", *experiment, expect=None)
+    assert failed.returncode != 0
+    assert f"error: {label}:4: column 4 is 'nan', expected a finite number" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    write_set(tmp_path / "sets", "jde")
+    assert project.dvc(*experiment) == {"collect"}
+    assert len(project.call("dvc", "exp", "list", "--name-only").stdout.split()) == 1
+
+
+def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    text = path.read_text()
+    models = project.outs("models")
+    path.write_text(text.replace("temperature:", "temprature:"))
+    line = 1 + path.read_text().splitlines().index(next(t for t in path.read_text().splitlines() if "temprature" in t))
+    sentence = f"error: params.yaml:{line}: unknown key 'loss.temprature'; did you mean 'loss.temperature'?"
+
+    for stage in ("download MOT15", "strip MOT15", "collect", "pretrain", "train", "track MOT15", "evaluate"):
+        done = project.call("python", "-m", *f"stages.{stage}".split(), expect=2)
+        assert done.stderr.strip() == sentence
+    assert project.outs("models") == models
+
+    under_dvc = project.call("dvc", "repro", expect=None)
+    assert under_dvc.returncode != 0
+    assert sentence in under_dvc.stderr
+    assert "Traceback" not in under_dvc.stderr
+    path.write_text(text)
+    assert project.dvc("repro") == set(), "the cache has what DVC put away before the stage failed"
+    assert project.outs("models") == models
+
+
+def test_two_runs_from_clean_caches_are_the_same_bytes(finished: Project, tmp_path: Path) -> None:
+    """Also with a tracking server that is down, which may cost a warning and nothing else."""
+    finished.git("clone", "-q", ".", str(tmp_path / "other"))  # what DVC caches does not travel with Git
+    other = Project(tmp_path / "other")
+    other.environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    done = other.call("dvc", "repro")
+    assert set(RUNNING.findall(done.stdout + done.stderr)) == EVERYTHING
+    assert done.stderr.count("warning: MLflow does not record this stage") == 3
+    assert not (other.folder / "mlflow.db").exists()
+    one, two = (p.outs("data", "models", "tracks", "metrics") for p in (finished, other))
+    assert list(one) == list(two)
+    assert [name for name in one if one[name] != two[name]] == []
+    assert any(one[name] for name in one if name.startswith("tracks/") and name.endswith(".txt"))
+
+
+def test_queued_experiments(project: Project) -> None:
+    """They run in copies of the project, beside each other; results and MLflow's runs come home."""
+    for value in ("0.3", "0.5"):
+        project.call("dvc", "exp", "run", "--queue", "-S", f"track.match_threshold={value}")
+    try:
+        project.call("dvc", "queue", "start", "--jobs", "2")
+        deadline = time.monotonic() + 1200
+        while re.search("Queued|Running", status := project.call("dvc", "queue", "status").stdout):
+            assert time.monotonic() < deadline, status
+            time.sleep(2)
+    finally:
+        project.call("dvc", "queue", "stop", expect=None)
+    assert len(re.findall("Success", status)) == 2, status
+    finished = {run.data.params["track.match_threshold"]: run.info.status for run in project.runs()}
+    assert finished == {"0.4": "FINISHED", "0.3": "FINISHED", "0.5": "FINISHED"}
+    assert project.git("status", "--porcelain") == ""
