@@ -830,7 +830,7 @@ class TestCommand:
         project.commit("a text")
         cli.run(["ablation", "--table-only"])
         before = project.report()
-        path = project.folder / "clmot" / "errors.py"
+        path = project.folder / "clmot" / "tracking" / "tracker.py"
         path.write_text(path.read_text() + "# changed\n")
         with pytest.raises(InputError, match=r"no experiment of .*ablation.yaml has results for the code"):
             cli.run(["ablation", "--table-only"])
@@ -901,7 +901,7 @@ class TestCommand:
     def test_code_that_changes_before_more_is_queued_ends_the_command(
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = project.folder / "clmot" / "errors.py"
+        path = project.folder / "clmot" / "tracking" / "tracker.py"
 
         class Meddled(FakeQueue):
             def start(self, jobs: int) -> None:

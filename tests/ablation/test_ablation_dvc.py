@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_pipeline_dvc import RUNNING, Project
+from dvc_project import RUNNING, Project
 
 pytestmark = pytest.mark.slow
 

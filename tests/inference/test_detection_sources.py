@@ -214,7 +214,7 @@ class TestRecording:
         assert len(data) == pytest.approx(1000 * (24 + 2 * 64), abs=400)
 
     def test_embeddings_are_read_a_block_at_a_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from clmot.tracking import recording
+        from clmot.inference import recording
 
         detections = recorded(50, 3)
         write_recording(tmp_path / "a", detections)

@@ -3,124 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from dvc_project import BENCHMARKS, RUNNING, Project
 from tiny_box_sets import write_image, write_set
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-BENCHMARKS = ("MOT15", "MOT17")
 TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
 EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
 EVERYTHING |= {"collect", "pretrain", "train"}
-MEASURED = re.compile(r"speed\.json$")
-"""Outs that measure this machine, and so differ from run to run."""
-
-RUNNING = re.compile(r"^Running stage '(.+)':$", re.MULTILINE)
-
-
-class Project:
-    """A Git repository with this project's files, small params, and a DVC cache of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTEST_", "OMP_"))
-        }
-        programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
-        self.environment |= {"PATH": programs, "MLFLOW_DISABLE_TELEMETRY": "true"}
-
-    @classmethod
-    def cloned(cls, folder: Path, **changes: Any) -> Project:
-        """The files that Git knows or would take, committed anew."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for name in filter(None, listed.split("\0")):
-            if name.split("/")[0] not in ("tests", "metrics", "dvc.lock") and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        project = cls(folder)
-        project.make_small()
-        project.git("init", "-q", "-b", "main")
-        project.git("config", "user.name", "Somebody")
-        project.git("config", "user.email", "somebody@example.org")
-        project.commit("the project")
-        return project
-
-    def make_small(self) -> None:
-        path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text())
-        params["data"] |= {"source": "synthetic", "benchmarks": list(BENCHMARKS), "split": "half"}
-        params["data"]["synthetic"]["frames"] = 8
-        params["model"]["input_size"] = [160, 96]
-        params["hardware"] |= {"device": "cpu", "workers": 0}
-        for training in ("pretrain", "train"):
-            params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1}
-        # After one epoch nothing is certain; the tracks shall not be empty.
-        params["track"] |= {"confidence": 0.02, "new_track_confidence": 0.02, "match_threshold": 0.4}
-        params["loss"] |= {"embedding": "nt_xent", "temperature": 0.2}
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def call(self, *command: str, expect: int | None = 0, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,  # a bound for hangs, not for slow machines
-        )
-        assert expect is None or done.returncode == expect, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def git(self, *arguments: str) -> str:
-        return self.call("git", *arguments).stdout.strip()
-
-    def commit(self, message: str) -> None:
-        self.git("add", "--all")
-        self.git("commit", "-q", "-m", message)
-
-    def dvc(self, *arguments: str) -> set[str]:
-        """Run DVC; the stages whose commands it ran."""
-        done = self.call("dvc", *arguments)
-        return set(RUNNING.findall(done.stdout + done.stderr))
-
-    def outs(self, *folders: str) -> dict[str, bytes]:
-        """Every file below the folders, by its name, without what measures speed."""
-        return {
-            path.relative_to(self.folder).as_posix(): path.read_bytes()
-            for folder in folders
-            for path in sorted((self.folder / folder).rglob("*"))
-            if path.is_file() and path.name != ".gitignore" and not MEASURED.search(path.name)
-        }
-
-    def runs(self) -> list[Any]:
-        """MLflow's runs, the oldest first."""
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-        experiment = client.get_experiment_by_name("clmot")
-        assert experiment is not None
-        return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
 
 
 @pytest.fixture(scope="module")

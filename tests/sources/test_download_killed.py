@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from dvc_project import Project
 from flaky_server import FlakyServer, running
-from test_pipeline_dvc import Project
 from tiny_archive import gt_rows, jpeg, sequence_files, tree, write_zip
 
 from clmot.sources.partial_file import PartialFile

@@ -159,7 +159,7 @@ class TestSynthetic:
 
     def test_what_a_killed_process_left_is_removed(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         code = (
-            "import os, sys; from clmot.data import sources; from clmot.synthetic import archive;"
+            "import os, sys; from clmot.sources import fetch as sources; from clmot.synthetic import archive;"
             "archive._write_sequence = lambda *_: os.kill(os.getpid(), 9);"
             "sources.fetch_archives('synthetic', 'MOT15', sys.argv[1], 0, 8)"
         )

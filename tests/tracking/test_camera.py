@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_people import AXES, crowd, fixed_params, person
 
+from clmot.inference import pipeline
 from clmot.inference.pipeline import Detections, track_frames
 from clmot.tracking import camera as camera_module
-from clmot.tracking import pipeline
 from clmot.tracking.boxes import to_corners, to_xyah
 from clmot.tracking.camera import FEWEST_POINTS, CameraMotion, background, similarity
 from clmot.tracking.tracker import Tracker
