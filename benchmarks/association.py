@@ -37,6 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from benchmarks.crowds import FRAME_RATE, Frame, generated_crowd, read_npz
 from benchmarks.fairmot import FairMOT
 from clmot.errors import InputError, run_as_script
+from clmot.evaluation.preprocessing import judge_truth
 from clmot.evaluation.score import score_sequence
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import PARAMS_FILE, TrackParams, load_params
@@ -189,7 +190,7 @@ def measure_scores(case: Case, with_rival: bool) -> dict[str, Any]:
             truth.append(_rows(number, frame.true_identities, frame.true_boxes, sure))
         if not any(len(rows) for rows in truth):
             return {}
-        scores = score_sequence(_table(truth), _table(results), length, "MOT17", 0.5)
+        scores = score_sequence(judge_truth(_table(truth), length, "MOT17"), _table(results))
         found[name] = {metric: round(float(getattr(scores, metric)), 4) for metric in ("IDF1", "MOTA", "HOTA")}
         found[name]["IDSW"] = int(scores.IDSW)
     return found

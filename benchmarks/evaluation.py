@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clmot.evaluation.benchmark import score_benchmark
+from clmot.evaluation.benchmark import Scoring, score_benchmark
 from clmot.evaluation.table import rounded, rounded_observations
 from clmot.inference.recording import RecordedDetections, write_recording
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
@@ -133,7 +133,9 @@ def main() -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         before_load = os.getloadavg()[0]
         start, start_of_work = time.perf_counter(), time.process_time()
-        scores = score_benchmark(results, gt, "MOT20", "full", detections=recorded.parent, confidence=CONFIDENCE)
+        scores = score_benchmark(
+            results, gt, "MOT20", "full", scoring=Scoring(confidence=CONFIDENCE), detections=recorded.parent
+        )
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_of_work
     assert scores.combined is not None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clmot.errors import InputError, run_as_script
-from clmot.evaluation.benchmark import score_benchmark
+from clmot.evaluation.benchmark import Scoring, score_benchmark
 from clmot.evaluation.table import markdown_table, sequence_table, summary
 from clmot.files import write_json, write_text
 from clmot.params import Params, load_params
@@ -29,9 +29,8 @@ def main() -> None:
             benchmark,
             params.data.split,
             params.data.validation_sequences,
-            params.evaluate.iou_threshold,
+            Scoring(params.evaluate.iou_threshold, params.track.confidence),
             TRACKS / f"{benchmark}.detections",
-            params.track.confidence,
         )
         for benchmark in sorted(params.data.benchmarks)
     ]

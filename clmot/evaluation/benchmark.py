@@ -10,11 +10,11 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
-from clmot.evaluation.preprocessing import identified_truth
+from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
-from clmot.motchallenge.sequence import read_manifest
-from clmot.motchallenge.splits import tracking_range
+from clmot.motchallenge.sequence import ManifestEntry, read_manifest
+from clmot.motchallenge.splits import FrameRange, tracking_range
 from clmot.progress import progress
 
 
@@ -45,31 +45,39 @@ class BenchmarkScores:
         return combine_observations(known) if known else None
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """How tracks and detections are judged."""
+
+    iou_threshold: float = 0.5
+    """IoU from which a tracker box and a true box can match (CLEAR, identity, detections)."""
+    confidence: float = 0.0
+    """Score from which the tracker used a detection."""
+
+
 def score_benchmark(
     tracks: str | os.PathLike[str],
     ground_truth: str | os.PathLike[str],
     benchmark: str,
     split: str,
     validation_sequences: Sequence[str] = (),
-    iou_threshold: float = 0.5,
+    scoring: Scoring = Scoring(),
     detections: str | os.PathLike[str] | None = None,
-    confidence: float = 0.0,
 ) -> BenchmarkScores:
     """Score every sequence of a benchmark in the frames that the split tracks.
 
-    A film of somebody's own whose true boxes have no identities (-1) there gets no score for its tracks, only for its
+    A film of one's own whose true boxes have no identities (-1) there gets no score for its tracks, only for its
     detections.
 
     Args:
         tracks: folder of `<sequence>.txt`, frames numbered from 1 within the tracked range. An empty file
-            says that nobody was found; an absent one is an error.
+            says that no one was found; an absent one is an error.
         ground_truth: folder of `manifest.json` and `<sequence>/gt.txt`, frames numbered from 1 in the film.
         benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
         split, validation_sequences: as in `data.split` and `data.validation_sequences`.
-        iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity, detections).
-        detections: folder of `<sequence>.safetensors`, what the tracker was given (see tracking/recording.py); None:
+        scoring: how.
+        detections: folder of `<sequence>.safetensors`, what the tracker was given (see inference/recording.py); None:
             detections and embeddings are not scored.
-        confidence: score from which the tracker used a detection.
 
     Raises:
         InputError: results are absent, do not belong to the split, or are not as they should be.
@@ -101,34 +109,14 @@ def score_benchmark(
                 f"{results_file} does not exist, though the split '{split}' tracks {entry.name}: "
                 f"run the track stage first (`dvc repro track`)."
             )
-        truth_file = ground_truth / entry.name / "gt.txt"
-        truth = read_ground_truth(truth_file, length=entry.frames)
-        truth = truth.in_frames(frames.first, frames.last, renumber=True)
+        truth = _read_truth(ground_truth, entry, frames, benchmark)
         results = read_results(results_file)
-        identified = identified_truth(truth, entry.name, benchmark)
-        if identified is not None:
-            scores = score_sequence(
-                identified,
-                results,
-                len(frames),
-                benchmark,
-                iou_threshold,
-                sequence=entry.name,
-                truth_name=str(truth_file),
-                results_name=str(results_file),
-            )
         observations = None
         if detections is not None:
-            observations = score_observations(
-                truth,
-                Path(detections) / f"{entry.name}.safetensors",
-                len(frames),
-                benchmark,
-                confidence,
-                iou_threshold,
-                identified=identified is not None,
-            )
-        if identified is not None:
+            recording = Path(detections) / f"{entry.name}.safetensors"
+            observations = score_observations(truth, recording, scoring.confidence, scoring.iou_threshold)
+        if truth.identified:
+            scores = score_sequence(truth, results, scoring.iou_threshold, str(results_file))
             scored.append(dataclasses.replace(scores, observations=observations))
         else:
             unidentified[entry.name] = observations
@@ -138,3 +126,10 @@ def score_benchmark(
         unscored=tuple(name for name in tracked if name not in ranges),
         unidentified=unidentified,
     )
+
+
+def _read_truth(ground_truth: Path, entry: ManifestEntry, frames: FrameRange, benchmark: str) -> JudgedTruth:
+    """The ground truth of the tracked frames of a sequence, numbered from 1."""
+    path = ground_truth / entry.name / "gt.txt"
+    table = read_ground_truth(path, length=entry.frames).in_frames(frames.first, frames.last, renumber=True)
+    return judge_truth(table, len(frames), benchmark, entry.name, str(path))

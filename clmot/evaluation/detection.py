@@ -12,15 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clmot.evaluation.preprocessing import (
-    DISTRACTOR_OVERLAP,
-    ROUNDING,
-    iou_matrix,
-    on_distractor_class,
-    rows_by_frame,
-)
+from clmot.evaluation.preprocessing import DISTRACTOR_OVERLAP, ROUNDING, JudgedTruth, iou_matrix, rows_by_frame
 from clmot.motchallenge.annotations import AnnotationTable
-from clmot.motchallenge.classes import counted
 
 WRONG, FORGIVEN = -1, -2
 """Instead of a true box: the detection is a false positive; it lies on a distractor and is neither right nor wrong."""
@@ -53,31 +46,24 @@ class JudgedDetections:
         return found / self.truth_boxes if self.truth_boxes else 0.0
 
 
-def match_detections(
-    truth: AnnotationTable,
-    detections: AnnotationTable,
-    length: int,
-    benchmark: str,
-    iou_threshold: float = 0.5,
-) -> np.ndarray:
+def match_detections(judged: JudgedTruth, detections: AnnotationTable, iou_threshold: float = 0.5) -> np.ndarray:
     """Which true box each detection found.
 
     Per frame, best score first, a detection takes the true box with which it overlaps most, of those that are still
     free and that it overlaps enough: IoU >= `iou_threshold` for boxes that count (flagged pedestrians), >= 0.5 for
-    distractors of `benchmark`. Greedy by score as usual for detectors, so that detections below a threshold change
+    distractors. Greedy by score as usual for detectors, so that detections below a threshold change
     nothing above it; the one-to-one matching that the official preprocessing makes for tracks would not have this.
 
     Args:
-        truth: the ground truth, frames numbered from 1, every class and flag.
-        detections: the boxes with their scores as `confidence`, frames numbered from 1.
-        length: number of frames; what lies beyond is ignored.
+        judged: the ground truth.
+        detections: the boxes with their scores as `confidence`, frames numbered from 1; what lies beyond the evaluated
+            frames is ignored.
 
     Returns:
-        (N,) int64: row of `truth`, `WRONG` or `FORGIVEN`.
+        (N,) int64: row of `judged.table`, `WRONG` or `FORGIVEN`.
     """
-    is_counted = counted(truth.confidence, truth.category, benchmark)
-    is_distractor = on_distractor_class(truth.category, benchmark)
-    candidates = np.nonzero(is_counted | is_distractor)[0]
+    truth, length, is_counted = judged.table, judged.length, judged.counted
+    candidates = np.nonzero(is_counted | judged.distractor)[0]
     needed = np.where(is_counted, iou_threshold, DISTRACTOR_OVERLAP) - ROUNDING
     found = np.full(len(detections), WRONG, np.int64)
     frames = zip(rows_by_frame(truth.frame[candidates], length), rows_by_frame(detections.frame, length), strict=True)
@@ -99,11 +85,10 @@ def match_detections(
     return found
 
 
-def judge(scores: np.ndarray, found: np.ndarray, truth: AnnotationTable, benchmark: str) -> JudgedDetections:
-    """What `match_detections` `found` (N,) says of detections with `scores` (N,)."""
+def judge(scores: np.ndarray, found: np.ndarray, truth_boxes: int) -> JudgedDetections:
+    """What `match_detections` `found` (N,) says of detections with `scores` (N,), where `truth_boxes` count."""
     kept = found != FORGIVEN
-    total = int(counted(truth.confidence, truth.category, benchmark).sum())
-    return JudgedDetections(scores[kept], found[kept] >= 0, total)
+    return JudgedDetections(scores[kept], found[kept] >= 0, truth_boxes)
 
 
 def combine_judged(sequences: Sequence[JudgedDetections]) -> JudgedDetections:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
-from clmot.evaluation.preprocessing import identified_truth
+from clmot.evaluation.preprocessing import judge_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
@@ -29,7 +29,7 @@ _LAYOUTS = "<sequence>/gt/gt.txt (as in the official archives) or <sequence>/gt.
 
 
 @dataclass(frozen=True)
-class Truth:
+class TruthFile:
     """The ground truth of one sequence."""
 
     name: str
@@ -89,8 +89,7 @@ def score_folder(
     Args:
         results: the folder, or one file of results.
         ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a
-        manifest
-            or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
+            manifest or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
         benchmark: whose rules apply; None: the names of the sequences tell.
         split: one of `SCORED_SPLITS`.
         iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity).
@@ -123,7 +122,15 @@ def score_folder(
     sequences, ends = [], []
     for name, path, truth in progress(pairs, "evaluate", unit="sequence"):
         true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
-        sequences.append(_score(name, path, truth, true, tracked, rules, split, iou_threshold))
+        first, last = _scored_frames(name, truth, split, max(1, _last_frame(true), _last_frame(tracked)))
+        part = true.in_frames(first, last, renumber=True)
+        judged = judge_truth(part, last - first + 1, rules, name, str(truth.path))
+        if not judged.identified:
+            raise InputError(
+                f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
+                "identities, or name the sequences that have them after --only."
+            )
+        sequences.append(score_sequence(judged, tracked, iou_threshold, str(path)))
         ends.append(_Ends(truth.length, _last_frame(true), _last_frame(tracked)))
     seem_halves = split == "all" and _seem_halves(ends)
     return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, seem_halves)
@@ -146,7 +153,7 @@ def _seem_halves(ends: Sequence[_Ends]) -> bool:
     return any(one.film is not None and one.results > 0 and one.film // 2 < one.truth for one in ends)
 
 
-def find_truths(directory: Path) -> dict[str, Truth]:
+def find_truths(directory: Path) -> dict[str, TruthFile]:
     """The ground truth in a folder, by sequence.
 
     Raises:
@@ -160,7 +167,7 @@ def find_truths(directory: Path) -> dict[str, Truth]:
         for path in (folder / "gt" / "gt.txt", folder / "gt.txt"):
             if path.is_file():
                 length = lengths.get(folder.name) or _stated_length(folder)
-                found[folder.name] = Truth(folder.name, path, length)
+                found[folder.name] = TruthFile(folder.name, path, length)
                 break
     if not found:
         inside = (path for path in sorted(directory.iterdir()) if _has_truths(path))
@@ -173,23 +180,25 @@ def _has_truths(directory: Path) -> bool:
     return any(directory.glob("*/gt/gt.txt")) or any(directory.glob("*/gt.txt"))
 
 
-def _single_truth(path: Path, results_name: str) -> Truth:
+def _single_truth(path: Path, results_name: str) -> TruthFile:
     """One file of ground truth; a `gt.txt` is its folder's, any other file is called as the results are."""
     if path.name != "gt.txt":
-        return Truth(results_name, path, None)
+        return TruthFile(results_name, path, None)
     folder = path.absolute().parent
     folder = folder.parent if folder.name == "gt" else folder
-    return Truth(folder.name, path, _stated_length(folder))
+    return TruthFile(folder.name, path, _stated_length(folder))
 
 
 def _stated_length(folder: Path) -> int | None:
     return read_seqinfo(folder / SEQINFO_FILE).length if (folder / SEQINFO_FILE).is_file() else None
 
 
-def _paired(results: Path, ground_truth: Path, only: Sequence[str]) -> tuple[list[tuple[str, Path, Truth]], list[str]]:
+def _paired(
+    results: Path, ground_truth: Path, only: Sequence[str]
+) -> tuple[list[tuple[str, Path, TruthFile]], list[str]]:
     """Name, results and ground truth of every sequence to score, and the names of results without ground truth."""
     truths = find_truths(ground_truth)
-    by_film: dict[str, Truth] = {}
+    by_film: dict[str, TruthFile] = {}
     for truth in truths.values():
         by_film.setdefault(without_detector(truth.name), truth)
     for name in only:
@@ -236,52 +245,25 @@ def _rules(names: Sequence[str], benchmark: str | None, ground_truth: Path) -> s
     return _SAME_RULES.get(benchmark, benchmark)
 
 
-def _score(
-    name: str,
-    path: Path,
-    truth: Truth,
-    true: AnnotationTable,
-    tracked: AnnotationTable,
-    rules: str,
-    split: str,
-    iou_threshold: float,
-) -> SequenceScores:
-    """The scores of `tracked`, read from `path`, against `true`, read from `truth`."""
-    length, first = truth.length, 1
-    if split == "half":
-        if length is None:
-            raise InputError(
-                f"{truth.path}: nothing states how many frames the film has, so it cannot be halved: put its "
-                f"{SEQINFO_FILE} beside it."
-            )
-        frames = tracking_range(name, length, "train", split)
-        if frames is None:
-            raise InputError(f"{truth.path}: a film of {length} frames has no second half to score.")
-        first = frames.first
-    elif length is None:
-        length = max(1, _last_frame(true), _last_frame(tracked))
-    identified = identified_truth(true.in_frames(first, length, renumber=True), name, rules)
-    if identified is None:
+def _scored_frames(name: str, truth: TruthFile, split: str, last_row: int) -> tuple[int, int]:
+    """The first and the last frame of the film that are scored; without a stated length it ends with `last_row`."""
+    if split != "half":
+        return 1, truth.length or last_row
+    if truth.length is None:
         raise InputError(
-            f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
-            "identities, or name the sequences that have them after --only."
+            f"{truth.path}: nothing states how many frames the film has, so it cannot be halved: put its "
+            f"{SEQINFO_FILE} beside it."
         )
-    return score_sequence(
-        identified,
-        tracked,
-        length - first + 1,
-        rules,
-        iou_threshold,
-        sequence=name,
-        truth_name=str(truth.path),
-        results_name=str(path),
-    )
+    frames = tracking_range(name, truth.length, "train", split)
+    if frames is None:
+        raise InputError(f"{truth.path}: a film of {truth.length} frames has no second half to score.")
+    return frames.first, truth.length
 
 
 def _last_frame(table: AnnotationTable) -> int:
     return int(table.frame.max(initial=0))
 
 
-def _listed(names: Sequence[str] | dict[str, Truth]) -> str:
+def _listed(names: Sequence[str] | dict[str, TruthFile]) -> str:
     shown = list(names)[:5]
     return ", ".join(shown) + (" ..." if len(names) > 5 else "")

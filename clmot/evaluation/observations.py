@@ -16,6 +16,7 @@ from clmot.evaluation.embedding import (
     compare_embeddings,
     sample_readings,
 )
+from clmot.evaluation.preprocessing import JudgedTruth
 from clmot.inference.recording import read_embeddings, read_recording
 from clmot.motchallenge.annotations import AnnotationTable
 
@@ -50,28 +51,18 @@ class ObservationScores:
 
 
 def score_observations(
-    truth: AnnotationTable,
-    path: str | os.PathLike[str],
-    length: int,
-    benchmark: str,
-    confidence: float,
-    iou_threshold: float = 0.5,
-    *,
-    identified: bool = True,
+    truth: JudgedTruth, path: str | os.PathLike[str], confidence: float, iou_threshold: float = 0.5
 ) -> ObservationScores:
     """Score the recorded detections of one sequence.
 
     Embeddings are judged where they were read at a true box and where the tracker would use them: at detections that
-    found one and score `confidence` or more.
+    found one and score `confidence` or more. Without identities they cannot be judged.
 
     Args:
-        truth: the ground truth of the evaluated range, every class and flag, frames numbered from 1.
+        truth: the ground truth of the evaluated range.
         path: file of the recorded detections.
-        length: number of evaluated frames.
-        benchmark: `MOT15`, `MOT17` or `MOT20`.
         confidence: score from which the tracker uses a detection.
         iou_threshold: IoU from which a detection can be a true box's.
-        identified: whether the true boxes have identities; embeddings cannot be judged without.
 
     Raises:
         InputError: there is no such file, or it is damaged.
@@ -86,13 +77,13 @@ def score_observations(
         category=np.ones(count, np.int64),
         visibility=np.ones(count),
     )
-    found = match_detections(truth, detections, length, benchmark, iou_threshold)
-    judged = judge(recorded.scores, found, truth, benchmark)
+    found = match_detections(truth, detections, iou_threshold)
+    judged = judge(recorded.scores, found, truth.boxes)
     confidence = float(np.float32(confidence))  # rounded as the stored scores are: equal stays equal
-    if not identified:
+    if not truth.identified:
         return ObservationScores(judged, None, confidence)
     read = np.nonzero((found >= 0) & (recorded.scores >= confidence))[0]
-    identity, frame = truth.identity[found[read]], recorded.frame[read]
+    identity, frame = truth.table.identity[found[read]], recorded.frame[read]
     sample = sample_readings(identity, frame)
     vectors = read_embeddings(path, read[sample])
     return ObservationScores(

@@ -77,14 +77,53 @@ class ScoredFrames:
         return sum(len(frame.tracked) for frame in self.frames)
 
 
-def preprocess(
-    truth: AnnotationTable,
-    results: AnnotationTable,
-    length: int,
-    benchmark: str,
-    truth_name: str = "the ground truth",
-    results_name: str = "the results",
-) -> ScoredFrames:
+@dataclass(frozen=True, eq=False)
+class JudgedTruth:
+    """The ground truth of one sequence in the evaluated frames, and what the rules say of each of its boxes."""
+
+    table: AnnotationTable
+    """Every class and flag, frames numbered from 1. Where all that count have identities, no two boxes share an
+    unknown one (-1)."""
+    length: int
+    """Number of evaluated frames; all of them count, with output or without."""
+    benchmark: str
+    """`MOT15`, `MOT17` or `MOT20`: whose rules apply."""
+    counted: np.ndarray
+    """(N,) bool: to be found (flagged pedestrians)."""
+    distractor: np.ndarray
+    """(N,) bool: a box on it is neither right nor wrong."""
+    identified: bool
+    """Whether every box that counts has an identity: tracks cannot be scored otherwise."""
+    sequence: str = ""
+    """Its name."""
+    source: str = "the ground truth"
+    """The file, for messages."""
+
+    @property
+    def boxes(self) -> int:
+        """How many boxes count."""
+        return int(self.counted.sum())
+
+
+def judge_truth(
+    table: AnnotationTable, length: int, benchmark: str, sequence: str = "", source: str = "the ground truth"
+) -> JudgedTruth:
+    """Ask once which boxes count, which are forgiven, and whether people can be told apart.
+
+    A film of one's own may have boxes without identities (-1): if one of them counts, nothing can be said of its
+    tracks; regions to ignore and distractors often have none, and theirs play no part. In the benchmarks' own
+    sequences every box has an identity, so there -1 is one like any other.
+    """
+    is_counted = counted(table.confidence, table.category, benchmark)
+    identified = True
+    if home_benchmark(sequence) is None:
+        identified = not (is_counted & (table.identity == UNKNOWN_IDENTITY)).any()
+        table = _told_apart(table) if identified else table
+    distractor = np.isin(table.category, [int(c) for c in DISTRACTORS[benchmark]])
+    return JudgedTruth(table, length, benchmark, is_counted, distractor, bool(identified), sequence, source)
+
+
+def preprocess(judged: JudgedTruth, results: AnnotationTable, results_source: str = "the results") -> ScoredFrames:
     """Apply the official preprocessing to one sequence.
 
     Per frame: match tracker boxes one-to-one to ALL true boxes with IoU >= 0.5 so that the summed IoU is
@@ -92,22 +131,19 @@ def preprocess(
     class pedestrian whose flag is not 0. MOT15 has no classes: nothing is dropped, flagged boxes are kept.
 
     Args:
-        truth: the ground truth, frames numbered from 1, every class and flag.
+        judged: the ground truth.
         results: the tracker's boxes, frames numbered from 1.
-        length: number of frames; all of them count, with output or without.
-        benchmark: `MOT15`, `MOT17`, `MOT20`.
-        truth_name, results_name: the files, for messages.
+        results_source: their file, for messages.
 
     Raises:
         InputError: an identity stands twice in a frame; a frame lies outside 1..length; a class is unknown.
     """
-    for table, name in ((truth, truth_name), (results, results_name)):
+    truth, length = judged.table, judged.length
+    for table, name in ((truth, judged.source), (results, results_source)):
         _check_frames(table, length, name)
         _check_identities(table, name)
-    if benchmark not in UNCLASSED:
-        _check_classes(truth, truth_name)
-    is_counted = counted(truth.confidence, truth.category, benchmark)
-    is_distractor = on_distractor_class(truth.category, benchmark)
+    if judged.benchmark not in UNCLASSED:
+        _check_classes(truth, judged.source)
 
     kept_truth: list[np.ndarray] = []  # rows of `truth`, per frame
     kept_results: list[np.ndarray] = []  # rows of `results`, per frame
@@ -115,12 +151,12 @@ def preprocess(
     frames = zip(rows_by_frame(truth.frame, length), rows_by_frame(results.frame, length), strict=True)
     for truth_rows, result_rows in frames:
         overlaps = iou_matrix(truth.box[truth_rows], results.box[result_rows])
-        dropped = _on_distractors(overlaps, is_distractor[truth_rows])
+        dropped = _on_distractors(overlaps, judged.distractor[truth_rows])
         result_rows = np.delete(result_rows, dropped)
-        overlaps = np.delete(overlaps, dropped, axis=1)[is_counted[truth_rows]]
+        overlaps = np.delete(overlaps, dropped, axis=1)[judged.counted[truth_rows]]
         rows, columns = np.nonzero(overlaps)
         pairs.append((rows.astype(np.int32), columns.astype(np.int32), overlaps[rows, columns]))
-        kept_truth.append(truth_rows[is_counted[truth_rows]])
+        kept_truth.append(truth_rows[judged.counted[truth_rows]])
         kept_results.append(result_rows)
 
     truth_dense, truth_identities = _dense_identities(truth.identity, kept_truth)
@@ -135,39 +171,13 @@ def preprocess(
     )
 
 
-def identified_truth(truth: AnnotationTable, sequence: str, benchmark: str) -> AnnotationTable | None:
-    """The ground truth that tracks on a sequence can be scored against; None where there is none.
-
-    A film of somebody's own may have boxes without identities (-1): if one of them counts, nothing can be said of its
-    tracks. In the benchmarks' own sequences everybody has an identity, so there -1 is one like any other.
-    """
-    if home_benchmark(sequence) is not None:
-        return truth
-    return None if _lacks_identities(truth, benchmark) else _told_apart(truth)
-
-
-def _lacks_identities(truth: AnnotationTable, benchmark: str) -> bool:
-    """Whether a box that counts has an unknown identity (-1)."""
-    unknown = truth.identity == UNKNOWN_IDENTITY
-    return bool((unknown & counted(truth.confidence, truth.category, benchmark)).any())
-
-
 def _told_apart(truth: AnnotationTable) -> AnnotationTable:
-    """The same boxes, where each of unknown identity (-1) has one of its own, below all others.
-
-    For ground truth in which every box that counts has an identity: regions to ignore and distractors often have none,
-    may stand in a frame in any number, and their identities play no part.
-    """
+    """The same boxes, where each of unknown identity (-1) has one of its own, below all others."""
     unknown = truth.identity == UNKNOWN_IDENTITY
     lowest = int(truth.identity.min(initial=UNKNOWN_IDENTITY))
     identity = truth.identity.copy()
     identity[unknown] = lowest - 1 - np.arange(int(unknown.sum()))
     return dataclasses.replace(truth, identity=identity)
-
-
-def on_distractor_class(category: np.ndarray, benchmark: str) -> np.ndarray:
-    """(N,) bool: true boxes whose detection is neither right nor wrong in `benchmark`."""
-    return np.isin(category, [int(c) for c in DISTRACTORS[benchmark]])
 
 
 def iou_matrix(truth: np.ndarray, results: np.ndarray) -> np.ndarray:

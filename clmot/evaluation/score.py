@@ -9,7 +9,7 @@ from typing import Any
 from clmot.evaluation.clear import ClearCounts, combine_clear, score_clear
 from clmot.evaluation.hota import HotaScores, combine_hota, score_hota
 from clmot.evaluation.observations import ObservationScores
-from clmot.evaluation.preprocessing import preprocess
+from clmot.evaluation.preprocessing import JudgedTruth, preprocess
 from clmot.motchallenge.annotations import AnnotationTable
 
 METRICS = ("MOTA", "MOTP", "IDF1", "IDSW", "MT", "ML", "HOTA", "DetA", "AssA", "FP", "FN", "Frag")
@@ -77,33 +77,22 @@ class SequenceScores(Scores):
 
 
 def score_sequence(
-    truth: AnnotationTable,
-    results: AnnotationTable,
-    length: int,
-    benchmark: str,
-    iou_threshold: float = 0.5,
-    *,
-    sequence: str = "",
-    truth_name: str = "the ground truth",
-    results_name: str = "the results",
+    truth: JudgedTruth, results: AnnotationTable, iou_threshold: float = 0.5, results_source: str = "the results"
 ) -> SequenceScores:
     """Score the tracks of one sequence after the official preprocessing.
 
     Args:
-        truth: the ground truth of the evaluated range, every class and flag, frames numbered from 1.
+        truth: the ground truth of the evaluated range, identified.
         results: the tracker's boxes, frames numbered from 1.
-        length: number of evaluated frames; those without output count as well.
-        benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
         iou_threshold: for CLEAR and identity; HOTA has its own 19, and preprocessing the official 0.5.
-        sequence: its name, kept in the scores.
-        truth_name, results_name: the files, for messages.
+        results_source: the file of the results, for messages.
 
     Raises:
         InputError: an identity stands twice in a frame, or a frame lies outside 1..length.
     """
-    frames = preprocess(truth, results, length, benchmark, truth_name, results_name)
+    frames = preprocess(truth, results, results_source)
     clear, hota = score_clear(frames, iou_threshold), score_hota(frames)
-    return SequenceScores(**_metrics(clear, hota), clear=clear, hota=hota, sequence=sequence)
+    return SequenceScores(**_metrics(clear, hota), clear=clear, hota=hota, sequence=truth.sequence)
 
 
 def combine(sequences: Sequence[Scores]) -> Scores:

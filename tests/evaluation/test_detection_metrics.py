@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clmot.evaluation import detection
 from clmot.evaluation.detection import (
     FORGIVEN,
     WRONG,
@@ -14,10 +15,17 @@ from clmot.evaluation.detection import (
     average_precision,
     combine_judged,
     judge,
-    match_detections,
 )
-from clmot.evaluation.preprocessing import iou_matrix
+from clmot.evaluation.preprocessing import iou_matrix, judge_truth
 from clmot.motchallenge.annotations import AnnotationTable
+
+
+def match_detections(truth: AnnotationTable, detections: AnnotationTable, length: int, benchmark: str) -> np.ndarray:
+    return detection.match_detections(judge_truth(truth, length, benchmark), detections)
+
+
+def boxes(truth: AnnotationTable, benchmark: str = "MOT17") -> int:
+    return judge_truth(truth, 1, benchmark).boxes
 
 
 def table(rows: list[tuple[float, ...]]) -> AnnotationTable:
@@ -68,7 +76,7 @@ def test_the_best_score_chooses_first_and_takes_what_it_overlaps_most() -> None:
     detections = table([(1, 11, 10, 20, 40, 0.3), (1, 13, 10, 20, 40, 0.9), (1, 10, 10, 20, 40, 0.2)])
     # 0.9 takes the first box; the others cannot have it again, and overlap the second too little.
     assert match_detections(truth, detections, 1, "MOT17").tolist() == [WRONG, 0, WRONG]
-    judged = judge(detections.confidence, match_detections(truth, detections, 1, "MOT17"), truth, "MOT17")
+    judged = judge(detections.confidence, match_detections(truth, detections, 1, "MOT17"), boxes(truth))
     assert judged.average_precision == 0.5
 
 
@@ -86,7 +94,7 @@ def test_distractors_are_forgiven_once(benchmark: str, forgiven: list[int]) -> N
             assert found.tolist() == [0, WRONG, 1]
             continue
         assert found.tolist() == [FORGIVEN if category in forgiven else WRONG, WRONG, 1], category
-        assert judge(detections.confidence, found, truth, benchmark).truth_boxes == 1
+        assert judge(detections.confidence, found, boxes(truth, benchmark)).truth_boxes == 1
 
 
 def test_unflagged_people_are_neither_missed_nor_forgiven() -> None:
@@ -94,7 +102,7 @@ def test_unflagged_people_are_neither_missed_nor_forgiven() -> None:
     detections = table([(1, 10, 10, 20, 40, 0.9)])
     found = match_detections(truth, detections, 1, "MOT17")
     assert found.tolist() == [WRONG]
-    assert judge(detections.confidence, found, truth, "MOT17").truth_boxes == 0
+    assert judge(detections.confidence, found, boxes(truth)).truth_boxes == 0
 
 
 def crowd(seed: int) -> tuple[AnnotationTable, AnnotationTable]:
@@ -132,7 +140,7 @@ def test_true_boxes_as_detections_are_perfect() -> None:
     truth, _ = crowd(1)
     people = truth.select((truth.category == 1) & (truth.confidence != 0))
     found = match_detections(truth, people, 5, "MOT17")
-    judged = judge(people.confidence, found, truth, "MOT17")
+    judged = judge(people.confidence, found, boxes(truth))
     assert (judged.average_precision, judged.precision(1), judged.recall(1)) == (1, 1, 1)
 
 

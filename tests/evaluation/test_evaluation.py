@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clmot.errors import InputError
-from clmot.evaluation import hota
+from clmot.evaluation import hota, preprocessing, score
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.clear import identity_matches
-from clmot.evaluation.preprocessing import iou_matrix, preprocess
-from clmot.evaluation.score import COUNTS, METRICS, combine, score_sequence
+from clmot.evaluation.preprocessing import ScoredFrames, iou_matrix, judge_truth
+from clmot.evaluation.score import COUNTS, METRICS, SequenceScores, combine
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 
@@ -29,6 +29,16 @@ with contextlib.redirect_stdout(io.StringIO()):  # its import names the optional
 
 BENCHMARKS = ("MOT15", "MOT17", "MOT20")
 LENGTH = 40
+
+
+def preprocess(truth: AnnotationTable, results: AnnotationTable, length: int, benchmark: str) -> ScoredFrames:
+    return preprocessing.preprocess(judge_truth(truth, length, benchmark), results)
+
+
+def score_sequence(
+    truth: AnnotationTable, results: AnnotationTable, length: int, benchmark: str, iou_threshold: float = 0.5
+) -> SequenceScores:
+    return score.score_sequence(judge_truth(truth, length, benchmark), results, iou_threshold)
 
 
 def table(rows: list[tuple[float, ...]]) -> AnnotationTable:
@@ -419,13 +429,13 @@ def test_an_identity_twice_in_a_frame_is_refused(whose):
     twice = table([*standing(range(1, 4), identity=5), (2, 5, 60, 10, 20, 40)])
     pair = (twice, good) if whose == "truth" else (good, twice)
     with pytest.raises(InputError, match=r"^a\.txt: identity 5 stands more than once in frame 2"):
-        score_sequence(*pair, 3, "MOT17", truth_name="a.txt", results_name="a.txt")
+        score.score_sequence(judge_truth(pair[0], 3, "MOT17", source="a.txt"), pair[1], results_source="a.txt")
 
 
 def test_frames_beyond_the_end_are_refused():
     rows = table(standing(range(1, 6)))
     with pytest.raises(InputError, match=r"^tracks/S\.txt: frame 4 lies outside the evaluated frames 1 to 3"):
-        score_sequence(rows.in_frames(1, 3), rows, 3, "MOT17", results_name="tracks/S.txt")
+        score.score_sequence(judge_truth(rows.in_frames(1, 3), 3, "MOT17"), rows, results_source="tracks/S.txt")
 
 
 def test_unknown_classes_are_refused():
