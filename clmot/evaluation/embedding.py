@@ -6,10 +6,15 @@ al., "Scalable Person Re-identification: A Benchmark", ICCV 2015): how high do a
 by similarity?
 
 Both look at all pairs of a sequence, a block at a time, so memory is bounded; `sample_readings` bounds the work.
+
+The same readings give the same numbers on every machine: components of the unit vectors are rounded to multiples of
+2^-20, so that a product of two vectors is a whole multiple of 2^-40 below 2^53 of them and float64 holds every partial
+sum exactly, in whatever order a linear algebra library adds. (The rounding moves a cosine by less than 1e-5.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +28,8 @@ MAX_READINGS = 12_000
 
 SIMILARITY_BINS = 20_000
 """Similarities -1..1 are counted in steps of 1e-4, finer than what float16 embeddings can tell."""
+
+_GRID = 2.0**20  # steps of a unit vector's components
 
 _BLOCK = 256  # readings that are compared with all others at once
 
@@ -90,13 +97,11 @@ def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.n
         identity, frame: (N,) an identity at most once in a frame.
     """
     order = np.lexsort((frame, identity))
-    vectors = embeddings[order].astype(np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.where(lengths > 0, lengths, 1)
+    vectors = unit_vectors(embeddings[order])
     identity, frame = identity[order], frame[order]
     same = np.zeros(SIMILARITY_BINS, np.int64)
     different = np.zeros(SIMILARITY_BINS, np.int64)
-    precision_sum, queries = 0.0, 0
+    precisions: list[np.ndarray] = []
     _, starts, counts = np.unique(identity, return_index=True, return_counts=True)
     for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
         own = slice(start, start + count)
@@ -111,9 +116,21 @@ def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.n
             different += _histogram(others)
             if count > 1:
                 others[frame[block, None] == np.delete(frame, own)] = -np.inf
-                precision_sum += _average_precisions(partners, others).sum()
-                queries += len(partners)
-    return EmbeddingComparisons(same, different, float(precision_sum), queries)
+                precisions.append(_average_precisions(partners, others))
+    found = np.concatenate([np.zeros(0), *precisions])
+    return EmbeddingComparisons(same, different, math.fsum(found), len(found))
+
+
+def unit_vectors(embeddings: np.ndarray) -> np.ndarray:
+    """(N, D) float64 of length 1, or 0 where they are zeros, whose products are exact (see above).
+
+    Args:
+        embeddings: (N, D) of any length.
+    """
+    vectors = embeddings.astype(np.float64)
+    lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))  # exact too, of float16 vectors of length 1
+    vectors /= np.where(lengths > 0, lengths, 1)
+    return np.round(vectors * _GRID) / _GRID
 
 
 def combine_comparisons(sequences: Sequence[EmbeddingComparisons]) -> EmbeddingComparisons:
