@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 
 from clmot.errors import InputError
 from clmot.params import HardwareParams
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""There where the kernel has loaded NVIDIA's driver, in containers too."""
+
 
 @dataclass(frozen=True)
 class Setup:
-    """Device and arithmetic of a run."""
+    """Device and arithmetic of a run. As text, what it runs on: `cpu, float32, 2 threads, 0 workers`."""
 
     device: torch.device
-    autocast: torch.dtype | None
-    """What the network is autocast to in training; None: it runs in float32 (on CUDA with TF32)."""
+    precision: Literal["float32", "bfloat16"]
+    """Arithmetic of the network: `float32` (on CUDA with TF32) or `bfloat16`."""
+    workers: int | None
+    """Processes that read images; None: nothing is said of them."""
+    remark: str = ""
+    """Why there is no GPU where one would be expected."""
+
+    def autocast(self) -> torch.autocast:
+        """A context in which the network runs in `precision`."""
+        lower = self.precision != "float32"
+        return torch.autocast(self.device.type, torch.bfloat16 if lower else None, enabled=lower)
+
+    def __str__(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        parts = [name, self.precision, _count(torch.get_num_threads(), "thread")]
+        parts += [] if self.workers is None else [_count(self.workers, "worker")]
+        return ", ".join(parts) + self.remark
 
 
-def set_up(hardware: HardwareParams) -> Setup:
+def set_up(
+    hardware: HardwareParams, precision: Literal["float32", "bfloat16"] = "float32", workers: bool = False
+) -> Setup:
     """Choose the device, the number of threads and deterministic kernels.
+
+    Args:
+        hardware: from params.yaml.
+        precision: of the network.
+        workers: whether the run has worker processes, which are then told as well.
 
     Raises:
         InputError: the device does not exist here, or is not known.
@@ -30,6 +59,7 @@ def set_up(hardware: HardwareParams) -> Setup:
     if hardware.threads:
         torch.set_num_threads(hardware.threads)
     device = pick_device(hardware.device)
+    reason = why_no_gpu() if hardware.device == "auto" and device.type == "cpu" else None
     if device.type == "cpu":
         # CPU kernels all have deterministic forms; on CUDA a few that we use have none.
         torch.use_deterministic_algorithms(True)
@@ -39,7 +69,8 @@ def set_up(hardware: HardwareParams) -> Setup:
     else:
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
-    return Setup(device, torch.bfloat16 if hardware.precision == "bfloat16" else None)
+    remark = f" (an NVIDIA driver is here, but no GPU is used: {reason})" if reason else ""
+    return Setup(device, precision, hardware.workers if workers else None, remark)
 
 
 @contextlib.contextmanager
@@ -66,7 +97,7 @@ def pick_device(name: str) -> torch.device:
         InputError: the name is unknown, or there is no such device on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if _cuda_is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -74,8 +105,33 @@ def pick_device(name: str) -> torch.device:
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"params.yaml: 'hardware.device' should be auto, cpu, cuda or cuda:N, got '{name}'.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        reason = why_no_gpu()
         raise InputError(
             f"params.yaml: 'hardware.device' is '{name}', but this machine shows {torch.cuda.device_count()} CUDA "
-            "devices; set it to auto."
+            f"devices{f' ({reason})' if reason else ''}; set it to auto."
         )
     return device
+
+
+def why_no_gpu() -> str | None:
+    """Why torch uses no GPU although this machine has NVIDIA's driver; None: it uses one, or there is no driver."""
+    if not (NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi")) or _cuda_is_available():
+        return None
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:  # "The NVIDIA driver on your system is too old ...", and others
+        return " ".join(str(error).split()).rstrip(".")
+    return f"torch {torch.__version__} finds no device"
+
+
+def _cuda_is_available() -> bool:
+    """`torch.cuda.is_available()` without the warning it adds where the driver is too old: `why_no_gpu` says that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.cuda.is_available()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

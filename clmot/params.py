@@ -177,13 +177,14 @@ class ViewParams:
 
 @dataclass(frozen=True)
 class HardwareParams:
-    """Where the networks run."""
+    """Where the networks run: no param of any stage, and no part of a checkpoint's key.
+
+    Results differ by rounding alone: between devices (a GPU multiplies in TF32) and, in the last bits, between
+    numbers of threads, as torch then adds in another order.
+    """
 
     device: str
     """`auto` (CUDA where present, else the CPU), `cpu`, `cuda` or `cuda:N`."""
-    precision: Literal["float32", "bfloat16"]
-    """Arithmetic of the network during training: `float32`, on CUDA with TF32 in matrix products and convolutions, or
-    `bfloat16` by autocast. Views, targets and losses are always float32."""
     threads: Annotated[int, Bounds(0)]
     """CPU threads of one operator; 0 = all cores."""
     workers: Annotated[int, Bounds(0)]
@@ -210,6 +211,9 @@ class TrainingParams:
     """Decoupled weight decay on weights of convolutions and linear layers (AdamW); 0 = the original's plain Adam."""
     max_gradient_norm: Annotated[float, Bounds(0)]
     """Gradients are scaled down to this L2 norm; 0 = never."""
+    precision: Literal["float32", "bfloat16"]
+    """Arithmetic of the network: `float32`, on CUDA with TF32 in matrix products and convolutions, or `bfloat16` by
+    autocast. Views, targets and losses are always float32."""
 
 
 @dataclass(frozen=True)

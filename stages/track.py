@@ -43,7 +43,9 @@ def main() -> None:
         raise InputError(f"usage: python -m stages.track {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
     params = load_params()
-    device = set_up(params.hardware).device
+    setup = set_up(params.hardware)
+    print(f"track {benchmark} runs on {setup}.", file=sys.stderr)
+    device = setup.device
     parts = find_tracked_parts(FRAMES / benchmark, params.data.split, params.data.validation_sequences)
     sources = detection_sources(parts, benchmark, params, device)
     floor = min(params.track.recorded_confidence, params.track.confidence)

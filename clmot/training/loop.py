@@ -95,8 +95,8 @@ def fit(
         criterion: computes named losses of a batch.
         frames: what to train on.
         input_size: width and height of the network's input in pixels.
-        params: epochs (0: nothing is trained), batch size, learning rate.
-        hardware: device, precision, threads, workers.
+        params: epochs (0: nothing is trained), batch size, learning rate, precision.
+        hardware: device, threads, workers: decides nothing about the result.
         seed: every random choice derives from it, `stage` and the step.
         stage: `pretrain` or `train`, for messages and random streams.
         checkpoints: folder for this very run (see `checkpoint_key`); resumed from when it holds a checkpoint.
@@ -106,7 +106,8 @@ def fit(
     Raises:
         InputError: a loss or a weight became nan or infinite, or a frame cannot be read.
     """
-    setup = set_up(hardware)
+    setup = set_up(hardware, params.precision, workers=True)
+    print(f"{stage} runs on {setup}.", file=sys.stderr)
     device = setup.device
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
@@ -166,7 +167,7 @@ def fit(
                 with (
                     # Some backbones have stochastic depth, which draws from torch's global generators.
                     seeded(seed, stage, "network", state.epoch, state.step),
-                    torch.autocast(device.type, dtype=setup.autocast, enabled=setup.autocast is not None),
+                    setup.autocast(),
                 ):
                     losses = criterion(model, batch.to(device), generator)
                 # One transfer from the device for all scalars of the step.
@@ -239,7 +240,6 @@ def fit_and_save(
         dataclasses.asdict(model.config),
         input_size,
         dataclasses.asdict(params),
-        dataclasses.asdict(hardware),
     ]
     key = checkpoint_key(seed, *plain, *decided_by, frames=frames)
     checkpoints = dvc_root() / ".checkpoints" / f"{stage}-{key}"

@@ -33,6 +33,8 @@ CONDITIONAL = {name for name in FLAT if name.startswith("track.")}
 """The tracker takes its section whole, and looks at a threshold when the case for it arises."""
 WATCHER = "clmot/reporting/mlflow_run.py"
 """Watches a run and can change no out, so a change to it must not run anything again."""
+HARDWARE = {name for name in FLAT if name.startswith("hardware.")}
+"""Where a stage runs, and how fast, decides nothing about its outs: a thread more must not train again."""
 WEIGHTS = "${model.weights}"
 """What a training may begin with comes from outside; random weights are a tracked file."""
 
@@ -225,7 +227,8 @@ def test_a_stage_lists_exactly_the_params_it_reads(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(module, "load_params", lambda seen=seen: recorded(params, "", seen))
         monkeypatch.setattr(sys, "argv", [stage, *(["MOT17"] if "matrix" in spec else [])])
         module.main()
-        listed[stage], read[stage] = leaves(spec["params"]), seen
+        listed[stage], read[stage] = leaves(spec["params"]), seen - HARDWARE
     for stage in STAGES:
+        assert not listed[stage] & HARDWARE, f"dvc.yaml would run {stage} again on other hardware"
         assert read[stage] - listed[stage] == set(), f"{stage} reads params that dvc.yaml does not list"
         assert listed[stage] - read[stage] <= CONDITIONAL, f"dvc.yaml lists params that {stage} does not read"

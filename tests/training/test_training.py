@@ -53,9 +53,9 @@ def settings(**changes):
     return dataclasses.replace(PARAMS.train, **{"epochs": 3, "batch_size": 3, **changes})
 
 
-def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, precision="float32", **changes):
+def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, **changes):
     criterion = loss(PARAMS.views, PARAMS.loss, PARAMS.train)
-    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers, precision=precision)
+    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers)
     return fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
 
 

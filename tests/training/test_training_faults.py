@@ -444,6 +444,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "train.milestones": ([1], {"train.schedule": "step"}),
     "train.weight_decay": (0.5, {}),
     "train.max_gradient_norm": (0.001, {}),
+    "train.precision": ("bfloat16", {}),
     "train.views": (3, {}),
     "train.previous_frame": (True, {}),
     "train.previous_min_iou": (0.3, {"train.previous_frame": True}),
