@@ -30,7 +30,9 @@ PARAM = re.compile(r"( *)(\w+):(?: +(\[[^#]*\]|[^\s#]+))? *(?:# *(.*))?")
 """A line of params.yaml: indentation, name, value, comment."""
 BENCHMARKS = re.compile(r"\$\{(data\.\w+)\}")
 """A param that a stage is multiplied by or named after in dvc.yaml."""
-EXTERNAL = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\ssrc=["']?(?:https?:)?//|<link\b[^>]*"stylesheet"[^>]*//""")
+EXTERNAL = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\ssrc=["']?(?:https?:)?//|<link\b[^>]*"stylesheet"[^>]*//"""
+)
 """What a browser would fetch from another host."""
 
 
@@ -77,7 +79,7 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def params_page() -> str:
-    """params.yaml as tables, a section for each of its own: value, meaning, and the first stage that a change re-runs."""
+    """params.yaml as a table for each of its sections: value, meaning, and the first stage that a change re-runs."""
     stages = {
         name: [*filter(lambda param: isinstance(param, str), stage.get("params", [])), *BENCHMARKS.findall(str(stage))]
         for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items()
@@ -85,8 +87,8 @@ def params_page() -> str:
     lines = [
         "# Params",
         "",
-        "Every number and switch that decides a result, as `params.yaml` has it; the values are the default's. The last",
-        "column is the first stage that runs again when a value changes; the stages after it follow.",
+        "Every number and switch that decides a result, as in `params.yaml`. The values are the default's; the last",
+        "column is the first stage that runs again when a value changes. The stages after it follow.",
     ]
     heads = ["| param | default | meaning | re-runs from |", "|:--|:--|:--|:--|"]
     for name, value, meaning in read_params((ROOT / "params.yaml").read_text(encoding="utf-8")):
@@ -96,7 +98,9 @@ def params_page() -> str:
             continue
         if not value:
             continue  # a section within a section: its params carry its name
-        first = next((stage for stage, read in stages.items() if any(f"{name}.".startswith(f"{p}.") for p in read)), "nothing")
+        first = next(
+            (stage for stage, read in stages.items() if any(f"{name}.".startswith(f"{p}.") for p in read)), "nothing"
+        )
         if "." not in name:
             lines += ["", f"## {name}", "", *heads]
         lines.append(f"| `{name.partition('.')[2] or name}` | `{value}` | {meaning.replace('|', '&#124;')} | {first} |")

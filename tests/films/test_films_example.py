@@ -1,4 +1,4 @@
-"""The README's example of one's own films, word for word, and what is said of films whose people nobody has named."""
+"""The example of one's own films in docs/data.md, word for word; and what is said of boxes without identities."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ STAGES = ("download", "strip", "collect", "pretrain", "train", "track", "evaluat
 
 def example() -> list[str]:
     """The commands below "Your own films"."""
-    section = (ROOT / "README.md").read_text().split("### Your own films")[1]
-    (block,) = re.findall(r"```sh\n(.*?)```", section.split("\n### ")[0], re.DOTALL)
+    section = (ROOT / "docs/data.md").read_text().split("## Your own films")[1]
+    (block,) = re.findall(r"```sh\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
     return block.splitlines()
 
 

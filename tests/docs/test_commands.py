@@ -1,0 +1,43 @@
+"""The commands of README and docs, word for word, in one small project under DVC itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from documents import ROOT, Block, blocks
+from dvc_project import Project
+from tiny_films import write_film
+
+pytestmark = pytest.mark.slow
+
+# Those of an experiment's copy of the project come before a film that Git does not know.
+ORDER = ("docs/experiments.md", "README.md", "docs/data.md", "docs/tracking.md", "docs/weights.md", "CONTRIBUTING.md")
+RUN = [block for name in ORDER for block in blocks(ROOT / name, "sh") if block.mark == "run"]
+SHELL = 'set -euo pipefail; make() { command make -o .venv/.installed "$@"; }\n'
+"""make does not look whether the environment is up to date: it is the one that runs this test."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run, with a film beside it."""
+    project = Project.cloned(tmp_path_factory.mktemp("project"))
+    project.environment["OMP_NUM_THREADS"] = "1"
+    os.symlink(sys.prefix, project.folder / ".venv")
+    project.dvc("repro")
+    project.commit("results")
+    write_film(project.folder / "door.mp4", "coco")
+    return project
+
+
+@pytest.mark.parametrize("block", RUN, ids=lambda block: f"{block.document}: {block.commands[0]}")
+def test_commands(block: Block, project: Project) -> None:
+    project.call("bash", "-c", SHELL + block.text)
+
+
+def test_what_they_left(project: Project) -> None:
+    """After the commands above: the film is tracked, scored and drawn; the views and the fullest frames are too."""
+    for name in ("tracks/MOT17/door.txt", "videos/door.mp4", "views.jpg", "fullest.jpg", "metrics/table.md"):
+        assert Path(project.folder, name).stat().st_size > 0, name
