@@ -18,6 +18,7 @@ from torch import Tensor
 
 from clmot.data.extra_sets import read_extra_sets
 from clmot.data.strip import read_identities, read_strip_report, read_training_boxes
+from clmot.data.tracklets import pairwise_iou
 from clmot.errors import InputError
 from clmot.images import letterbox, read_image
 from clmot.motchallenge.sequence import ManifestEntry, image_path, read_seqinfo
@@ -286,11 +287,7 @@ def carried_boxes(
         (N, 4) corners one frame before, 0 where unknown; (N,) bool where they are known.
     """
     carried, found = np.zeros_like(boxes), np.zeros(len(boxes), bool)
-    low = np.maximum(boxes[:, None, :2], before[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], before[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(-1)  # (N, M)
-    area, area_before = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, before))
-    iou = shared / np.maximum(area[:, None] + area_before[None, :] - shared, 1e-9)
+    iou = pairwise_iou(boxes, before)  # (N, M)
     # What is not allowed must not count: two poor pairs would outbid the one good pair between them.
     rows, cols = linear_sum_assignment(np.where(iou >= min_iou, iou, 0), maximize=True)
     enough = iou[rows, cols] >= min_iou

@@ -138,6 +138,36 @@ def nt_xent(
     return _mean(losses, counts, relations, average)
 
 
+def contrast_sets(embeddings: Tensor, positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
+    """NT-Xent where an anchor may have several positives, and negatives are those that are known to be others.
+
+    The mean over anchors of the mean over their positives of -log(e^{s_ap/t} / (e^{s_ap/t} + sum_n e^{s_an/t})): the
+    loss of supervised contrast with the sum outside of the logarithm (Khosla et al., Supervised Contrastive Learning,
+    2020, equation 2), but with one positive in each denominator, so that positives do not push each other away. Where
+    every anchor has exactly one positive it is `nt_xent`. Who is neither positive nor negative of an anchor has no say.
+
+    Args:
+        embeddings: (M, D), any length (they are normalised here).
+        positive: (M, M) bool, [a, p]: p shows the same as a; the diagonal does not count.
+        negative: (M, M) bool, [a, n]: n shows another.
+        temperature: t > 0.
+
+    Returns:
+        A scalar. 0 (with a graph) when nobody has a positive. Positives of an anchor without negatives count, with 0.
+    """
+    if len(embeddings) < 2:
+        return embeddings.sum() * 0
+    unit = F.normalize(embeddings.float(), dim=-1)
+    similarity = similarities(unit[None])[0] / temperature  # (M, M)
+    least = torch.finfo(similarity.dtype).min  # as in `nt_xent`
+    hardness = similarity.masked_fill(~negative, least).logsumexp(-1, keepdim=True)  # (M, 1)
+    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    positive = positive & ~itself
+    losses = F.softplus(hardness - similarity).masked_fill(~positive, 0).sum(-1)  # (M,)
+    counts = positive.sum(-1)
+    return (losses / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
+
+
 def triplet(
     embeddings: Tensor,
     present: Tensor,
