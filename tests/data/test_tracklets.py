@@ -15,7 +15,7 @@ BOX = np.array([0.0, 0, 10, 20])
 
 
 def boxes_at(*lefts):
-    return np.array([BOX + [left, 0, left, 0] for left in lefts], float).reshape(-1, 4)
+    return np.array([BOX + np.array([left, 0, left, 0]) for left in lefts], float).reshape(-1, 4)
 
 
 def link(rows, **others):
