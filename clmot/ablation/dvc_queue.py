@@ -1,8 +1,8 @@
 """DVC's queue of experiments, through DVC's own commands.
 
-Workers run in the background, in a process group of their own: they go on when the terminal closes, and whoever comes
-back finds what they have done. `dvc queue status` takes seconds of processor time, so whether an experiment is ready is
-asked of Git (its commit is there), and DVC is asked only now and then how the others are.
+Workers run in the background, in a process group of their own: they go on when the terminal closes, and the
+same command finds later what they have done. `dvc queue status` takes seconds of processor time, so whether an
+experiment is ready is asked of Git (its commit is there), and DVC only now and then how the others are.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from clmot.ablation.experiments import Experiment
-from clmot.ablation.git import experiment_commits
+from clmot.ablation.snapshot import git
 from clmot.errors import InputError
 
 try:
@@ -27,71 +27,77 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-State = Literal["Running", "Queued", "Success", "Failed", "Unknown"]
-STATES: tuple[State, ...] = ("Running", "Queued", "Success", "Failed", "Unknown")
+STATES = ("Running", "Queued", "Success", "Failed", "Unknown")
 """Of an experiment that stands in the queue more than once, the first of these counts."""
 
+TICK = 2.0
+"""Seconds between two looks at the results, which cost milliseconds."""
+LOOK_AT_QUEUE = 10
+"""Every how many ticks DVC is asked, which costs seconds."""
+PATIENCE = 2
+"""Such looks in a row at which something must be wrong before it counts: an experiment that is just being picked up
+stands nowhere for a moment, and DVC may be too busy to answer."""
 LOG_LINES = 8
 """Of a failed experiment that are shown."""
 
-STOP_SECONDS = 20.0
-"""How long an interrupted experiment is waited for."""
-
 _ROW = re.compile(rf"^[0-9a-f]{{7,}}\s+(?P<name>\S+)\s.*\b(?P<state>{'|'.join(STATES)})\s*$")
 _NOISE = re.compile(r"^(WARNING: No file hash info found|Updating lock file|Generating lock file)")
+
+
+def finished_experiments() -> dict[str, tuple[str, str]]:
+    """`{name: (commit, commit it derives from)}` of DVC's experiments that have results; of equal names the newest."""
+    references = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", "refs/exps")
+    found = {}
+    for line in references.splitlines():
+        reference, commit = line.split(" ")
+        parts = reference.split("/")  # refs/exps/<2 digits of the baseline>/<38 digits>/<name>
+        if len(parts) == 5 and len(parts[2]) == 2 and len(parts[3]) == 38:
+            found[parts[4]] = (commit, parts[2] + parts[3])
+    return found
 
 
 @contextlib.contextmanager
 def sole_runner() -> Iterator[None]:
     """Keep every other `clmot ablation` from running experiments in this folder: each would stop the other's workers.
 
-    The kernel drops the lock when this process ends, however it ends. Where there are no such locks, nothing is kept
-    off.
+    The kernel drops the lock when this process ends, however it ends; without such locks nothing is kept off.
 
     Raises:
         InputError: another one is running them.
     """
-    handle = None
-    try:
-        try:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):  # no project of DVC's, which DVC says itself
             handle = os.open(".dvc", os.O_RDONLY)
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "another `clmot ablation` is running experiments here, and each would stop the other's: wait for it, "
-                "or stop it with Ctrl-C (--dry-run and --table-only work meanwhile)."
-            ) from None
-        except OSError:  # a file system without locks; or no project of DVC's, which DVC says itself
-            pass
+            stack.callback(os.close, handle)
+            try:
+                if fcntl is not None:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    "another `clmot ablation` is running experiments here, and each would stop the other's: wait for "
+                    "it, or stop it with Ctrl-C (--dry-run and --table-only work meanwhile)."
+                ) from None
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 class DvcQueue:
     """The queue of the project in the current folder."""
 
     def add(self, experiment: Experiment) -> None:
-        """Queue an experiment: from here on, changes in the folder do not reach it.
-
-        Raises:
-            InputError: DVC refuses.
-        """
-        self._call(*experiment.command())
+        """Queue an experiment: from here on, changes in the folder do not reach it."""
+        _dvc(*experiment.command())
 
     def start(self, jobs: int) -> None:
         """Have `jobs` workers in the background, those that run already among them. They end with the queue."""
-        self._call("queue", "start", "--jobs", str(jobs))
+        _dvc("queue", "start", "--jobs", str(jobs))
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, str]:
         """`{name: state}` of everything in the queue, other people's experiments among them."""
-        return parse_status(self._call("queue", "status"))
+        return parse_status(_dvc("queue", "status"))
 
     def finished(self) -> set[str]:
         """Names of all experiments that have results."""
-        return set(experiment_commits())
+        return set(finished_experiments())
 
     def alive(self) -> bool:
         """Whether a worker process exists. (DVC's own answer is no as well when a worker is slow to answer.)"""
@@ -99,73 +105,132 @@ class DvcQueue:
 
     def log(self, name: str) -> str:
         """The last lines of what an experiment wrote, or why there are none."""
-        done = self._run("queue", "logs", name)
-        return last_lines(done.stdout if done.returncode == 0 and done.stdout.strip() else done.stderr)
+        return last_lines(_dvc("queue", "logs", name, check=False))
 
-    def stop(self, names: Iterable[str]) -> None:
-        """Take experiments out of the queue; one that runs is interrupted, and its worker ends with it."""
-        names = set(names)
-        states = self.states()
-        queued = sorted(name for name in names if states.get(name) == "Queued")
-        running = sorted(name for name in names if states.get(name) == "Running")
-        if queued:
-            self._run("queue", "remove", *queued)
-        if running:
-            self._run("queue", "kill", *running)
-            # An experiment that is just ending looks like one that runs to whoever starts again at once.
-            deadline = time.monotonic() + STOP_SECONDS
-            while self.alive() and time.monotonic() < deadline:
-                time.sleep(0.5)
-
-    def forget(self, name: str) -> None:
-        """Make room for queueing an experiment again that failed, or whose worker was killed.
+    def remove(self, names: Iterable[str]) -> None:
+        """Take experiments out of the queue; one that runs is interrupted, and its worker ends with it.
 
         Where the worker is gone DVC believes that the experiment runs, until it is told to kill what is not there: the
         first time this ends a process that the worker may have left behind, the second time it corrects the record.
         """
+        names = sorted(names)
         for _ in range(2):
-            if self.states().get(name) != "Running":
-                break
-            self._run("queue", "kill", name)
-        self._run("queue", "remove", name)
-
-    def _call(self, *arguments: str) -> str:
-        done = self._run(*arguments)
-        if done.returncode:
-            said = last_lines(done.stderr or done.stdout, 1).removeprefix("ERROR: ")
-            raise InputError(f"`dvc {' '.join(arguments[:2])}` failed: {said}")
-        return done.stdout
-
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
-        # Into files: a worker inherits these and keeps them open, and a pipe would be waited for as long as it lives.
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            code = subprocess.run(
-                # A worker that starts or ends holds DVC's lock for moments.
-                [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
-                # DVC starts `dvc` for a worker and `python` for a stage, by these names: ours are to be found first.
-                env={**os.environ, "PATH": programs},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                check=False,
-            ).returncode
-            said = []
-            for stream in (output, errors):
-                stream.seek(0)
-                said.append(stream.read().decode("utf-8", errors="replace"))
-        return subprocess.CompletedProcess(arguments, code, *said)
+            states = self.states()
+            running = [name for name in names if states.get(name) == "Running"]
+            if running:
+                _dvc("queue", "kill", *running, check=False)
+        for name in names:
+            _dvc("queue", "remove", name, check=False)
 
 
-def parse_status(text: str) -> dict[str, State]:
+def run_experiments(
+    groups: Sequence[Sequence[Experiment]],
+    queue: DvcQueue,
+    jobs: int,
+    check_unchanged: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Generator[tuple[Experiment, str], None, None]:
+    """Run one group of experiments after the other; yield each as it ends, with why it failed (empty: it did not).
+
+    What an earlier call left in the queue is waited for, what failed then is tried again. Leaving the loop early, or
+    Ctrl-C, takes the rest out of the queue and interrupts what runs.
+
+    Args:
+        groups: see `waves`; none of them has results.
+        queue: DVC's.
+        jobs: how many run beside each other.
+        check_unchanged: raises InputError when the project is no longer what the experiments were planned from; called
+            before a later group is queued.
+        sleep: waits so many seconds.
+
+    Raises:
+        InputError: the project changed, or DVC would not queue an experiment (then none of its group is).
+    """
+    for number, group in enumerate(groups):
+        pending = {str(experiment.name): experiment for experiment in group}
+        try:
+            if number:
+                check_unchanged()
+            _enqueue(pending, queue)
+            queue.start(jobs)
+            yield from _wait_for(pending, queue, jobs, sleep)
+            if number < len(groups) - 1:
+                _let_workers_end(queue, sleep)
+        except (KeyboardInterrupt, GeneratorExit, InputError):
+            queue.remove(pending)
+            raise
+
+
+def _enqueue(pending: dict[str, Experiment], queue: DvcQueue) -> None:
+    """Queue what is not in the queue; what ended there without results, or lost its worker, makes room."""
+    states, alive = queue.states(), queue.alive()
+    for name, experiment in pending.items():
+        state = states.get(name)
+        if state == "Queued" or (state == "Running" and alive):
+            continue
+        if state is not None:
+            queue.remove([name])
+        queue.add(experiment)
+
+
+def _wait_for(
+    pending: dict[str, Experiment], queue: DvcQueue, jobs: int, sleep: Callable[[float], None]
+) -> Generator[tuple[Experiment, str], None, None]:
+    """Yield each of the pending experiments (by name) as it ends, and take it out of `pending`."""
+    wrong: Counter[str] = Counter()
+    ticks = 0
+    while pending:
+        sleep(TICK)
+        ticks += 1
+        for name in [name for name in pending if name in queue.finished()]:
+            yield pending.pop(name), ""
+        if not pending or ticks % LOOK_AT_QUEUE:
+            continue
+        states = _states_or_none(queue)
+        if states is None:
+            continue
+        alive = queue.alive()
+        for name in list(pending):
+            state = states.get(name)
+            healthy = state == "Queued" or (state == "Running" and alive)
+            wrong[name] = 0 if healthy else wrong[name] + 1
+            if state == "Failed" or wrong[name] >= PATIENCE:
+                yield pending.pop(name), queue.log(name) if state == "Failed" else _explanation(state)
+        # A worker may end, for want of work, just as more is queued: it was counted and no other was started.
+        waiting = sum(states.get(name) == "Queued" for name in pending)
+        if waiting and (not alive or list(states.values()).count("Running") < jobs):
+            queue.start(jobs)
+
+
+def _states_or_none(queue: DvcQueue) -> dict[str, str] | None:
+    """None when DVC does not answer: experiments of hours shall not end because it could not once."""
+    try:
+        return queue.states()
+    except InputError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return None
+
+
+def _let_workers_end(queue: DvcQueue, sleep: Callable[[float], None], ticks: int = 30) -> None:
+    """One that ends for want of work would take the next experiment with it: DVC then says that it runs for ever."""
+    while queue.alive() and ticks:
+        sleep(TICK)
+        ticks -= 1
+
+
+def _explanation(state: str | None) -> str:
+    if state == "Running":
+        return "its worker is gone: it was killed, or the machine was"
+    if state is None:
+        return "it was taken out of DVC's queue"
+    return "DVC's queue says that it ended, but it has no results (see .dvc/tmp/exps/celery/*.out)"
+
+
+def parse_status(text: str) -> dict[str, str]:
     """`{name: state}` of the table that `dvc queue status` prints."""
-    found: dict[str, State] = {}
-    for line in text.splitlines():
-        row = _ROW.match(line)
-        if row:
-            state = next(state for state in STATES if state == row["state"])
-            other = found.get(row["name"], state)
-            found[row["name"]] = min(state, other, key=STATES.index)
+    found: dict[str, str] = {}
+    for row in filter(None, map(_ROW.match, text.splitlines())):
+        found[row["name"]] = min(row["state"], found.get(row["name"], row["state"]), key=STATES.index)
     return found
 
 
@@ -182,7 +247,35 @@ def _is_worker(pid_file: Path) -> bool:
         number = int(pid_file.read_text())
         command = subprocess.run(
             ["ps", "-p", str(number), "-o", "command="], capture_output=True, text=True, check=False
-        ).stdout
+        )
     except (OSError, ValueError):
         return False
-    return "queue-worker" in command
+    return "queue-worker" in command.stdout
+
+
+def _dvc(*arguments: str, check: bool = True) -> str:
+    """What a command of DVC's prints.
+
+    Raises:
+        InputError: it fails, and `check` says that it must not.
+    """
+    programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
+    # Into files: a worker inherits these and keeps them open, and a pipe would be waited for as long as it lives.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        code = subprocess.run(
+            # A worker that starts or ends holds DVC's lock for moments.
+            [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments],
+            # DVC starts `dvc` for a worker and `python` for a stage, by these names: ours are to be found first.
+            env={**os.environ, "PATH": programs},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            check=False,
+        ).returncode
+        output.seek(0)
+        errors.seek(0)
+        said, complained = (stream.read().decode("utf-8", errors="replace") for stream in (output, errors))
+    if code and check:
+        reason = last_lines(complained or said, 1).removeprefix("ERROR: ")
+        raise InputError(f"`dvc {' '.join(arguments[:2])}` failed: {reason}")
+    return said if said.strip() or not code else complained

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clmot.ablation.experiment_name import ExperimentName
 from clmot.ablation.snapshot import Snapshot
-from clmot.ablation.variants import Variant, VariantSet
+from clmot.ablation.variants import VariantSet
 from clmot.params import Params
 
 
@@ -16,24 +16,11 @@ class Experiment:
     """One variant with one seed."""
 
     name: ExperimentName
-    variant: Variant
     overrides: tuple[str, ...]
     """Everything that `dvc exp run -S` is given, the seed last."""
     params: Params
-    stage_keys: tuple[str, ...]
-    """See `Snapshot.stage_keys`."""
-    copies: tuple[str, ...]
+    copies: tuple[str, ...] = ()
     """Files unknown to Git that it needs."""
-
-    @property
-    def seed(self) -> int:
-        """Of all its random choices."""
-        return self.params.seed
-
-    @property
-    def supervised(self) -> bool:
-        """Whether its embedding learns from identity labels."""
-        return self.params.loss.embedding == "supervised"
 
     def command(self) -> list[str]:
         """The arguments of `dvc` that queue it."""
@@ -55,37 +42,25 @@ def expand(chosen: VariantSet, seeds: Iterable[int], snapshot: Snapshot) -> tupl
     for seed in seeds:
         for variant in chosen.variants:
             params = chosen.params(variant, seed, snapshot.base)
-            experiments.append(
-                Experiment(
-                    ExperimentName(chosen.name, variant.name, seed, snapshot.key(params)),
-                    variant,
-                    (*chosen.overrides(variant), f"seed={seed}"),
-                    params,
-                    snapshot.stage_keys(params),
-                    snapshot.unknown_to_git(params),
-                )
-            )
+            name = ExperimentName(chosen.name, variant.name, seed, snapshot.key(params))
+            overrides = (*chosen.overrides(variant), f"seed={seed}")
+            experiments.append(Experiment(name, overrides, params, snapshot.copies(params)))
     return tuple(experiments)
 
 
-def next_wave(
-    waiting: Sequence[Experiment], made: Iterable[str], jobs: int, pending: Iterable[Experiment] = ()
-) -> tuple[Experiment, ...]:
-    """Those of the waiting experiments that may run beside each other and beside the pending ones.
+def waves(experiments: Sequence[Experiment], done: Iterable[str], jobs: int) -> list[list[Experiment]]:
+    """Those without results, in groups that are run one group after the other.
 
-    At least one if any waits and none is pending. One after the other (`jobs` 1) all may: what the first trains, the
-    next takes from DVC's cache. Side by side, two experiments that need the same stage would both run it, so of those
-    that share one which is not in `made` (keys of stages whose outs DVC has) only the first may run, and none if a
-    pending one does.
+    One after the other (`jobs` 1) what the first experiment makes, the next takes from DVC's cache. Side by side, two
+    that need the same stage would both run it: so the first of all goes ahead of the others (the data), then the first
+    of each seed (the detector), then the rest.
     """
+    done = set(done)
     if jobs == 1:
-        return tuple(waiting)
-    known = set(made)
-    claimed = {key for other in pending for key in other.stage_keys} - known
-    wave = []
-    for experiment in waiting:
-        needed = set(experiment.stage_keys) - known
-        if not needed & claimed:
-            wave.append(experiment)
-            claimed |= needed
-    return tuple(wave)
+        groups = [list(experiments)]
+    else:
+        first = {experiment.name.seed: experiment for experiment in reversed(experiments)}
+        leaders = [experiment for experiment in experiments if experiment is first[experiment.name.seed]]
+        groups = [leaders[:1], leaders[1:], [experiment for experiment in experiments if experiment not in leaders]]
+    waiting = [[experiment for experiment in group if str(experiment.name) not in done] for group in groups]
+    return [group for group in waiting if group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from clmot.ablation.comparison import MEAN, Comparison
+from clmot.ablation.report import MEAN, Comparison
 
 METRIC = "IDF1"
 OURS, SUPERVISED = "#1f5fa8", "#c23b22"
@@ -23,7 +23,7 @@ def svg(comparison: Comparison) -> str:
     from matplotlib.figure import Figure
 
     columns = [*comparison.benchmarks, MEAN] if len(comparison.benchmarks) > 1 else list(comparison.benchmarks)
-    rows = comparison.rows
+    names, values = comparison.names, comparison.values(METRIC)
     style = {
         "svg.fonttype": "none",
         "svg.hashsalt": "clmot",
@@ -32,53 +32,31 @@ def svg(comparison: Comparison) -> str:
         "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the layout is the same on every machine
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(2.2 + 2.0 * len(columns), 1.1 + 0.26 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(2.2 + 2.0 * len(columns), 1.1 + 0.26 * len(names)), layout="constrained")
         FigureCanvasSVG(figure)
         panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for panel, column in zip(panels, columns, strict=True):
-            for colour in (OURS, SUPERVISED):
-                points, bars = _marks(comparison, column, supervised=colour == SUPERVISED)
-                panel.plot(*points, "o", color=colour, markersize=4, markeredgewidth=0, alpha=0.6, zorder=2)
-                panel.plot(*bars, "|", color=colour, markersize=11, zorder=3)
-            first = rows[0].spread(METRIC, column, comparison.benchmarks)
-            if first is not None:
-                panel.axvline(100 * first.mean, color="#999999", linewidth=0.8, linestyle=":", zorder=1)
+            for place, name in enumerate(names):
+                own = 100 * values[column][values.index.get_level_values("variant") == name].dropna()
+                colour = SUPERVISED if name in comparison.supervised else OURS
+                points = {"color": colour, "markersize": 4, "markeredgewidth": 0, "alpha": 0.6, "zorder": 2}
+                panel.plot(own, [place] * len(own), "o", **points)
+                if len(own) > 1:  # a single seed is its own mean
+                    panel.plot([own.mean()], [place], "|", color=colour, markersize=11, zorder=3)
+                if place == 0 and len(own):
+                    panel.axvline(own.mean(), color="#999999", linewidth=0.8, linestyle=":", zorder=1)
             panel.set_title(column, fontsize=9)
             panel.grid(axis="x", color="#dddddd", linewidth=0.6, zorder=0)
             panel.tick_params(axis="y", left=False)
             for side in ("top", "right", "left"):
                 panel.spines[side].set_visible(False)
-        labels = [f"{row.variant} (has seen identities)" if row.supervised else row.variant for row in rows]
-        panels[0].set_yticks(range(len(rows)), labels)
-        panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first variant on top; all panels share it
-        for label, row in zip(panels[0].get_yticklabels(), rows, strict=True):
-            label.set_color(SUPERVISED if row.supervised else "black")
-        figure.suptitle(f"{comparison.set.title}: {METRIC} in percent, a point per seed", fontsize=10)
+        guided = comparison.supervised
+        panels[0].set_yticks(range(len(names)), [f"{n} (has seen identities)" if n in guided else n for n in names])
+        panels[0].set_ylim(len(names) - 0.5, -0.5)  # the first variant on top; all panels share it
+        for label, name in zip(panels[0].get_yticklabels(), names, strict=True):
+            label.set_color(SUPERVISED if name in guided else "black")
+        figure.suptitle(f"{comparison.chosen.title}: {METRIC} in percent, a point per seed", fontsize=10)
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     lines = stream.getvalue().decode("utf-8").splitlines()
     return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
-def _marks(
-    comparison: Comparison, column: str, supervised: bool
-) -> tuple[tuple[list[float], list[int]], tuple[list[float], list[int]]]:
-    """Places (percent, row) of the points and of the bars in one panel, of supervised variants or of the others.
-
-    A single seed is its own mean and gets no bar.
-    """
-    points: tuple[list[float], list[int]] = ([], [])
-    bars: tuple[list[float], list[int]] = ([], [])
-    for place, row in enumerate(comparison.rows):
-        if row.supervised != supervised:
-            continue
-        for seed in comparison.seeds:
-            value = row.value(seed, METRIC, column, comparison.benchmarks)
-            if value is not None:
-                points[0].append(100 * value)
-                points[1].append(place)
-        spread = row.spread(METRIC, column, comparison.benchmarks)
-        if spread is not None and spread.count > 1:
-            bars[0].append(100 * spread.mean)
-            bars[1].append(place)
-    return points, bars

@@ -1,139 +1,94 @@
 """What an experiment takes along of the project as it lies in the folder, and what that decides.
 
-DVC queues an experiment as a Git stash: the commit, with all changes to files that Git tracks, committed or not, and
-without the files that it does not track. The experiment runs in a copy made from that stash. So a change after
-queueing does not reach it, and neither does a new module that nobody has added to Git.
+DVC queues an experiment as a Git stash: the commit with all changes to files that Git tracks, and without those that it
+does not track. It runs in a copy made from that stash, so a change after queueing does not reach it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from clmot.ablation.git import git, modified, tracked, untracked
 from clmot.errors import InputError
 from clmot.files import content_hash
 from clmot.params import PARAMS_FILE, Params, parse_params
 
 PIPELINE_FILE = "dvc.yaml"
 
-_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage as dvc.yaml defines it, in the order of the pipeline."""
-
-    name: str
-    definition: str
-    """Command, deps, params and outs as JSON; `${...}` is not yet filled in."""
-    params: tuple[str, ...]
-    """Dotted names of the params and sections that it depends on."""
-    files: tuple[str, ...]
-    """What it depends on and no stage makes: code, and data that people bring."""
-    outs: tuple[str, ...]
-    """What it makes."""
-
-
-def read_pipeline(path: str | os.PathLike[str] = PIPELINE_FILE) -> tuple[Stage, ...]:
-    """The stages of a dvc.yaml.
+def git(*arguments: str) -> str:
+    """The output of a Git command in the current folder.
 
     Raises:
-        InputError: there is no pipeline here.
+        InputError: Git is absent or refuses.
     """
     try:
-        stages = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["stages"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        raise InputError(f"there is no pipeline in {Path.cwd() / path}: run clmot from the project's folder.") from None
-    made = {
-        name: tuple(out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", []))
-        for name, stage in stages.items()
-    }
-    outs = [out for several in made.values() for out in several]
-    return tuple(
-        Stage(
-            name,
-            json.dumps({key: value for key, value in stage.items() if key != "desc"}),
-            tuple(item for item in stage.get("params", []) if isinstance(item, str)),
-            tuple(dep for dep in stage.get("deps", []) if not any(_made(dep, out) for out in outs)),
-            made[name],
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
         )
-        for name, stage in stages.items()
-    )
+    except OSError as error:
+        raise InputError(f"git cannot be started ({error}): install it, experiments are Git commits.") from None
+    if done.returncode:
+        said = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise InputError(f"`git {' '.join(arguments[:2])}` failed ({said}): experiments are made from a Git commit.")
+    return done.stdout
 
 
-def _made(dep: str, out: str) -> bool:
-    """Whether a dependency is an out of a stage, lies in one or holds one."""
-    return dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/")
+def changed_files(paths: Iterable[str], *revisions: str) -> list[str]:
+    """Tracked files at or below the paths that differ between two commits, or between one and the folder."""
+    return git("diff", "--name-only", "--relative", "-z", *revisions, "--", *paths).split("\0")[:-1]
+
+
+def listed(names: list[str]) -> str:
+    """The first four, and how many more there are."""
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """The project as a queued experiment would take it along."""
 
-    pipeline: tuple[Stage, ...]
     base: str
     """The text of params.yaml."""
-    digests: Mapping[str, str]
-    """Hashes of the tracked files behind every dependency of the pipeline, by its path."""
-    uncommitted: tuple[str, ...]
-    """Files of the pipeline that differ from the commit; experiments take the changes along."""
-
-    def stage_keys(self, params: Params) -> tuple[str, ...]:
-        """A hash per stage of all that decides its outs: its own code and params, and those of all stages before it.
-
-        Experiments that share a stage's key share its outs: DVC runs it once and takes them from its cache after that.
-        """
-        values = params.flat()
-        keys: list[str] = []
-        for stage in self.pipeline:
-            read = {
-                name: value
-                for name, value in values.items()
-                if any(name == item or name.startswith(f"{item}.") for item in stage.params)
-            }
-            files = {path: self._digest(path) for path in self._files(stage, values)}
-            parts = [keys[-1] if keys else "", _filled(stage.definition, values), read, files]
-            keys.append(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
-        return tuple(keys)
+    digest: str
+    """Of the pipeline's definition and of everything that Git tracks of what its stages depend on."""
+    code: tuple[str, ...]
+    """Those paths."""
+    brought: tuple[str, ...] = ()
+    """Dependencies that params name, as `${model.weights}`: files that people bring."""
 
     def key(self, params: Params) -> str:
-        """Eight hexadecimal digits for `params` and the pipeline's code: equal ones give equal results."""
-        parts = [self.stage_keys(params)[-1:], params.flat()]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+        """Eight hexadecimal digits for `params` and all that the pipeline reads: equal ones give equal results."""
+        files = {path: content_hash(Path(path)) for path in self._files(params) if os.path.exists(path)}
+        return content_hash(json.dumps([self.digest, params.flat(), files], sort_keys=True))[:8]
 
-    def unknown_to_git(self, params: Params) -> tuple[str, ...]:
-        """Files of the project that stages need and Git does not track, weights for example.
-
-        A copy of the project lacks them unless DVC is told to copy them too. Those that DVC tracks it brings itself.
-        """
-        values = params.flat()
-        needed = {path for stage in self.pipeline for path in self._files(stage, values)}
+    def copies(self, params: Params) -> tuple[str, ...]:
+        """Files that stages need and that neither Git nor DVC tracks: a copy of the project lacks them unless DVC is
+        told to copy them too."""
         return tuple(
             path
-            for path in sorted(needed)
-            if path not in self.digests
+            for path in self._files(params)
+            if os.path.exists(path)
             and not os.path.isabs(path)
-            and os.path.exists(path)
             and not os.path.exists(f"{path}.dvc")
-            and not tracked([path])
+            and not git("ls-files", "--", path)
         )
 
-    def _files(self, stage: Stage, values: Mapping[str, Any]) -> list[str]:
-        return [_filled(path, values) for path in stage.files]
+    def uncommitted(self) -> list[str]:
+        """Files of the pipeline that differ from the commit; experiments take the changes along."""
+        return changed_files([PIPELINE_FILE, *self.code], "HEAD")
 
-    def _digest(self, path: str) -> str:
-        if path in self.digests:
-            return self.digests[path]
-        return content_hash(Path(path)) if os.path.exists(path) else ""
+    def _files(self, params: Params) -> list[str]:
+        values = params.flat()
+        return sorted({re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), path) for path in self.brought})
 
 
 def take_snapshot() -> Snapshot:
@@ -143,50 +98,32 @@ def take_snapshot() -> Snapshot:
         InputError: it is no Git repository with a commit; part of its pipeline is unknown to Git, so that experiments
             would run without it; or params.yaml is not valid.
     """
-    pipeline = read_pipeline()
-    git("rev-parse", "--verify", "HEAD")
-    fixed = sorted({path for stage in pipeline for path in stage.files if "${" not in path})
-    missing = untracked([PIPELINE_FILE, PARAMS_FILE, *fixed])
-    if missing:
+    try:
+        stages = yaml.safe_load(Path(PIPELINE_FILE).read_text(encoding="utf-8"))["stages"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         raise InputError(
-            f"Git does not know {_listed(missing)}, and experiments run in copies of what Git knows: `git add` "
-            f"{'it' if len(missing) == 1 else 'them'} first, or remove {'it' if len(missing) == 1 else 'them'}."
+            f"there is no pipeline in {Path.cwd() / PIPELINE_FILE}: run clmot from the project's folder."
+        ) from None
+    git("rev-parse", "--verify", "HEAD")
+    outs = [out if isinstance(out, str) else next(iter(out)) for stage in stages.values() for out in stage["outs"]]
+    deps = {dep for stage in stages.values() for dep in stage.get("deps", [])}
+    read = sorted(dep for dep in deps if not any(f"{out}/".startswith(f"{dep}/") or dep == out for out in outs))
+    code = [path for path in read if "$" not in path]
+    unknown = git("ls-files", "-z", "--others", "--exclude-standard", "--", PIPELINE_FILE, PARAMS_FILE, *code)
+    if unknown:
+        names = sorted(unknown.split("\0")[:-1])
+        raise InputError(
+            f"Git does not know {listed(names)}, and experiments run in copies of what Git knows: `git add` what "
+            "belongs to them first, or remove it."
         )
     try:
         base = Path(PARAMS_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"{PARAMS_FILE} cannot be read: `clmot use PROFILE` writes it.") from None
+        raise InputError(f"{PARAMS_FILE} cannot be read: put a profile in place first.") from None
     parse_params(base)  # so that no variant is blamed for what is wrong without it
-    digests = {path: _tracked_content(files) for path in fixed if (files := tracked([path]))}
-    changed = modified([PIPELINE_FILE, *fixed])
-    return Snapshot(pipeline, base, digests, tuple(changed))
-
-
-def pipeline_paths(pipeline: tuple[Stage, ...]) -> list[str]:
-    """dvc.yaml and the code that its stages depend on."""
-    return sorted({PIPELINE_FILE, *(path for stage in pipeline for path in stage.files if "${" not in path)})
-
-
-def _tracked_content(files: list[str]) -> str:
-    digest = hashlib.sha256()
-    for name in files:
+    defined = [{key: value for key, value in stage.items() if key != "desc"} for stage in stages.values()]
+    parts: list[str | Path] = [json.dumps(defined, sort_keys=True)]
+    for name in sorted(set(git("ls-files", "-z", "--", *code).split("\0")[:-1])):
         if os.path.isfile(name):  # a file deleted in the folder is deleted in the copies too
-            digest.update(f"{name}\0{content_hash(Path(name))}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def _filled(text: str, values: Mapping[str, Any]) -> str:
-    """`${dotted.name}` of params replaced by their values; others (`${item.x}`) are left."""
-
-    def value(found: re.Match[str]) -> str:
-        name = found.group(1)
-        if name not in values:
-            return found.group(0)
-        return values[name] if isinstance(values[name], str) else json.dumps(values[name])
-
-    return _REFERENCE.sub(value, text)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+            parts += [name, Path(name)]
+    return Snapshot(base, content_hash(*parts), tuple(code), tuple(path for path in read if "$" in path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,40 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
         raise InputError(
             f"{path}: name the file with small letters, digits, '-' and '_', as in {path.parent}/mine.yaml."
         )
+    root = _composed(path)
+    entries = _mapping(root, str(path), "the file")
+    for key, (line, _) in entries.items():
+        if key not in KEYS:
+            raise InputError(f"{path}:{line}: unknown key '{key}'; known are {', '.join(KEYS)}.")
+    found = _mapping(entries["variants"][1], str(path), "'variants'") if "variants" in entries else {}
+    if not found:
+        state = "empty" if "variants" in entries else "missing"
+        raise InputError(f"{path}: 'variants' is {state}: give each variant a name and a list of overrides.")
+    for name, (line, _) in found.items():
+        if not re.fullmatch(VARIANT_NAME, name):
+            raise InputError(
+                f"{path}:{line}: '{name}' should be letters, digits and single '-', '_', '+', '.' between them."
+            )
+    overrides = "a list like [loss.temperature=0.1, loss.off_centre=true]"
+    whole = "a list of different whole numbers like [0, 1, 2]"
+    return VariantSet(
+        path,
+        _checked(entries, "title", path, lambda value: isinstance(value, str) and value.strip(), "text", path.stem),
+        tuple(_checked(entries, "seeds", path, _are_seeds, whole, (0,))),
+        tuple(_checked(entries, "common", path, _are_overrides, overrides, ())),
+        tuple(
+            Variant(name, tuple(_checked(found, name, path, _are_overrides, overrides, ())), line)
+            for name, (line, _) in found.items()
+        ),
+    )
+
+
+def _composed(path: Path) -> yaml.Node | None:
+    """The file as YAML nodes, which know their lines."""
     try:
         text = path.read_text(encoding="utf-8")
-        yaml.safe_load(text)  # unlike `compose`, it refuses tags that nobody knows
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        yaml.safe_load(text)  # unlike `compose`, it refuses tags that no one knows
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError:
         known = ", ".join(sorted(found.as_posix() for found in path.parent.glob("*.yaml")))
         raise InputError(
@@ -110,26 +141,7 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise InputError(f"{where} is not valid YAML ({problem}): mend that line.") from None
-    entries = _mapping(root, str(path), "the file")
-    for key, (line, _) in entries.items():
-        if key not in KEYS:
-            raise InputError(f"{path}:{line}: unknown key '{key}'; known are {', '.join(KEYS)}.")
-    if "variants" not in entries:
-        raise InputError(f"{path}: 'variants' is missing: give each variant a name and a list of overrides.")
-    variants = tuple(
-        Variant(_variant_name(name, path, line), _texts(node, f"{path}:{line}", name), line)
-        for name, (line, node) in _mapping(entries["variants"][1], str(path), "'variants'").items()
-    )
-    if not variants:
-        raise InputError(f"{path}: 'variants' is empty: give each variant a name and a list of overrides.")
-    return VariantSet(
-        path,
-        title=_title(entries, path),
-        seeds=_seeds(entries, path),
-        common=_texts(entries["common"][1], f"{path}:{entries['common'][0]}", "common") if "common" in entries else (),
-        variants=variants,
-    )
+        raise InputError(f"{where} is not valid YAML ({problem}): correct that line.") from None
 
 
 def _mapping(node: yaml.Node | None, name: str, what: str) -> dict[str, tuple[int, yaml.Node]]:
@@ -141,50 +153,36 @@ def _mapping(node: yaml.Node | None, name: str, what: str) -> dict[str, tuple[in
     for key_node, value_node in node.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if key in found:
-            raise InputError(f"{name}:{line}: '{key}' stands there twice; keep one of them.")
+            raise InputError(f"{name}:{line}: '{key}' is there twice; keep one of them.")
         found[key] = (line, value_node)
     return found
 
 
-def _value(node: yaml.Node) -> Any:
-    return yaml.SafeLoader("").construct_object(node, deep=True)
+def _checked(
+    entries: dict[str, tuple[int, yaml.Node]],
+    key: str,
+    path: Path,
+    good: Callable[[Any], Any],
+    expected: str,
+    default: Any,
+) -> Any:
+    """The value of a key; one that is no `good` one is refused."""
+    if key not in entries:
+        return default
+    line, node = entries[key]
+    value = yaml.SafeLoader("").construct_object(node, deep=True)
+    if not good(value):
+        raise InputError(f"{path}:{line}: '{key}' should be {expected}.")
+    return value
 
 
-def _texts(node: yaml.Node, where: str, name: str) -> tuple[str, ...]:
-    """A list of overrides; every item must be text."""
-    value = _value(node)
-    if value is None or not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InputError(f"{where}: '{name}' should be a list like [loss.temperature=0.1, loss.off_centre=true].")
-    return tuple(value)
+def _are_overrides(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _variant_name(name: str, path: Path, line: int) -> str:
-    if not re.fullmatch(VARIANT_NAME, name):
-        raise InputError(
-            f"{path}:{line}: '{name}' should be letters, digits and single '-', '_', '+', '.' between them."
-        )
-    return name
-
-
-def _title(entries: dict[str, tuple[int, yaml.Node]], path: Path) -> str:
-    if "title" not in entries:
-        return path.stem
-    line, node = entries["title"]
-    value = _value(node)
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{path}:{line}: 'title' should be text.")
-    return value.strip()
-
-
-def _seeds(entries: dict[str, tuple[int, yaml.Node]], path: Path) -> tuple[int, ...]:
-    if "seeds" not in entries:
-        return (0,)
-    line, node = entries["seeds"]
-    value = _value(node)
-    good = isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value)
-    if not good or len(set(value)) != len(value):
-        raise InputError(f"{path}:{line}: 'seeds' should be a list of different whole numbers like [0, 1, 2].")
-    return tuple(value)
+def _are_seeds(value: Any) -> bool:
+    whole = isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value)
+    return bool(whole) and len(set(value)) == len(value)
 
 
 def _parsed(override: str, where: str) -> tuple[str, Any]:

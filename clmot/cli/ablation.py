@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import shlex
 import sys
@@ -14,12 +15,12 @@ from clmot.ablation.experiments import Experiment, expand
 from clmot.ablation.snapshot import Snapshot, take_snapshot
 from clmot.ablation.variants import VariantSet, read_set
 from clmot.errors import InputError
-from clmot.files import write_json, write_text
+from clmot.files import write_text
 from clmot.progress import progress
 
 SETS = Path("experiments")
 DEFAULT_SET = SETS / "ablation.yaml"
-REPORTS = Path("metrics")
+REPORTS = SETS / "results"
 
 
 def add_command(commands: Any) -> None:
@@ -27,8 +28,8 @@ def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "ablation",
         help="run a set of variants as experiments and compare them in one table",
-        description="Run every variant of a set with every seed as an experiment of DVC's, but for those that have "
-        "results, and write metrics/SET.md, .json and .svg, which compare them.",
+        description="Run every variant of a set with every seed as an experiment of DVC's, except those that have "
+        "results, and write experiments/results/SET.md, .json and .svg, which compare them.",
     )
     parser.add_argument(
         "--set",
@@ -59,7 +60,7 @@ def ablation(
     dry_run: bool = False,
     table_only: bool = False,
 ) -> None:
-    """Run the experiments of a set that have no results yet, then write metrics/<set>.{md,json,svg} from all that have.
+    """Run the experiments of a set that have no results yet, then write experiments/results/SET.* from all that have.
 
     Args:
         path: the file of variants.
@@ -73,33 +74,36 @@ def ablation(
         InputError: the set or the project does not allow it, or experiments failed. In the latter case the others have
             run and the table holds them.
     """
-    from clmot.ablation.git import experiment_commits
+    from clmot.ablation.dvc_queue import finished_experiments
+    from clmot.ablation.experiments import waves
 
     chosen = read_set(path)
     for name in only:
         chosen.variant(name)
     wanted = tuple(chosen.seeds if seeds is None else seeds)
     snapshot = take_snapshot()
-    taken = {out for stage in snapshot.pipeline for out in stage.outs} & set(map(str, _reports(chosen)))
-    if taken:
-        raise InputError(
-            f"{chosen.path} would write {min(taken)}, which the pipeline writes: give the file another name."
-        )
     experiments = expand(chosen, wanted, snapshot)
-    selected = [item for item in experiments if not only or item.variant.name in only]
-    done = set(experiment_commits())
+    selected = [item for item in experiments if not only or item.name.variant in only]
+    done = set(finished_experiments())
     if dry_run:
-        _describe(selected, done)
+        for item in selected:
+            has = str(item.name) in done
+            print(f"# has results: {item.name}" if has else shlex.join(["dvc", *item.command()]))
         return
     failures: list[str] = []
+    groups = [] if table_only else waves(selected, done, jobs)
     if not table_only:
-        if snapshot.uncommitted and any(str(item.name) not in done for item in selected):
+        ready = len(selected) - sum(map(len, groups))
+        print(f"{ready} of {len(selected)} experiments have results.", file=sys.stderr)
+    if groups:
+        uncommitted = snapshot.uncommitted()
+        if uncommitted:
             print(
-                f"warning: the experiments take along what is not committed in {', '.join(snapshot.uncommitted)}; "
+                f"warning: the experiments take along what is not committed in {', '.join(uncommitted)}; "
                 "commit first if the table shall name a commit that holds it.",
                 file=sys.stderr,
             )
-        failures = _run(selected, done, jobs, functools.partial(_check_unchanged, chosen, wanted, experiments))
+        failures = _run(groups, jobs, functools.partial(_check_unchanged, chosen, wanted, experiments))
     _report(chosen, wanted, experiments, snapshot, required=not failures)
     if failures:
         raise InputError(
@@ -108,65 +112,31 @@ def ablation(
         )
 
 
-def _describe(experiments: Sequence[Experiment], done: set[str]) -> None:
-    for experiment in experiments:
-        if str(experiment.name) in done:
-            print(f"# has results: {experiment.name}")
-        else:
-            print(shlex.join(["dvc", *experiment.command()]))
-
-
-def _run(
-    experiments: Sequence[Experiment], done: set[str], jobs: int, check_unchanged: Callable[[], None]
-) -> list[str]:
-    """Run what has no results; the names of what failed, whose logs' ends were shown."""
-    from clmot.ablation.dvc_queue import sole_runner
-
-    waiting = [item for item in experiments if str(item.name) not in done]
-    print(f"{len(experiments) - len(waiting)} of {len(experiments)} experiments have results.", file=sys.stderr)
-    if not waiting:
-        return []
-    with sole_runner():
-        return _run_through_dvc(experiments, {str(item.name) for item in waiting}, jobs, check_unchanged)
-
-
-def _run_through_dvc(
-    experiments: Sequence[Experiment], ours: set[str], jobs: int, check_unchanged: Callable[[], None]
-) -> list[str]:
-    """Run those of the experiments that are `ours` (names); what the others have made is not made again."""
+def _run(groups: Sequence[Sequence[Experiment]], jobs: int, check_unchanged: Callable[[], None]) -> list[str]:
+    """Run the experiments; the names of those that failed, whose logs' ends were shown."""
     from tqdm import tqdm
 
-    from clmot.ablation.dvc_queue import DvcQueue
-    from clmot.ablation.runner import run_experiments
+    from clmot.ablation import dvc_queue
 
-    queue = DvcQueue()
-    others = sorted(name for name, state in queue.states().items() if state == "Queued" and name not in ours)
-    if others:
-        print(f"note: DVC's queue runs what else is in it as well: {', '.join(others)}.", file=sys.stderr)
     print("`dvc queue status` shows them, `dvc queue logs NAME --follow` one of them.", file=sys.stderr)
     failures = []
-    outcomes = run_experiments(experiments, queue, jobs, check_unchanged)
-    try:
-        for outcome in progress(outcomes, "experiments", total=len(ours), unit="experiment"):
-            name = str(outcome.experiment.name)
-            if not outcome.failure:
-                tqdm.write(f"{name}: done", file=sys.stderr)
-                continue
-            failures.append(name)
-            indented = outcome.failure.replace("\n", "\n    ")
-            tqdm.write(f"{name}: FAILED\n    {indented}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("stopped; what has results is kept, and the same command goes on.", file=sys.stderr)
-        raise
-    finally:
-        outcomes.close()
+    with dvc_queue.sole_runner():
+        outcomes = dvc_queue.run_experiments(groups, dvc_queue.DvcQueue(), jobs, check_unchanged)
+        total = sum(map(len, groups))
+        with contextlib.closing(outcomes):
+            for experiment, failure in progress(outcomes, "experiments", total=total, unit="experiment"):
+                if failure:
+                    failures.append(str(experiment.name))
+                indented = failure.replace("\n", "\n    ")
+                told = f"FAILED\n    {indented}" if failure else "done"
+                tqdm.write(f"{experiment.name}: {told}", file=sys.stderr)
     return failures
 
 
 def _check_unchanged(chosen: VariantSet, seeds: Sequence[int], planned: Sequence[Experiment]) -> None:
     """Raises InputError when experiments queued now would not be those that were planned."""
     now = expand(chosen, seeds, take_snapshot())
-    if [str(item.name) for item in now] != [str(item.name) for item in planned]:
+    if [item.name for item in now] != [item.name for item in planned]:
         raise InputError(
             "the pipeline's code or params.yaml changed while experiments ran, so the rest would not be comparable: "
             "start again (with --jobs 1 all are queued at the start, and changes do not matter)."
@@ -174,49 +144,41 @@ def _check_unchanged(chosen: VariantSet, seeds: Sequence[int], planned: Sequence
 
 
 def _report(
-    chosen: VariantSet,
-    seeds: Sequence[int],
-    experiments: Sequence[Experiment],
-    snapshot: Snapshot,
-    required: bool,
+    chosen: VariantSet, seeds: Sequence[int], experiments: Sequence[Experiment], snapshot: Snapshot, required: bool
 ) -> None:
     """Write the report from all experiments that have results, and print its first table."""
-    from clmot.ablation.comparison import METRICS, compare
     from clmot.ablation.picture import svg
-    from clmot.ablation.results import provenance, read_results
-    from clmot.ablation.table import as_json, command_line, markdown, metric_table
+    from clmot.ablation.report import Comparison, as_json, markdown, metric_table, provenance, read_results
     from clmot.tables import markdown_rows
 
     results = read_results(experiments)
+    if not results and required:
+        raise InputError(
+            f"no experiment of {chosen.path} has results for the code and the params as they are now: run "
+            "`clmot ablation` without --table-only."
+        )
     if not results:
-        if required:
-            raise InputError(
-                f"no experiment of {chosen.path} has results for the code and the params as they are now: run "
-                "`clmot ablation` without --table-only."
-            )
         return
-    supervised = {item.variant.name for item in experiments if item.supervised}
-    comparison = compare(chosen, seeds, results, supervised)
-    if not comparison.benchmarks:
+    supervised = {item.name.variant for item in experiments if item.params.loss.embedding == "supervised"}
+    comparison = Comparison(chosen, tuple(seeds), results, frozenset(supervised))
+    if not comparison.measured():
         raise InputError(
             "the experiments have run, but nothing in them is scored: 'data.split: full' tracks films without public "
             "ground truth; choose another split to compare variants."
         )
-    command = command_line(chosen.path.as_posix(), DEFAULT_SET.as_posix(), seeds, chosen.seeds)
-    sources = provenance(results, snapshot.base)
-    texts = markdown(comparison, command, sources), svg(comparison)
-    table, numbers, picture = _reports(chosen)
-    write_text(table, texts[0])
-    write_json(numbers, as_json(comparison, command, sources))
-    write_text(picture, texts[1])
-    print("\n".join(markdown_rows(metric_table(comparison, METRICS[0]))))
-    print(f"\nThe whole comparison: {table}, {numbers}, {picture}")
-
-
-def _reports(chosen: VariantSet) -> tuple[Path, Path, Path]:
-    """What is written about a set: table, numbers, picture."""
-    table, numbers, picture = (REPORTS / f"{chosen.name}.{ending}" for ending in ("md", "json", "svg"))
-    return table, numbers, picture
+    words = ["clmot", "ablation"]
+    words += [] if chosen.path == DEFAULT_SET else ["--set", chosen.path.as_posix()]
+    words += [] if tuple(seeds) == chosen.seeds else ["--seeds", ",".join(map(str, seeds))]
+    command, sources = shlex.join(words), provenance(results, snapshot)
+    texts = {
+        "md": markdown(comparison, command, sources),
+        "json": as_json(comparison, command, sources),
+        "svg": svg(comparison),
+    }
+    for ending, text in texts.items():
+        write_text(REPORTS / f"{chosen.name}.{ending}", text)
+    print("\n".join(markdown_rows(metric_table(comparison, comparison.measured()[0]))))
+    print(f"\nThe whole comparison: {REPORTS / chosen.name}.md, .json and .svg")
 
 
 def set_path(text: str) -> str:

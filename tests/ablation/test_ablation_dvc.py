@@ -51,21 +51,25 @@ def test_a_set_of_variants(project: Project) -> None:
     ran = logs(project)
     assert (ran["strip@MOT17"], ran["pretrain"], ran["train"]) == (2, 2, 2), "once for each seed"
     assert ran["download@MOT17"] == 4, "and of those that fail there"
-    assert project.git("status", "--porcelain").splitlines() == ["?? metrics/"], "the folder's own files stay"
+    assert project.git("status", "--porcelain").splitlines() == ["?? experiments/results/"], (
+        "the folder's own files stay"
+    )
     assert not (project.folder / "models").exists()
 
-    names = sorted(path.name for path in (project.folder / "metrics").iterdir())
+    results = project.folder / "experiments" / "results"
+    names = sorted(path.name for path in results.iterdir())
     assert names == ["tiny.json", "tiny.md", "tiny.svg"]
-    report = {name: (project.folder / "metrics" / name).read_text() for name in names}
+    report = {name: (results / name).read_text() for name in names}
     assert "Without results: broken (seed 0, 1)." in report["tiny.md"]
     assert f"4 experiments from commit {project.git('rev-parse', 'HEAD')[:10]}." in report["tiny.md"]
     told = json.loads(report["tiny.json"])
-    for variant in (told["variants"][0], told["variants"][2]):
-        assert sorted(variant["seeds"]) == ["0", "1"]
-        for run in variant["seeds"].values():
-            summary = json.loads(project.git("show", f"{run['commit']}:metrics/summary.json"))
-            assert run["summary"] == summary
-            assert list(summary) == ["MOT17"]
+    assert [(run["variant"], run["seed"]) for run in told["results"]] == [
+        (variant, seed) for seed in (0, 1) for variant in ("embedding", "overlap")
+    ]
+    for run in told["results"]:
+        summary = json.loads(project.git("show", f"{run['commit']}:metrics/summary.json"))
+        assert run["summary"] == summary
+        assert list(summary) == ["MOT17"]
 
     runs = [run for run in project.runs() if run.info.status == "FINISHED"]
     tags = ("clmot.ablation", "clmot.variant", "clmot.seed")
@@ -77,5 +81,5 @@ def test_a_set_of_variants(project: Project) -> None:
     # Once more, without the variant that cannot run: nothing is left to do, and nothing changes.
     again = project.call(*COMMAND, "--only", "embedding,overlap")
     assert "4 of 4 experiments have results." in again.stderr
-    assert {name: (project.folder / "metrics" / name).read_text() for name in names} == report
+    assert {name: (results / name).read_text() for name in names} == report
     assert logs(project) == ran
