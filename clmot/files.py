@@ -62,7 +62,7 @@ def _new_directory_beside(target: Path) -> tuple[Path, int | None]:
     """
     while True:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-        handle = _locked(aside)
+        handle = lock_directory(aside)
         if aside.exists():  # between the two lines somebody may have taken it for abandoned
             return aside, handle
         if handle is not None:
@@ -70,14 +70,17 @@ def _new_directory_beside(target: Path) -> tuple[Path, int | None]:
 
 
 def _remove_abandoned(directory: Path) -> None:
-    handle = _locked(directory)
+    handle = lock_directory(directory)
     if handle is not None:
         shutil.rmtree(directory, ignore_errors=True)
         os.close(handle)
 
 
-def _locked(directory: Path) -> int | None:
-    """An open handle that holds the directory's lock; None where somebody else does, or locks are unknown."""
+def lock_directory(directory: Path) -> int | None:
+    """An open handle that holds the directory's lock; None where another process does, or locks are unknown.
+
+    It is the caller's to close.
+    """
     if fcntl is None:
         return None
     try:

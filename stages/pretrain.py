@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from clmot.data.frames import check_extra_frames, find_training_frames
@@ -12,8 +11,10 @@ from clmot.motchallenge.sequence import read_manifest
 from clmot.motchallenge.splits import check_split
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
-from clmot.training.detector_criterion import DetectorCriterion
-from clmot.training.loop import fit_and_save, seeded
+from clmot.training.criteria import DetectorCriterion
+from clmot.training.loop import fit_and_save
+from clmot.training.randomness import seeded
+from clmot.training.recipe import Recipe, TrainingFrames
 
 
 def main() -> None:
@@ -28,24 +29,20 @@ def main() -> None:
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
     weights = params.model.weights
+    recipe = Recipe(
+        "pretrain",
+        params.seed,
+        params.pretrain,
+        TrainingFrames(frames, params.model.input_size),
+        decided_by={
+            "views": params.views,
+            "loss.detection": params.loss.detection,
+            "model.weights": weights if weights == RANDOM else Path(weights),
+        },
+    )
     with training_run(params, "pretrain") as log:
-        fit_and_save(
-            model,
-            DetectorCriterion(params.views, params.loss.detection),
-            frames,
-            params.model.input_size,
-            params.pretrain,
-            params.hardware,
-            params.seed,
-            stage="pretrain",
-            decided_by=[
-                dataclasses.asdict(params.views),
-                dataclasses.asdict(params.loss.detection),
-                weights if weights == RANDOM else Path(weights),
-            ],
-            out="models/detector",
-            log=log,
-        )
+        criterion = DetectorCriterion(params.views, params.loss.detection)
+        fit_and_save(model, criterion, recipe, params.hardware, "models/detector", log)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 from clmot import __version__
 from clmot.cli.ablation import add_command as add_ablation
+from clmot.cli.clean import add_command as add_clean
 from clmot.cli.evaluate import add_command as add_evaluate
 from clmot.cli.submit import add_command as add_submit
 from clmot.errors import InputError, run_as_script
@@ -129,6 +130,7 @@ def command_line() -> argparse.ArgumentParser:
     export.add_argument("out", type=Path, help="the file to write, ending in .pth")
     export.set_defaults(action=lambda given: export_model(given.model, given.out))
     add_ablation(commands)
+    add_clean(commands)
     judge = commands.add_parser(
         "check",
         help="say what data hold, and everything that is wrong with them",

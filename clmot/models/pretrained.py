@@ -130,6 +130,25 @@ def create_tracker(detector: OneShotTracker, config: ModelConfig, source: str) -
     return model
 
 
+def check_embedding(found: int, wanted: int) -> None:
+    """Refuse to pass on an embedding that nobody trained, which would look like a tracker.
+
+    Args:
+        found: length of the embedding in the detector's weights, 0 where there is none.
+        wanted: length of the tracker's, 0 where it is to have none.
+
+    Raises:
+        InputError: it is wanted, and the detector does not bring it.
+    """
+    if wanted and found != wanted:
+        brings = f"an embedding of {found} numbers" if found else "no embedding"
+        advice = f"'model.embedding_dim: {found}'" if found else "'train.epochs', or 'loss.embedding: none'"
+        raise InputError(
+            f"params.yaml: 'train.epochs: 0' trains no embedding of {wanted} numbers, and the weights that 'pretrain' "
+            f"began with bring {brings}: set {advice}."
+        )
+
+
 def read_pretrained(path: str | Path) -> Pretrained:
     """Recognise weights by the names and shapes of their tensors.
 

@@ -14,7 +14,7 @@ from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.data.views import make_views
 from clmot.params import Params
 from clmot.reporting.drawing import draw_tracks
-from clmot.training.loop import derived_generator
+from clmot.training.randomness import derived_generator
 
 HEADING_HEIGHT = 22
 """Pixels above every view for the words that say what it is."""

@@ -17,7 +17,7 @@ from clmot.data.views import make_views
 from clmot.losses.contrastive import nt_xent, shared_cells, triplet
 from clmot.losses.supervised import identity_cross_entropy
 from clmot.params import load_params
-from clmot.training.tracker_criterion import TrackerCriterion
+from clmot.training.criteria import TrackerCriterion
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 LOSSES = {

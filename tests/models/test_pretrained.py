@@ -28,7 +28,7 @@ from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.models.pretrained import RANDOM, create_detector, create_tracker
 from clmot.params import ModelParams, load_params
 from clmot.reporting import mlflow_run
-from clmot.training.detector_criterion import DetectorCriterion
+from clmot.training.criteria import DetectorCriterion
 from stages import collect, download, pretrain, strip, track, train
 
 ROOT = Path(__file__).parents[2]

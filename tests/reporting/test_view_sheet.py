@@ -20,8 +20,9 @@ from clmot.params import load_params
 from clmot.reporting import picture_file
 from clmot.reporting.drawing import identity_colour
 from clmot.reporting.view_sheet import GAP, HEADING_HEIGHT, draw_sheet, first_training_views
+from clmot.training.criteria import TrackerCriterion
 from clmot.training.loop import fit
-from clmot.training.tracker_criterion import TrackerCriterion
+from clmot.training.recipe import Recipe, TrainingFrames
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,17 +77,8 @@ def test_the_sheet_shows_what_training_sees(project, previous_frame):
             return super().features(images)
 
     criterion = TrackerCriterion(params.views, params.loss, params.train)
-    fit(
-        Spy(),
-        criterion,
-        frames,
-        INPUT_SIZE,
-        params.train,
-        params.hardware,
-        params.seed,
-        "train",
-        project / "c",
-    )
+    data = TrainingFrames(frames, INPUT_SIZE, criterion.previous_min_iou)
+    fit(Spy(), criterion, Recipe("train", params.seed, params.train, data), params.hardware, project / "c")
     rows = first_training_views(params, frames, 100)
     assert sorted(row.frame.number for row in rows) == [1, 2, 3, 4, 5]
     views = 4 if previous_frame else 2

@@ -18,17 +18,12 @@ from clmot.errors import InputError
 from clmot.hardware import full_precision, pick_device, set_up
 from clmot.images import read_image
 from clmot.params import load_params
-from clmot.training import loop as training
-from clmot.training.detector_criterion import DetectorCriterion
-from clmot.training.loop import (
-    checkpoint_key,
-    derived_generator,
-    fit,
-    learning_rate,
-    make_optimizer,
-    write_history,
-)
-from clmot.training.tracker_criterion import TrackerCriterion
+from clmot.training import loop, resume
+from clmot.training.criteria import DetectorCriterion, TrackerCriterion
+from clmot.training.loop import fit, write_history
+from clmot.training.optimizer import learning_rate, learning_rates, make_optimizer
+from clmot.training.randomness import derived_generator
+from clmot.training.recipe import Recipe, TrainingFrames
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
@@ -56,7 +51,8 @@ def settings(**changes):
 def fit_tiny(model, frames, folder, log=None, workers=0, loss=TrackerCriterion, **changes):
     criterion = loss(PARAMS.views, PARAMS.loss, PARAMS.train)
     hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1, workers=workers)
-    return fit(model, criterion, frames, INPUT_SIZE, settings(**changes), hardware, 0, "train", folder, log)
+    data = TrainingFrames(frames, INPUT_SIZE, criterion.previous_min_iou)
+    return fit(model, criterion, Recipe("train", 0, settings(**changes), data), hardware, folder, log)
 
 
 def train(frames, folder, log=None, **changes):
@@ -167,14 +163,14 @@ def test_on_a_cpu_nothing_but_deterministic_operators_runs():
 @pytest.mark.parametrize("cut_after", [1, 2, 3, 5, 8])
 def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch, cut_after):
     """Cut off after any number of steps, in the middle of an epoch too; the original's resume crashed."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1)  # after every step
+    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1)  # after every step
     whole, whole_history = train(frames, tmp_path / "whole")
 
     class PowerCutError(Exception):
         pass
 
     steps = 0
-    real = training._check_losses
+    real = loop.check_losses
 
     def dying(*args):
         nonlocal steps
@@ -183,10 +179,10 @@ def test_a_resumed_run_ends_with_the_same_weights(frames, tmp_path, monkeypatch,
             raise PowerCutError
         real(*args)
 
-    monkeypatch.setattr(training, "_check_losses", dying)
+    monkeypatch.setattr(loop, "check_losses", dying)
     with pytest.raises(PowerCutError):
         train(frames, tmp_path / "cut")
-    monkeypatch.setattr(training, "_check_losses", real)
+    monkeypatch.setattr(loop, "check_losses", real)
     resumed, history = train(frames, tmp_path / "cut")
     assert same(whole, resumed)
     assert history == whole_history
@@ -322,6 +318,14 @@ def test_learning_rate_schedules():
     )
 
 
+def test_the_rate_goes_on_through_all_epochs():
+    cosine = settings(schedule="cosine", learning_rate=1.0)
+    rates = learning_rates([3, 2, 4], cosine)
+    assert [len(epoch) for epoch in rates] == [3, 2, 4]
+    assert list(chain(*rates)) == [learning_rate(step, 9, 0, cosine) for step in range(9)]
+    assert learning_rates([1, 1], settings(schedule="step", milestones=(1,), learning_rate=1.0)) == [[1.0], [0.1]]
+
+
 def test_no_two_steps_draw_the_same_views(frames, tmp_path):
     seeds = []
 
@@ -357,54 +361,12 @@ def test_gradients_are_clipped_to_the_norm(frames, tmp_path, monkeypatch):
     def optimizer(trainable, _, params):
         return Spy(trainable, lr=params.learning_rate)
 
-    monkeypatch.setattr(training, "make_optimizer", optimizer)
+    monkeypatch.setattr(loop, "make_optimizer", optimizer)
     for largest in (0.0, 0.01):
         fit_tiny(TinyTracker(), frames, tmp_path / str(largest), epochs=1, batch_size=10, max_gradient_norm=largest)
     free, clipped = norms
     assert free > 0.1
     assert clipped == pytest.approx(0.01, rel=1e-3)
-
-
-def test_checkpoint_key_knows_what_decides(frames, tmp_path):
-    key = checkpoint_key(0, {"a": 1}, frames=frames)
-    assert key == checkpoint_key(0, {"a": 1}, frames=frames)
-    assert key != checkpoint_key(1, {"a": 1}, frames=frames)
-    assert key != checkpoint_key(0, {"a": 2}, frames=frames)
-    moved = [*frames[:-1], dataclasses.replace(frames[-1], boxes=frames[-1].boxes + 1)]
-    assert key != checkpoint_key(0, {"a": 1}, frames=moved)
-    known = [*frames[:-1], dataclasses.replace(frames[-1], identities=np.arange(len(frames[-1].boxes)))]
-    assert key != checkpoint_key(0, {"a": 1}, frames=known)
-
-
-def test_checkpoint_key_knows_what_is_in_files_and_folders(tmp_path):
-    """A training that began with other weights is another training."""
-    file, folder = tmp_path / "weights.pth", tmp_path / "detector"
-    folder.mkdir()
-    for path, content in ((file, file), (folder, folder / "model.safetensors")):
-        keys = []
-        for weights in (b"one", b"other", b"one"):
-            content.write_bytes(weights)
-            keys.append(checkpoint_key(0, {"a": 1}, path))
-        assert keys[0] == keys[2]
-        assert keys[0] != keys[1]
-    assert checkpoint_key(0, file) != checkpoint_key(0, folder)
-
-
-def test_checkpoint_key_knows_the_code(tmp_path, monkeypatch):
-    """Half of a training by one version and half by the next would be the training of neither."""
-    package = tmp_path / "package"
-    (package / "losses").mkdir(parents=True)
-    monkeypatch.setattr(training, "__file__", str(package / "training.py"))
-    (package / "training.py").write_text("one = 1\n")
-    (package / "notes.txt").write_text("no code\n")
-    keys = [checkpoint_key(0)]
-    (package / "notes.txt").write_text("no code either\n")
-    assert checkpoint_key(0) == keys[0]
-    (package / "training.py").write_text("one = 2\n")
-    keys.append(checkpoint_key(0))
-    (package / "losses" / "new.py").write_text("two = 2\n")
-    keys.append(checkpoint_key(0))
-    assert len(set(keys)) == 3
 
 
 def test_unknown_device_is_refused():

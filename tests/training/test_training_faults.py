@@ -25,9 +25,9 @@ from clmot.losses.contrastive import nt_xent
 from clmot.models.checkpoint import load_model, save_model
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import Params, load_params, parse_params
-from clmot.training.detector_criterion import DetectorCriterion
+from clmot.training.criteria import DetectorCriterion, TrackerCriterion
 from clmot.training.loop import fit
-from clmot.training.tracker_criterion import TrackerCriterion
+from clmot.training.recipe import Recipe, TrainingFrames
 from stages import train as stage
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,8 @@ def train(frames, folder, params=PARAMS, model=None, **settings):
     criterion = TrackerCriterion(params.views, params.loss, params.train)
     hardware = dataclasses.replace(params.hardware, device="cpu", threads=1)
     settings = dataclasses.replace(params.train, **{"epochs": 2, "batch_size": 2, **settings})
-    return model, fit(model, criterion, frames, INPUT_SIZE, settings, hardware, 0, "train", folder)
+    data = TrainingFrames(frames, INPUT_SIZE, criterion.previous_min_iou)
+    return model, fit(model, criterion, Recipe("train", 0, settings, data), hardware, folder)
 
 
 # ---------------------------------------------------------------- who is in a frame

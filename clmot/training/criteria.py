@@ -1,12 +1,12 @@
-"""What a step of `train` computes: detection, and the loss of the embedding. Apart from the detector's criterion, so
-that a change here does not pretrain again."""
+"""From a batch to named losses: what a step of `pretrain` minimises (detection), and one of `train` (detection, and the
+loss of the embedding)."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clmot.data.frames import Batch
 from clmot.data.views import Views, make_views
@@ -17,8 +17,45 @@ from clmot.losses.supervised import identity_cross_entropy
 from clmot.losses.weighting import UncertaintyWeighting
 from clmot.models.network import OneShotTracker
 from clmot.models.targets import centre_cells, make_targets
-from clmot.params import ContrastiveTrainingParams, LossParams, ViewParams
-from clmot.training.detector_criterion import BOX_HEADS, Criterion
+from clmot.params import ContrastiveTrainingParams, DetectionLossParams, LossParams, ViewParams
+
+BOX_HEADS = ("wh", "reg")
+"""What is read where an object is; the heatmap, which says where, is read everywhere."""
+
+
+class Criterion(nn.Module):
+    """What a training minimises: a batch in, named losses out. Owns no layer of the network."""
+
+    names: tuple[str, ...]
+    """The losses of a step that go into the history, `loss` first."""
+    previous_min_iou: float | None = None
+    """Wants the frame before as well, objects matched at this IoU; None: does not."""
+
+    def forward(self, model: Any, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to minimise. Random views are drawn from `generator` alone."""
+        raise TypeError(f"{type(self).__name__} does not say what it minimises")
+
+
+class DetectorCriterion(Criterion):
+    """Detection losses on one view of every frame."""
+
+    names = ("loss", "heatmap", "box_size", "offset")
+
+    def __init__(self, views: ViewParams, loss: DetectionLossParams) -> None:
+        """`views` say how frames are changed, `loss` how errors are weighed."""
+        super().__init__()
+        self.views, self.loss = views, loss
+
+    def forward(self, model: OneShotTracker, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Scalars by name; `loss` is the one to minimise."""
+        views = make_views(batch, self.views, 1, generator)
+        images = views.images.flatten(0, 1)
+        size = images.shape[-1], images.shape[-2]
+        targets = make_targets(views.boxes.flatten(0, 1), views.present.flatten(0, 1), size, self.loss.min_overlap)
+        features = model.features(images)
+        outputs = {**model.read(features, ["hm"]), **model.read_at(features, targets.cells, BOX_HEADS)}
+        losses = detection_losses(outputs, targets, self.loss)
+        return {"loss": losses["detection"], **losses}
 
 
 class TrackerCriterion(Criterion):

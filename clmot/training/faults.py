@@ -1,0 +1,71 @@
+"""What can go wrong in a training, in one sentence that says what helps."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import nn
+
+from clmot.errors import InputError
+from clmot.training.recipe import Recipe
+
+
+def check_losses(losses: Mapping[str, float], where: str, first: int, recipe: Recipe) -> None:
+    """Stop at a loss that is nan or infinite.
+
+    Args:
+        losses: of one step.
+        where: "epoch 3, step 7".
+        first: the batch's first example.
+        recipe: of the training.
+
+    Raises:
+        InputError: one is not finite.
+    """
+    if not all(math.isfinite(value) for value in losses.values()):
+        shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        raise InputError(
+            f"{recipe.stage} stopped in {where}: the loss is not finite ({shown}); the batch holds "
+            f"{recipe.data.name(first)}: {_calmer(recipe)}, or check that frame's boxes."
+        )
+
+
+def check_weights(model: nn.Module, epoch: int, recipe: Recipe) -> None:
+    """A finite loss can have a gradient that is not; after the last step no further loss would show it.
+
+    Raises:
+        InputError: a weight is nan or infinite after this epoch (from 1).
+    """
+    tensors = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
+        raise InputError(
+            f"{recipe.stage} stopped after epoch {epoch}: the network's weights are not finite any more: "
+            f"{_calmer(recipe)}."
+        )
+
+
+@contextlib.contextmanager
+def enough_memory(recipe: Recipe) -> Iterator[None]:
+    """Say what to do where a GPU's memory is too small.
+
+    Raises:
+        InputError: it was, in this block.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"{recipe.stage}: the GPU has too little memory for this network and {recipe.params.batch_size} frames at "
+            f"once: lower '{recipe.stage}.batch_size' (or 'model.input_size') in params.yaml, or free memory that "
+            "others use."
+        ) from None
+
+
+def _calmer(recipe: Recipe) -> str:
+    """What helps against a training that diverges."""
+    norm = f"'{recipe.stage}.max_gradient_norm'"
+    norm = f"lower {norm}" if recipe.params.max_gradient_norm else f"set {norm} above 0"
+    return f"lower '{recipe.stage}.learning_rate', {norm}"
