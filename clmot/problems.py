@@ -1,5 +1,5 @@
-"""What is wrong with somebody's data, as a value, so that one reader serves those who stop at the first fault and those
-who want to see all of them."""
+"""Faults of data as values, so that the same reader serves callers that stop at the first fault and callers that
+collect all of them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Problem:
     text: str
     """What is wrong and what was expected, or what to do."""
     fatal: bool = True
-    """True: the data cannot be used like this; False: they can, and what the text says happens."""
+    """True: the data cannot be used like this. False: they can be used, and the text says how they are read."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}" if self.where else self.text
 
 
 Report = Callable[[Problem], None]
-"""Told of every fault; what it returns from is read on past."""
+"""Called with every fault. If it returns, reading continues after the fault; it may raise to stop instead."""
 
 
 def refuse(problem: Problem) -> None:
-    """The report of those who need faultless data.
+    """A `Report` that stops at the first fatal fault and ignores the others.
 
     Raises:
         InputError: the fault is fatal.

@@ -1,4 +1,4 @@
-"""Progress bars that keep quiet when nobody watches."""
+"""Progress bars that are silent when stderr is not a terminal."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def plain_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> 
 def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table that can be read as plain text too: the first row is its header.
 
-    The first column stands to the left, the others, numbers, to the right.
+    The first column is aligned left; the others, numbers, are aligned right.
     """
     header, *body = _padded(rows, left=(0,), narrowest=3)
     dashes = ["-" * (len(cell) - 1) for cell in header]

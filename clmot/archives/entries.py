@@ -1,6 +1,6 @@
 """What a zip or a folder holds, file by file, so that the two are read alike.
 
-A zip is somebody else's: entries that could leave their folder, that are links, that come twice, or that would
+A zip comes from elsewhere: entries that could leave their folder, that are links, that come twice, or that would
 fill the disk are refused by name before anything is unpacked. A folder is the user's own and is believed.
 """
 
@@ -124,7 +124,7 @@ def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     except (*DAMAGE, ValueError, NotImplementedError, OSError):
         raise InputError(
-            f"{path} is cut off or damaged (a zip's directory stands at its end, and there is none): "
+            f"{path} is cut off or damaged (a zip's directory is at its end, and there is none): "
             "delete it, fetch it again and run again."
         ) from None
     with archive:

@@ -1,4 +1,4 @@
-"""How good detections are before anybody links them: average precision, precision and recall.
+"""How good detections are before they are linked: average precision, precision and recall.
 
 Average precision is the area under the interpolated curve of precision over recall (Everingham et al., "The Pascal
 Visual Object Classes Challenge: A Retrospective", IJCV 2015, section 4.1, all points). Which true boxes count and what
@@ -104,7 +104,7 @@ def average_precision(scores: np.ndarray, right: np.ndarray, truth_boxes: int) -
     """Area under the curve of precision over recall; 0 without a true box.
 
     At every recall the precision is the highest that is reached at this recall or a higher one. Detections of equal
-    score come in together: the order in which they happen to stand makes no difference.
+    score come in together: their order makes no difference.
 
     Args:
         scores: (N,) in any order.

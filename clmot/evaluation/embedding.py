@@ -59,7 +59,7 @@ class EmbeddingComparisons:
 
     @property
     def retrieval_precision(self) -> float | None:
-        """Mean average precision of retrieval, 0..1; None when nobody was read twice."""
+        """Mean average precision of retrieval, 0..1; None when no person was read twice."""
         return self.precision_sum / self.queries if self.queries else None
 
 

@@ -136,7 +136,7 @@ def preprocess(judged: JudgedTruth, results: AnnotationTable, results_source: st
         results_source: their file, for messages.
 
     Raises:
-        InputError: an identity stands twice in a frame; a frame lies outside 1..length; a class is unknown.
+        InputError: an identity appears twice in a frame; a frame lies outside 1..length; a class is unknown.
     """
     truth, length = judged.table, judged.length
     for table, name in ((truth, judged.source), (results, results_source)):
@@ -242,7 +242,7 @@ def _check_identities(table: AnnotationTable, name: str) -> None:
     if twice.any():
         at = int(np.argmax(twice))
         raise InputError(
-            f"{name}: identity {int(identity[at])} stands more than once in frame {int(frame[at])}; "
+            f"{name}: identity {int(identity[at])} appears more than once in frame {int(frame[at])}; "
             f"give every box of a frame an identity of its own."
         )
 

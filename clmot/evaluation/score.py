@@ -88,7 +88,7 @@ def score_sequence(
         results_source: the file of the results, for messages.
 
     Raises:
-        InputError: an identity stands twice in a frame, or a frame lies outside 1..length.
+        InputError: an identity appears twice in a frame, or a frame is outside 1..length.
     """
     frames = preprocess(truth, results, results_source)
     clear, hota = score_clear(frames, iou_threshold), score_hota(frames)

@@ -75,14 +75,14 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     found = read(film.boxes, (measured.width, measured.height), counting)
     if found.listed is not None and found.listed < measured.frames and not faults:
         text = (
-            f"speaks of {found.listed} of the {measured.frames} frames of {film.video.name}; the others are taken for "
-            "frames that show nobody"
+            f"lists {found.listed} of the {measured.frames} frames of {film.video.name}; the others are taken as "
+            "frames without people"
         )
         report(Problem("frames without labels", str(film.boxes), text, fatal=False))
     if found.last > measured.frames and not faults:
         text = (
-            f"speaks of frame {found.last}, but {film.video.name} has {measured.frames} frames (decoded and counted): "
-            "if frames were lost, or are counted otherwise, boxes lie in wrong ones; look at some: `clmot show views`"
+            f"has frame {found.last}, but {film.video.name} has {measured.frames} frames (decoded and counted): "
+            "if frames were lost or are counted differently, boxes are in wrong frames: look at `clmot show views`"
         )
         report(Problem("labels beyond the end", str(film.boxes), text, fatal=False))
     found = found.select(_people(found, film.boxes, counting))
@@ -96,7 +96,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     _check_identities(found, counting)
     _report_useless(found, film.boxes, (measured.width, measured.height), report)
     if not faults and not len(found.frame):
-        counting(Problem("no people", str(film.boxes), "has no box of a person: add some, or take it away"))
+        counting(Problem("no people", str(film.boxes), "has no box of a person: add boxes, or remove the file"))
     if faults:
         return None
     table = _table(found)
@@ -133,7 +133,7 @@ def _people(found: FilmBoxes, source: Path, report: Report) -> np.ndarray:
     if not wanted and len(used) > 1:
         text = (
             f"has boxes of several classes ({', '.join(named.values())}), and none is called {' or '.join(PEOPLE)}: "
-            "give the one to track that name (YOLO: in a classes.txt beside), or take the others out"
+            "give the one to track that name (YOLO: in a classes.txt beside the labels), or remove the others"
         )
         report(Problem("classes", str(source), text))
         return np.zeros(len(found.categories), bool)
@@ -147,7 +147,7 @@ def _people(found: FilmBoxes, source: Path, report: Report) -> np.ndarray:
 
 
 def _report_end(film: Film, measured: Measured, late: Sequence[tuple[str, int]], report: Report) -> None:
-    """Tell of boxes behind the last frame."""
+    """Report boxes after the last frame."""
     for place, frame in late:
         text = (
             f"has boxes in frame {frame}, but {film.video.name} has {measured.frames} frames (decoded and counted): "
@@ -157,13 +157,13 @@ def _report_end(film: Film, measured: Measured, late: Sequence[tuple[str, int]],
 
 
 def _report_useless(found: FilmBoxes, source: Path, size: tuple[int, int], report: Report) -> None:
-    """Tell of boxes that show nobody in a picture of (width, height), in one line for each kind."""
+    """Report boxes that show no part of an image of (width, height), in one line for each kind."""
     corners = as_corners(found.box)
     flat = without_extent(corners)
     gone = outside(corners, size) & ~flat
     for kind, rows, what in (
         ("boxes of no size", flat, "no width or no height"),
-        ("boxes outside", gone, f"no part in the picture of {size[0]}x{size[1]}"),
+        ("boxes outside", gone, f"no part in the image of {size[0]}x{size[1]}"),
     ):
         rows = rows & ~found.ignored
         if rows.any():
@@ -173,12 +173,12 @@ def _report_useless(found: FilmBoxes, source: Path, size: tuple[int, int], repor
 
 
 def _check_identities(found: FilmBoxes, report: Report) -> None:
-    """One object cannot be in two places of a frame."""
+    """Report identities that appear twice in one frame."""
     seen: dict[tuple[int, int], int] = {}
     for row, key in enumerate(zip(found.frame.tolist(), found.identity.tolist(), strict=True)):
         if key[1] != UNKNOWN_IDENTITY and seen.setdefault(key, row) != row:
             earlier = found.places[seen[key]]
-            text = f"identity {key[1]} stands twice in frame {key[0]}, before at {earlier}; keep one of them"
+            text = f"identity {key[1]} appears twice in frame {key[0]}, before at {earlier}; keep one of them"
             report(Problem("id twice in a frame", found.places[row], text))
 
 

@@ -75,7 +75,7 @@ def _frames(
             report(Problem("faulty image", where, 'expected a whole "id"'))
             continue
         if key in known:
-            report(Problem("image twice", where, f"id {key} stands in an earlier entry already"))
+            report(Problem("image twice", where, f"id {key} is already in an earlier entry"))
             continue
         known.add(key)
         film, number = _film_and_number(entry)
@@ -104,7 +104,7 @@ def _frames(
 
 
 def _film_and_number(entry: dict[str, Any]) -> tuple[tuple[object, ...], int | None]:
-    """What is the same for all images of a film, and the number of the frame, as the file counts; None: it has none."""
+    """What all images of a film share in their names, and the frame's number as the file counts; None without one."""
     name = entry.get("file_name")
     path = PurePosixPath(plain_name(name) if isinstance(name, str) else "")
     film: tuple[object, ...] = (entry.get("video_id"), str(path.parent))
@@ -119,7 +119,7 @@ def _film_and_number(entry: dict[str, Any]) -> tuple[tuple[object, ...], int | N
 
 
 def _identities(content: dict[str, Any], labels: Path, rows: list[Annotation], report: Report) -> np.ndarray:
-    """(N,) int64: whole numbers as they stand; texts, which some tools write, are numbered from 1 in their order."""
+    """(N,) int64: whole numbers are kept; texts, which some tools write, are numbered from 1 in their order."""
     found: list[int | str | None] = []
     for row in rows:
         identity = _identity(content["annotations"][row.number])
@@ -145,6 +145,6 @@ def _identity(annotation: dict[str, Any]) -> int | float | str | None:
                 continue
             if isinstance(value, str):
                 return value
-            if value >= 0:  # not NaN, which stands for nothing
+            if value >= 0:  # NaN means none
                 return int(value) if isinstance(value, float) and value.is_integer() else value
     return None

@@ -31,13 +31,13 @@ class FilmBoxes:
     categories: Sequence[str]
     """(N,) class of each box, as the labels have it."""
     places: Sequence[str]
-    """(N,) where each box stands, for messages."""
+    """(N,) place of each box in its file, for messages."""
     names: dict[str, str] = field(default_factory=dict)
     """Class -> its name, where classes have names."""
     listed: int | None = None
-    """How many frames the labels speak of, with boxes or without; None where the format does not tell."""
+    """How many frames the labels list, with boxes or without; None where the format does not say."""
     last: int = 0
-    """The last frame that the labels speak of, with boxes or without."""
+    """The last frame that the labels list, with boxes or without."""
 
     def select(self, rows: NDArray[np.bool_]) -> FilmBoxes:
         """The boxes of a boolean mask (N,)."""

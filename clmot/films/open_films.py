@@ -1,4 +1,4 @@
-"""Videos shown as the folders of sequences that they stand for, so that everything behind treats both alike."""
+"""Videos presented as folders of sequences, so that all later code treats both alike."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ EXTENSION = ".jpg"
 def open_with_films(
     source: Path, subsets: Sequence[str], measured_as: Callable[[Path], Measured] = measure
 ) -> Iterator[Mapping[str, Entry]]:
-    """The files of a zip or a folder, as `open_contents` gives them, and the sequences that its videos stand for; or
-    the sequence of one video. Frames are decoded when they are read, in order, and never stored on the way.
+    """The files of a zip or a folder, as `open_contents` gives them, with each video added as the files of a sequence.
+
+    `source` may also be a single video. Frames are decoded when they are read, in order, and are not stored.
 
     Args:
         source: the zip, folder or video.
-        subsets: `train`, `test`: videos of others are not looked at.
-        measured_as: decodes a whole video; whoever has done so already says what came of it.
+        subsets: `train`, `test`: videos in other folders are ignored.
+        measured_as: decodes and measures a whole video; a caller that has measured it already passes the result.
 
     Raises:
-        InputError: there is no such source; a video cannot be read; its boxes are absent, twice there, faulty, or of
-            frames that it does not have; or videos are in a zip.
+        InputError: the source does not exist; a video cannot be read or is in a zip; its boxes are missing, given
+            twice, faulty, or belong to frames that it does not have.
     """
     with contextlib.ExitStack() as stack:
         if is_video(source) and source.is_file():
@@ -63,7 +64,7 @@ def open_with_films(
 
 
 def warn_or_refuse(problem: Problem) -> None:
-    """The report of the stage: what is left out is said, and nothing faulty is used.
+    """The `Report` of the stage: print a warning for what is left out, and refuse what is faulty.
 
     Raises:
         InputError: the problem is fatal.
@@ -76,7 +77,7 @@ def warn_or_refuse(problem: Problem) -> None:
 def _sequence(
     folder: Path, film: Film, measured: Measured, stack: contextlib.ExitStack, report: Report
 ) -> dict[str, Entry]:
-    """The files of the sequence that a film stands for; its video is closed with `stack`."""
+    """The files of a film as a sequence; its video is closed with `stack`."""
     report_oddities(film.video, measured, report)
     entries = {}
 
@@ -111,7 +112,7 @@ def _frame(reader: FrameReader, number: int) -> IO[bytes]:
 
 
 def _refuse_videos_of_a_zip(source: Path, members: Mapping[str, Entry]) -> None:
-    """Decoding jumps about in a file, which a zip does not allow; videos beside sequences are nothing of their own."""
+    """Videos inside a zip cannot be decoded, because decoding seeks; beside sequences they are ignored."""
     videos = sorted(filter(is_video, members))
     if videos and not sequence_folders(members):
         raise InputError(

@@ -112,14 +112,14 @@ def _average_rate(stated: float, frames: int, milliseconds: float) -> float | No
 
 
 def report_oddities(path: Path, measured: Measured, report: Report) -> None:
-    """Tell `report` of what is unusual in a video that can be used nevertheless."""
+    """Tell `report` of what is unusual in a video that can still be used."""
     if not measured.rate_known:
-        text = f"does not say its frame rate; {measured.frame_rate:g} frames per second are taken"
+        text = f"does not say its frame rate; {measured.frame_rate:g} frames per second are assumed"
         report(Problem("no frame rate", str(path), text, fatal=False))
     if measured.announced is not None:
         text = (
-            f"announces {measured.announced} frames, but {measured.frames} can be decoded, and these are taken: its "
-            "frame rate varies, or it is damaged, and boxes behind the damage lie in wrong frames: look at some with "
+            f"announces {measured.announced} frames, but only {measured.frames} can be decoded and are used: its "
+            "frame rate varies, or it is damaged and boxes after the damage are in the wrong frames; check with "
             "`clmot show views`"
         )
         report(Problem("fewer frames", str(path), text, fatal=False))
@@ -151,7 +151,7 @@ class FrameReader:
             if not self._capture.grab():
                 raise InputError(
                     f"{self.path} ends with frame {self._position}, but had {self.measured.frames} frames when they "
-                    "were counted: it was changed meanwhile, so run again."
+                    "were counted: it has changed since, so run again."
                 )
             self._position += 1
         data, size = _retrieved(self._capture, self.path, number)
@@ -165,7 +165,7 @@ class FrameReader:
         return data
 
     def close(self) -> None:
-        """Let the video go."""
+        """Close the video."""
         self._stack.close()
         self._capture, self._position = None, 0
 
@@ -195,7 +195,7 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise InputError(
-                f"{path} is not a video that can be read (damaged, cut off, or of an unknown kind): export it again, "
+                f"{path} is not a video that can be read (damaged, cut off, or in an unknown format): export it again, "
                 "as .mp4 with H.264 for instance."
             )
         yield capture

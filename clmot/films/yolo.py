@@ -1,4 +1,4 @@
-"""YOLO's label files of a film, one for each frame that shows somebody:
+"""YOLO's label files of a film, one for each frame with people:
 
     class cx cy w h                        labels
     class cx cy w h identity               as Ultralytics' `track` saves its results
@@ -65,7 +65,7 @@ def _numbers(folder: Path, report: Report) -> dict[int, Path]:
     for path in label_files(folder):
         name = numbered(path.stem)
         if name is None:
-            text = "its name should end with the number of its frame, as door_000001.txt: rename it or take it away"
+            text = "its name should end with the number of its frame, as door_000001.txt: rename or remove it"
             report(Problem("name of a label file", str(path), text))
             continue
         begins, number = name

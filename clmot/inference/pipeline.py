@@ -61,7 +61,7 @@ class SequenceTracks:
     association_seconds: float
     """From detections to tracks."""
     camera_seconds: float
-    """Finding out how the camera moved; 0 where nobody asked (`camera_motion: false`)."""
+    """Estimating the camera's motion; 0 with `camera_motion: false`."""
 
 
 def network_input(image: Image, input_size: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, Letterbox]:
@@ -126,7 +126,7 @@ def track_frames(
         frames: the images.
         params: association.
         frame_rate: frames per second.
-        description: stands before the progress bar.
+        description: text before the progress bar.
 
     Raises:
         InputError: an image is missing or unreadable.

@@ -54,7 +54,7 @@ def write_recording(path: str | os.PathLike[str], detections: RecordedDetections
 
 
 def read_recording(path: str | os.PathLike[str]) -> RecordedDetections:
-    """Read what `write_recording` wrote, but for the embeddings: see `read_embeddings`.
+    """Read what `write_recording` wrote, except the embeddings: see `read_embeddings`.
 
     Raises:
         InputError: the file is absent or was not written by `write_recording`.

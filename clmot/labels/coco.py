@@ -1,7 +1,7 @@
 """COCO's annotations (Lin et al., 2014): one JSON file with `images`, `annotations` and `categories`.
 
 `bbox` is x, y of the upper left corner, width and height in pixels. `iscrowd` marks regions that hold more people than
-anybody drew; they are not learnt.
+someone drew; they are not learnt.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
         path = Path(os.path.normpath(images / plain_name(file_name)))
         name = (path.relative_to(images) if path.is_relative_to(images) else path).as_posix()
         if key in seen or name in found:
-            text = f"id {key} or the file {file_name} stands in an earlier entry already"
+            text = f"id {key} or the file {file_name} is already in an earlier entry"
             report(Problem("image twice", where, text))
             continue
         seen.add(key)
@@ -71,7 +71,7 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
         found[name] = _image(name, path, labels, entry, rows.get(key, []))
     if not found:
         raise InputError(
-            f"{labels} has no image that is there: 'images' should be the folder its file names start from."
+            f"{labels} names no image that exists: 'images' should be the folder its file names start from."
         )
     report_unknown_images(rows, seen, labels, report)
     return BoxSet(tuple(found[name] for name in sorted(found)), names, place="{source}: annotations[{place}]")
@@ -90,9 +90,9 @@ def load_coco(labels: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_text(labels), object_pairs_hook=slim)
     except json.JSONDecodeError as error:
-        raise InputError(f"{labels}:{error.lineno} is not valid JSON ({error.msg}): mend or fetch it again.") from None
+        raise InputError(f"{labels}:{error.lineno} is not valid JSON ({error.msg}): correct or replace it.") from None
     except (ValueError, RecursionError):  # a number of thousands of digits, a nest of thousands of brackets
-        raise InputError(f"{labels} holds no annotations of COCO's kind: check the labels.") from None
+        raise InputError(f"{labels} holds no annotations of COCO: check the labels.") from None
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
             raise InputError(f"{labels} has no list '{table}': expected COCO's images, annotations and categories.")
@@ -153,7 +153,7 @@ def report_unknown_images(
 def entries(
     content: dict[str, Any], table: str, labels: Path, report: Report
 ) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """(position, where it stands, entry) of every object of a table."""
+    """(position, place for messages, entry) of every object of a table."""
     for index, entry in enumerate(content[table]):
         where = f"{labels}: {table}[{index}]"
         if isinstance(entry, dict):

@@ -49,7 +49,7 @@ def read_crowdhuman(images: Path, labels: Path, report: Report) -> BoxSet:
             continue
         name = f"{content['ID']}.jpg"
         if name in found:
-            report(Problem("image twice", where, f"image {content['ID']} stands on an earlier line already"))
+            report(Problem("image twice", where, f"image {content['ID']} is already on an earlier line"))
             continue
         path = images / name
         if not os.path.isfile(path):  # Path.is_file raises for too long a name
@@ -57,7 +57,7 @@ def read_crowdhuman(images: Path, labels: Path, report: Report) -> BoxSet:
             continue
         found[name] = _image(name, path, labels, number, content, report)
     if not found:
-        raise InputError(f"{labels} has no image that is there: expected a line of JSON for every image in {images}.")
+        raise InputError(f"{labels} names no image that exists: expected a line of JSON for every image in {images}.")
     return BoxSet(tuple(found[name] for name in sorted(found)))
 
 

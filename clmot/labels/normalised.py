@@ -4,7 +4,7 @@
     YOLO   images/A/1.jpg  labels/A/1.txt           class cx cy w h
 
 cx, cy is the centre of a box. The sets that JDE is trained on (Caltech, CityPersons, CUHK-SYSU, PRW, ETH) come so. An
-image without a label file, or with an empty one, shows nobody.
+image without a label file, or with an empty one, has no people.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LARGEST_FRACTION = 10.0
 """Beyond it, a number was meant as pixels: no labelled person reaches ten images far."""
 
 NAME_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names")
-"""Where the names of YOLO's classes stand."""
+"""Files that name YOLO's classes."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Layout:
     """One of the two formats."""
 
     folder: str
-    """What stands in the path of a label where that of its image has `images`."""
+    """The folder in a label's path that replaces `images` in its image's path."""
     columns: int
     expected: str
     """The columns in words."""
@@ -54,7 +54,7 @@ YOLO = Layout("labels", 5, "5 columns `class cx cy w h` (labels with identities 
 
 
 def read_jde(images: Path, labels: Path, report: Report) -> BoxSet:
-    """Read a set in JDE's format; its identities go no farther than the line they stand on.
+    """Read a set in JDE's format; its identities are dropped where the line is parsed.
 
     Args:
         images: the folder that the images' names start from.
@@ -101,7 +101,7 @@ def _names_in(path: Path) -> dict[int, str]:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{path}{f':{mark.line + 1}' if mark else ''} is not valid YAML: mend that line.") from None
+        raise InputError(f"{path}{f':{mark.line + 1}' if mark else ''} is not valid YAML: correct that line.") from None
     names: Any = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -127,7 +127,7 @@ def _read(images: Path, labels: Path, layout: Layout, names: dict[str, str], rep
             found.append(LabelledImage(name, path, label, labelled=False))
     if not any(image.labelled for image in found):
         raise InputError(
-            f"not one of {len(found)} images has its labels: expected those of {found[0].path} in {found[0].source}."
+            f"none of the {len(found)} images has labels: expected those of {found[0].path} in {found[0].source}."
         )
     return BoxSet(tuple(found), names, normalised=True)
 
@@ -158,7 +158,7 @@ def _pairs_of_list(images: Path, labels: Path, layout: Layout, report: Report) -
         folders = path.parts[::-1]
         if "images" not in folders[1:]:
             raise InputError(
-                f"{labels}: {path} is in no folder 'images', so there is no saying where its labels are: "
+                f"{labels}: {path} is in no folder 'images', so the place of its labels is unknown: "
                 "give the folder of the labels in 'labels' and that of the images in 'images'."
             )
         at = len(folders) - 1 - folders.index("images", 1)

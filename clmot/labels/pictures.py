@@ -1,4 +1,4 @@
-"""What an image file says of itself: its size, whether all of it is there, and a fingerprint of its content."""
+"""Facts about an image file: its size, whether it is complete, and a fingerprint of its content."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _is_whole(stream: BinaryIO, kind: str | None) -> bool:
     if tail.endswith(b"\xff\xd9") or (kind == "PNG" and b"IEND" in tail):
         return True
     # Something may follow the image. In a JPEG's compressed data no mark can occur by chance, so that the end mark
-    # must come after the last start of such data; what stands before may belong to an embedded thumbnail.
+    # must come after the last start of such data; an earlier one may belong to an embedded thumbnail.
     stream.seek(0)
     data = stream.read()
     if kind == "PNG":

@@ -1,4 +1,4 @@
-"""The within-frame contrast: objects of one frame are told apart, without anybody saying who they are.
+"""The within-frame contrast: objects of one frame are told apart without identity labels.
 
 Every object of a frame is a class of its own, for that frame only. Its positives are the same object in the
 frame's other views; its negatives are the frame's other objects, in all views. All losses here look at one dense
@@ -18,7 +18,7 @@ from torch import Tensor
 from clmot.hardware import full_precision
 
 Negatives = Literal["frame", "batch"]
-"""Who is somebody else: objects of the same frame, or of every frame of the batch."""
+"""What counts as a negative: other objects of the same frame, or of every frame of the batch."""
 Average = Literal["pairs", "frames"]
 """What counts the same: every pair (or anchor, or triplet) of the batch, or every frame."""
 
@@ -153,7 +153,7 @@ def contrast_sets(embeddings: Tensor, positive: Tensor, negative: Tensor, temper
         temperature: t > 0.
 
     Returns:
-        A scalar. 0 (with a graph) when nobody has a positive. Positives of an anchor without negatives count, with 0.
+        A scalar. 0 (with a graph) when no one has a positive. Positives of an anchor without negatives count, with 0.
     """
     if len(embeddings) < 2:
         return embeddings.sum() * 0
@@ -234,7 +234,7 @@ def shared_cells(cells: Tensor, present: Tensor, readings: int = 1) -> Tensor:
 
 
 def _mean(losses: Tensor, counts: Tensor, relations: Relations, average: Average) -> Tensor:
-    """Mean of summed `losses` (G, M) that stand for `counts` (G, M) terms; 0, with a graph, where there is none."""
+    """Mean of summed `losses` (G, M) over `counts` (G, M) terms; 0, with a graph, where there is none."""
     if average == "pairs":
         return losses.sum() / counts.sum().clamp_min(1)
     zeros = torch.zeros(relations.frames, dtype=losses.dtype, device=losses.device)

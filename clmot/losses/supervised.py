@@ -17,7 +17,7 @@ def identity_cross_entropy(embeddings: Tensor, identities: Tensor, usable: Tenso
 
     Args:
         embeddings: (..., D) of any length.
-        identities: (...) int64 in 0..C-1; -1 where nobody knows.
+        identities: (...) int64 in 0..C-1; -1 where unknown.
         usable: (...) bool: readings that exist; those without an identity do not count in any case.
         classifier: D -> C.
 

@@ -15,7 +15,7 @@ STRIDES = (4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Where a backbone's features of strides 4, 8, 16, 32 stand in its output, and how wide they are."""
+    """Positions of a backbone's features of strides 4, 8, 16, 32 in its output, and their channels."""
 
     indices: tuple[int, ...]
     """Positions in the backbone's list of features."""

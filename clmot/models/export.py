@@ -72,7 +72,7 @@ def original_options(model: OneShotTracker, source: str) -> dict[str, str]:
     if _shapes(model) != _shapes(OneShotTracker(dataclasses.replace(config, neck_channels=()))):
         raise InputError(
             f"{source}: its neck has other channels ('model.neck_channels: {list(config.neck_channels)}') than the "
-            f"original's {architecture}, which has those that an empty list stands for."
+            f"original's {architecture}, which has those of an empty list."
         )
     if config.neck in WITHOUT_NODES and config.head_channels != 256:
         raise InputError(

@@ -25,7 +25,7 @@ everywhere (Lin et al., Focal Loss for Dense Object Detection, 2017)."""
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that is needed to build the network again; stands beside saved weights as config.json."""
+    """All that is needed to rebuild the network; saved beside the weights as config.json."""
 
     backbone: str
     """timm's name of the backbone."""
@@ -113,7 +113,7 @@ class OneShotTracker(nn.Module):
             config.operator,
             config.dcn_implementation,
         )
-        # The neck's layers stand at the top, under the names that published weights have for them. The tuple keeps
+        # The neck's layers are at the top level, under the names that published weights have for them. The tuple keeps
         # the neck itself from being registered, which would put all of them into the state a second time.
         for name, layers in neck.named_children():
             self.add_module(name, layers)
@@ -156,7 +156,7 @@ class OneShotTracker(nn.Module):
     def read_at(self, features: Tensor, cells: Tensor, heads: Sequence[str]) -> dict[str, Tensor]:
         """Outputs of `heads` at some cells of every image; what `read` gives there, at the cost of those cells alone.
 
-        Only the heatmap must be known everywhere. Box, offset and embedding are needed where somebody is: in a hundred
+        Only the heatmap is needed everywhere. Box, offset and embedding are needed where people are: in a hundred
         cells of ten thousand and more.
 
         Args:
@@ -176,7 +176,7 @@ class OneShotTracker(nn.Module):
 
 
 def neighbourhoods(features: Tensor, cells: Tensor) -> Tensor:
-    """The 3x3 cells around some, zero beyond the map's edge.
+    """The 3x3 neighbourhood of each of the given cells, zero beyond the map's edge.
 
     Args:
         features: (B, C, h, w).
@@ -196,7 +196,7 @@ def neighbourhoods(features: Tensor, cells: Tensor) -> Tensor:
 
 
 def _head(name: str, in_channels: int, hidden: int, out_channels: int) -> nn.Sequential:
-    """3x3 convolution, ReLU, 1x1 convolution; biases begin at zero but for the heatmap's prior."""
+    """3x3 convolution, ReLU, 1x1 convolution; biases start at zero, except the heatmap's, which starts at its prior."""
     first = nn.Conv2d(in_channels, hidden, kernel_size=3, padding=1)
     last = nn.Conv2d(hidden, out_channels, kernel_size=1)
     for layer, bias in ((first, 0.0), (last, HEATMAP_PRIOR_LOGIT if name == "hm" else 0.0)):

@@ -46,7 +46,7 @@ class SequenceInfo:
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """One sequence as it stands in `manifest.json`."""
+    """One sequence as in `manifest.json`."""
 
     name: str
     """Name of the sequence's folder; MOT17's detector suffix is dropped (`MOT17-02`)."""
@@ -78,7 +78,7 @@ def read_seqinfo(path: str | os.PathLike[str]) -> SequenceInfo:
 
 
 def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
-    """Read the content of a `seqinfo.ini`; `name` stands in error messages. Raises as `read_seqinfo`."""
+    """Read the content of a `seqinfo.ini`; `name` is used in error messages. Raises as `read_seqinfo`."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(data.decode("utf-8-sig"))

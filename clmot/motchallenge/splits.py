@@ -82,12 +82,12 @@ def film(name: str) -> str:
     """One name for all sequences that show the same film: detector copies, MOT16, and MOT15's overlaps."""
     name = without_detector(name)
     if re.fullmatch(r"MOT16-\d+", name):
-        return f"MOT17{name[5:]}"  # MOT17 kept MOT16's frames and made their ground truth anew
+        return f"MOT17{name[5:]}"  # MOT17 kept MOT16's frames and annotated them again
     return _SAME_FILM.get(name, name)
 
 
 def home_benchmark(name: str) -> str | None:
-    """The benchmark that has a sequence of this name; None for names that could be anybody's.
+    """The benchmark that has a sequence of this name; None for names that are not a benchmark's.
 
     Synthetic films are called after the benchmark they imitate: `SYN17-02` belongs to MOT17.
     """
@@ -177,7 +177,7 @@ def check_split(
             tracked = f"{benchmark}'s {entry.name}"
             for label, length, training in trained.get(film(entry.name), []):
                 # Sequences of one film and one length are cut at the same moment by `half`; when the
-                # lengths differ nobody can say which frames of the one are which of the other.
+                # lengths differ it is unknown which frames correspond.
                 if length != entry.frames or training.last >= frames.first:
                     raise InputError(_leak_sentence(label, tracked, split, length, entry.frames))
     if split == "sequence":
@@ -202,7 +202,7 @@ def _check_known(
         return
     home = home_benchmark(held_out)
     if home in others or (home is None and others):
-        return  # whoever sees all the benchmarks will know
+        return  # the stage that reads all benchmarks will check it
     tests = [entry.name for entries in sequences.values() for entry in entries if entry.subset == "test"]
     if _is_named(held_out, tests):
         raise InputError(

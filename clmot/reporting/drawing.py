@@ -40,7 +40,7 @@ def draw_tracks(
         boxes: (N, 4) x1 y1 x2 y2 in pixels; parts outside the image are not seen.
         identities: (N,).
 
-    Labels stand above their box, or inside it where the image ends, and are drawn after all boxes: in a
+    Labels are above their box, or inside it where the image ends, and are drawn after all boxes: in a
     crowd a number stays readable.
     """
     canvas = np.ascontiguousarray(image).copy()

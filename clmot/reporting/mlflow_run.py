@@ -47,7 +47,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PGCONNECT_TIMEOUT": "5",  # of PostgreSQL's own library, which waits for minutes where nobody answers
+    "PGCONNECT_TIMEOUT": "5",  # of PostgreSQL's library, which otherwise waits for minutes
 }
 DATABASE_ATTEMPTS = 3
 """To open a database. MLflow tries ten times, and waits twice as long after each: nearly two minutes."""
@@ -266,7 +266,7 @@ def sqlite_uri(path: Path) -> str:
     """The database at an absolute path, as MLflow takes it.
 
     Versions of SQLAlchemy differ in what they make of `%20` in a path, and all take `?` for its end. MLflow makes the
-    folders of what stands behind `sqlite:///` as it stands. So paths that not everybody reads alike get SQLite's own
+    folders of what follows `sqlite:///` literally. So paths that they read differently get SQLite's own
     form, `file:` with percent signs, behind a prefix that MLflow leaves alone.
     """
     from sqlalchemy.engine import URL

@@ -50,7 +50,7 @@ def damaged_ranges(path: Path) -> tuple[Range, ...]:
                     bar.update(end - entry.header_offset)
     except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError):
         return ((max(0, size - _DIRECTORY), size),)
-    # The checksum itself may be what is wrong, and it stands in the directory.
+    # The checksum itself may be what is wrong, and it is in the directory.
     return (*damaged, directory) if damaged else ()
 
 

@@ -106,7 +106,7 @@ class PartialFile:
             length = partial.path.stat().st_size
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        # Whatever lies beyond the end of the file was promised by somebody else.
+        # Ranges beyond the end of the file belong to another version of it.
         return cls(target, remote, without(complete, [(length, max(length, *(b for _, b in complete), 0))]))
 
     @property
@@ -118,7 +118,7 @@ class PartialFile:
         """What is absent between `start` and `stop` (None: the end of the file, whose size must be known)."""
         stop = self.remote.size if stop is None else stop
         if stop is None:
-            raise ValueError("nobody has said how long the file is")
+            raise ValueError("the size of the file is not known")
         return without([(start, stop)], self._complete)
 
     def is_complete(self) -> bool:

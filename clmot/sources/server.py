@@ -39,13 +39,13 @@ class Patience:
     read_timeout: float = 60
     """Seconds without a byte after which a connection counts as dead."""
     slowest: float = 256
-    """Bytes per second, over `read_timeout`; a connection that is slower is opened anew."""
+    """Bytes per second, over `read_timeout`; a slower connection is closed and opened again."""
     first_attempts: int = 5
     """Failures in a row before the server's first answer, after which it is given up."""
     attempts: int = 8
     """Failures of a connection in a row, with no byte from any other, after which the server is given up."""
     stream_attempts: int = 4
-    """The same for a server that begins anew each time, and so sends the whole file each time."""
+    """The same for a server that can only send the whole file, from its beginning."""
     first_pause: float = 1
     """Seconds before trying again; doubled after every failure."""
     longest_pause: float = 60
@@ -235,7 +235,7 @@ def _reason(error: BaseException) -> str:
     for sign, words in (
         ("Name or service not known", "its name is not known"),
         ("NameResolutionError", "its name is not known"),
-        ("Connection refused", "nobody listens there"),
+        ("Connection refused", "no server is listening there"),
         ("timed out", "it did not answer in time"),
     ):
         if sign in text:

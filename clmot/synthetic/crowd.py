@@ -18,7 +18,7 @@ from clmot.synthetic.figures import WALK_PHASES, Facing, Outfit, Pose, in_unifor
 MAX_STEP = 0.1
 """Seconds; longer steps would let people run into each other between two decisions."""
 WARM_UP = 8.0
-"""Seconds lived before the first frame, so that nobody starts frozen at a random place."""
+"""Seconds lived before the first frame, so that no one starts frozen at a random place."""
 RESPONSE = 0.35
 """Seconds in which a person adopts a new velocity."""
 SHOULDER = 0.5
@@ -33,7 +33,7 @@ LEAVE_BY = 0.7
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Ground that nobody walks on: an upright rectangle around (x, z)."""
+    """Ground that no one walks on: an upright rectangle around (x, z)."""
 
     x: float
     z: float
@@ -61,7 +61,7 @@ class Habits:
     away: tuple[float, float]
     """Seconds out of the picture, shortest and longest."""
     newcomers: float
-    """Probability that somebody who left never returns and a stranger comes instead."""
+    """Probability that someone who left never returns and a stranger comes instead."""
     roam: float = 9.0
     """Metres of a typical way inside the picture."""
 
@@ -293,7 +293,7 @@ class Crowd:
         velocity *= np.minimum(1.0, fastest / pace)
         position = position + dt * velocity
         position = self._pushed_out(position)
-        # Nobody comes so near that the camera would look through them.
+        # No one comes so near that the camera would look through them.
         position[:, 1] = np.clip(position[:, 1], self.habits.near, None)
         for person, where, how in zip(self.people, position, velocity, strict=True):
             person.position, person.velocity = where, how
@@ -331,7 +331,7 @@ class Crowd:
                     person.rest = float(self.rng.uniform(0.8, 4.0))
 
     def _returning(self, person: _Person) -> _Person:
-        """Who comes after somebody was out of sight long enough: the same person, or a stranger."""
+        """Who comes after someone was out of sight long enough: the same person, or a stranger."""
         followed = any(other.leader is person for other in self.people)
         if followed or self.rng.random() >= self.habits.newcomers:
             return person

@@ -146,7 +146,7 @@ def _varied(colour: Colour, rng: np.random.Generator, spread: float = 12) -> Col
 
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
-    """Somebody new."""
+    """Someone new."""
     child = rng.random() < 0.06
     shirt = _varied(_pick(rng, SHIRTS), rng)
     return Outfit(

@@ -63,7 +63,7 @@ class Film:
         ]
         self.crowd = Crowd(scene.people, scene.look_alikes, scene.groups, scene.habits, obstacles, self.path, crowd_rng)
         nearest = lens.focal / scene.habits.near * (1 + motion.zoom)
-        # The finest drawing is a little smaller than the nearest person is tall: softness nobody sees.
+        # The finest drawing is a little smaller than the nearest person is tall: softness no one sees.
         self._body_pixels = 8 * math.ceil(0.85 * 1.75 * nearest / 8)
         self._drawings: dict[tuple[int, str, str, int], Sprite] = {}
         self._vehicles: dict[tuple[int, int], tuple[Sprite, Sprite]] = {}
@@ -202,7 +202,7 @@ class Film:
         return things
 
     def _vehicle(self, number: int, turn: int, traffic: Traffic) -> tuple[Sprite, Sprite]:
-        """Drawings of the vehicle that passes as number `turn` in a lane, and of somebody to ride it."""
+        """Drawings of the vehicle that passes as number `turn` in a lane, and of someone to ride it."""
         key = (number, turn)
         if key not in self._vehicles:
             rng = np.random.default_rng([self._traffic_seed, number, turn + FIRST_TURN])

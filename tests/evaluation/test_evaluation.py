@@ -191,7 +191,7 @@ def test_refuses_what_trackeval_refuses(tmp_path, benchmark, whose, fault):
     row = standing(range(11, 12)) if fault == "beyond the end" else [(4, 1, 90, 90, 20, 40)]
     bad = table(standing(range(1, 11)) + row)
     pair = (bad, good) if whose == "truth" else (good, bad)
-    with pytest.raises(InputError, match=r"frame 11 lies outside|identity 1 stands more than once in frame 4"):
+    with pytest.raises(InputError, match=r"frame 11 lies outside|identity 1 appears more than once in frame 4"):
         score_sequence(*pair, 10, benchmark)
     with pytest.raises(trackeval.utils.TrackEvalException):
         by_trackeval(tmp_path, benchmark, {"S": pair}, 10)
@@ -428,7 +428,7 @@ def test_an_identity_twice_in_a_frame_is_refused(whose):
     good = table(standing(range(1, 4)))
     twice = table([*standing(range(1, 4), identity=5), (2, 5, 60, 10, 20, 40)])
     pair = (twice, good) if whose == "truth" else (good, twice)
-    with pytest.raises(InputError, match=r"^a\.txt: identity 5 stands more than once in frame 2"):
+    with pytest.raises(InputError, match=r"^a\.txt: identity 5 appears more than once in frame 2"):
         score.score_sequence(judge_truth(pair[0], 3, "MOT17", source="a.txt"), pair[1], results_source="a.txt")
 
 

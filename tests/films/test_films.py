@@ -428,7 +428,7 @@ class TestFormats:
         content = self.coco({"image_id": 2})
         content["images"] = [{"id": n, "file_name": "door.mp4", "frame_id": n - 1} for n in range(1, 4)]
         assert self.read(tmp_path / "door.json", content).frame.tolist() == [2]
-        assert "speaks of 3 of the 12 frames" in self.warnings[0]
+        assert "lists 3 of the 12 frames" in self.warnings[0]
 
     def test_the_number_of_a_video_is_no_frames(self, tmp_path: Path) -> None:
         content = self.coco({"image_id": 3})
@@ -471,14 +471,14 @@ class TestFormats:
     def test_labels_of_more_frames_than_there_are(self, tmp_path: Path) -> None:
         """Nobody may be in the last frame of a longer video: its boxes would pass."""
         self.read(tmp_path / "door.json", self.coco({}, images=FRAMES + 1))
-        assert "speaks of frame 13, but door.mp4 has 12 frames" in self.warnings[0]
+        assert "has frame 13, but door.mp4 has 12 frames" in self.warnings[0]
 
     def test_boxes_that_show_nobody(self, tmp_path: Path) -> None:
         boxes = [[5, 5, 0, 9], [5, 5, 9, -1], [WIDTH, 5, 9, 9], [5, -9, 9, 9], [-5, 5, 9, 9]]
         assert len(self.read(tmp_path / "door.json", self.coco(*({"bbox": box} for box in boxes)))) == 5
         told = "\n".join(self.warnings)
         assert "no width or no height (2, the first at" in told
-        assert "no part in the picture of 96x64 (2, the first at" in told
+        assert "no part in the image of 96x64 (2, the first at" in told
         assert "annotations[2]); nothing is learnt" in told
 
     def test_people_among_other_classes(self, tmp_path: Path) -> None:
@@ -538,9 +538,9 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
     ("coco", edit('"bbox"', '"box"'), r'annotations\[0\]: "bbox" should be four finite numbers'),
     ("coco", edit("frame_000002", "frame"), r'images\[1\]: should have a "file_name" that ends with the number'),
     ("coco", edit("frame_000002", "frame_000001"), r"images\[1\]: is frame 1, as .*images\[0\] is already"),
-    ("coco", edit('"id": 101', '"id": 100'), r"images\[1\]: id 100 stands in an earlier entry"),
+    ("coco", edit('"id": 101', '"id": 100'), r"images\[1\]: id 100 is already in an earlier entry"),
     ("coco", edit('"width": 96', '"width": 192'), r"images\[0\]: is 192x64, but the video is 96x64"),
-    ("coco", edit('"track_id": 9', '"track_id": 7'), r"annotations\[1\]: identity 7 stands twice in frame 1"),
+    ("coco", edit('"track_id": 9', '"track_id": 7'), r"annotations\[1\]: identity 7 appears twice in frame 1"),
     ("coco", edit('"person"', '"pedestrian"'), ""),
     ("yolo", edit("0 0.", "0 320."), r"door_1\.txt:1: 320\.\d+ is no fraction of the image's side"),
     ("yolo", edit(" 7\n", " 0.7\n"), r"door_1\.txt:1: column 6 is 0\.7, expected an identity, a whole number"),
@@ -594,7 +594,7 @@ class TestVideos:
         assert 0 < left < 60
         write_boxes(video, "mot", walkers(left))
         out = download(tmp_path, tmp_path / "out")
-        assert f"warning: {video}: announces 60 frames, but {left} can be decoded" in capsys.readouterr().err
+        assert f"warning: {video}: announces 60 frames, but only {left} can be decoded" in capsys.readouterr().err
         assert [entry.frames for entry in read_manifest(out / "frames")] == [left]
         write_boxes(video, "mot", walkers(left + 1))
         with pytest.raises(
@@ -630,7 +630,7 @@ class TestVideos:
 
         monkeypatch.setattr(cv2, "VideoCapture", Silent)
         out = download(tmp_path, tmp_path / "out")
-        said = "does not say its frame rate; 30 frames per second are taken" in capsys.readouterr().err
+        said = "does not say its frame rate; 30 frames per second are assumed" in capsys.readouterr().err
         assert said is not timed
         assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == (25 if timed else 30)
 

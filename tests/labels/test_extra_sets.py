@@ -264,7 +264,7 @@ class TestWholeSets:
         given = write_set(tmp_path / "set", "jde")
         (tmp_path / "empty").mkdir()
         message = sentence(dataclasses.replace(given, labels=str(tmp_path / "empty")))
-        assert "not one of 3 images has its labels" in message
+        assert "none of the 3 images has labels" in message
         assert str(tmp_path / "empty" / "part" / "größe.txt") in message
 
     @pytest.mark.parametrize("kind", FORMATS)

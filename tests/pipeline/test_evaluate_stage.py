@@ -361,7 +361,7 @@ def test_regions_to_ignore_need_no_identity(project):
 def test_official_ground_truth_names_everybody(project):
     """There, a row without an identity is damage."""
     unnamed(project, "MOT17-04", rows=2)
-    with pytest.raises(InputError, match="identity -1 stands more than once in frame 1"):
+    with pytest.raises(InputError, match="identity -1 appears more than once in frame 1"):
         stage.main()
 
 

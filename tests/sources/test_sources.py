@@ -214,7 +214,7 @@ class TestMirror:
         self.refuse(r"/data/MOT15\.zip answered 404 Not Found: check 'data\.source'", cache, f"{server.url}/data")
 
     def test_nobody_listens(self, server: FlakyServer, cache: Path) -> None:
-        self.refuse(r"cannot be reached \(nobody listens there\)", cache, "http://127.0.0.1:1/data")
+        self.refuse(r"cannot be reached \(no server is listening there\)", cache, "http://127.0.0.1:1/data")
 
     def test_password_stays_unsaid(self, server: FlakyServer, cache: Path) -> None:
         source = server.url.replace("http://", "http://me:secret@") + "/data?token=hidden"

@@ -200,7 +200,7 @@ FAULTS: list[tuple[str, Change, list[str]]] = [
     ("crowdhuman", swap("[4, 4, 10, 20]", '[4, 4, 10, "20"]'), ["odgt:1", "box 2"]),
     ("crowdhuman", swap("[4, 4, 10, 20]", "[4, 4, 10, 1e300]"), ["odgt:1", "box 2"]),
     ("crowdhuman", swap('"tag": "person"', '"tag": 3'), ["odgt:1", 'a "tag"']),
-    ("crowdhuman", swap('"ID": "nobody"', '"ID": "many"'), ["odgt:3", "stands on an earlier line"]),
+    ("crowdhuman", swap('"ID": "nobody"', '"ID": "many"'), ["odgt:3", "is already on an earlier line"]),
     ("crowdhuman", image_of(None), ["odgt:1", "many.jpg does not exist"]),
     ("crowdhuman", swap('"ID": "many"', f'"ID": "{"f" * 300}"'), ["odgt:1", "does not exist"]),
     ("coco", swap("many.jpg", f"many.jpg?{'f' * 300}"), ["images[0]", "does not exist"]),
