@@ -82,9 +82,10 @@ class DataParams:
     """A folder (from the project's) of archives that are there already and need not be fetched, or `none`."""
     benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]
     """The benchmarks that take part."""
-    split: Literal["half", "sequence", "full"]
+    split: Literal["half", "sequence", "full", "itself"]
     """`half`: first half of every film trains, the rest is tracked; `sequence`: whole films are held out;
-    `full`: the train set trains, the test set (without public ground truth) is tracked."""
+    `full`: the train set trains, the test set (without public ground truth) is tracked; `itself`: every film trains and
+    is tracked whole, as somebody may who has a film and its boxes."""
     validation_sequences: tuple[str, ...]
     """With `split: sequence`, the films that are tracked and never trained on."""
     synthetic: SyntheticParams
@@ -100,6 +101,13 @@ class StripParams:
     """MOTChallenge class numbers that are kept."""
     min_visibility: Annotated[float, Bounds(0, 1)]
     """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
+    boxes: str
+    """Where training boxes come from: `truth`; `public` (the det.txt of the benchmark); or a folder of <sequence>.txt
+    in MOTChallenge format, a relative one starting where the project is (DVC does not watch it: `dvc repro --force
+    --single-item strip@B` after a change). Of the last two, all rows are people, whatever `classes` and
+    `min_visibility` say."""
+    min_score: Annotated[float, Bounds(0, 1)]
+    """Boxes of a detector that are scored below do not train; `truth` has no scores."""
     keep_identities: bool
     """true: the identity wall is opened for `loss.embedding: supervised`, a baseline; nothing else reads them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from clmot.data.strip import strip_benchmark
+from clmot.data.strip import TRUTH, DetectorBoxes, strip_benchmark
 from clmot.data.strip_report import format_report
 from clmot.errors import InputError, run_as_script
 from clmot.params import BENCHMARKS, load_params
@@ -18,6 +18,12 @@ def main() -> None:
         raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
     params = load_params()
+    detector = DetectorBoxes(
+        params.strip.boxes,
+        params.strip.min_score,
+        Path("data/frames") / benchmark,
+        Path("data/detections") / benchmark,
+    )
     report = strip_benchmark(
         Path("data/gt") / benchmark,
         Path("data/boxes") / benchmark,
@@ -30,6 +36,7 @@ def main() -> None:
         identities_dir=Path("data/identities") / benchmark,
         keep_identities=params.strip.keep_identities,
         held_out_dir=Path("data/held_out") / benchmark,
+        detector=None if params.strip.boxes == TRUTH else detector,
     )
     print(format_report(benchmark, report))
     if params.strip.keep_identities:

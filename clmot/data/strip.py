@@ -7,6 +7,7 @@ frame and box, and their identity column says -1. Nothing behind this wall can l
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -22,18 +23,57 @@ from clmot.motchallenge.annotations import (
     UNKNOWN_IDENTITY,
     AnnotationTable,
     parse_ground_truth,
+    read_detections,
     read_ground_truth,
 )
-from clmot.motchallenge.classes import counted
-from clmot.motchallenge.sequence import read_manifest
+from clmot.motchallenge.classes import ObjectClass, counted
+from clmot.motchallenge.detection_files import file_of, usable_scores
+from clmot.motchallenge.sequence import ManifestEntry, read_manifest
 from clmot.motchallenge.splits import FrameRange, check_split, tracking_range, training_range
 
 REPORT_FILE = "strip.json"
 IDENTITIES_FILE = "identities.json"
 HELD_OUT_FILE = "held_out.json"
 REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
-"""Why a row is dropped; a row with several reasons counts under the first of them. `degenerate` boxes have no
-width or no height."""
+"""Why a row is dropped; a row with several reasons counts under the first of them. A detector's boxes have the flag
+where their score is high enough. `degenerate` boxes have no width or no height."""
+TRUTH, PUBLIC = "truth", "public"
+"""Words of `strip.boxes`; anything else names a folder."""
+
+
+@dataclass(frozen=True)
+class DetectorBoxes:
+    """A detector's boxes that train in place of the true ones; no ground truth is read for them."""
+
+    source: str
+    """`public`, or a folder of <sequence>.txt, as in `strip.boxes`."""
+    min_score: float
+    """Boxes scored below do not train."""
+    frames_dir: Path
+    """`data/frames/B`: its manifest knows the sequences without ground truth, too."""
+    public_dir: Path
+    """`data/detections/B`."""
+
+    def read(self, entry: ManifestEntry) -> AnnotationTable:
+        """The boxes of a sequence as visible pedestrians, those below `min_score` with flag 0.
+
+        Raises:
+            InputError: there is no such file, or it has a faulty row or frames that the film does not have.
+        """
+        path = self.public_dir / f"{entry.name}.txt"
+        if self.source != PUBLIC:
+            path = file_of(self.source, entry.name, "strip.boxes")
+        elif not path.is_file():
+            raise InputError(
+                f"{path} does not exist, as the archive has no det/det.txt for {entry.name}: 'strip.boxes: public' "
+                "needs one; choose other boxes."
+            )
+        table = read_detections(path)
+        last = int(table.frame.max(initial=0))
+        if last > entry.frames:
+            raise InputError(f"{path} has boxes of frame {last}, but {entry.name} has {entry.frames} frames.")
+        enough = usable_scores(table.confidence) >= self.min_score
+        return dataclasses.replace(table, confidence=enough.astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -60,6 +100,7 @@ def strip_benchmark(
     identities_dir: str | os.PathLike[str] | None = None,
     keep_identities: bool = False,
     held_out_dir: str | os.PathLike[str] | None = None,
+    detector: DetectorBoxes | None = None,
 ) -> dict[str, StrippedSequence]:
     """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
 
@@ -83,6 +124,7 @@ def strip_benchmark(
             `<seq>.txt` for every sequence with tracked frames: rows `frame,-1,x,y,w,h,1,-1,-1`, ordered by frame
             and box, of the boxes that evaluation counts in those frames (numbered within the film); and
             `held_out.json`, which says which frames and how many boxes. Nor does any identity change a byte of these.
+        detector: whose boxes train; None: the true ones do.
 
     Returns:
         Sequence name -> what became of its rows, sorted by name.
@@ -92,7 +134,8 @@ def strip_benchmark(
             identities are to be kept where there are none.
     """
     gt_dir = Path(gt_dir)
-    entries = read_manifest(gt_dir)
+    known = read_manifest(gt_dir)
+    entries = known if detector is None else read_manifest(detector.frames_dir)
     check_split({benchmark: entries}, split, validation_sequences, benchmarks=benchmarks)
     wanted = np.array(sorted(classes), np.int64)
     report: dict[str, StrippedSequence] = {}
@@ -101,11 +144,17 @@ def strip_benchmark(
     held_out: dict[str, tuple[FrameRange, AnnotationTable]] = {}
     for entry in entries:
         frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-        # Whether identities are unique is the business of those who use them.
-        table = read_ground_truth(
-            gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=keep_identities
-        )
-        kept, dropped = _select(table, frames, wanted, min_visibility)
+        table = AnnotationTable.empty()
+        if entry in known:
+            # Whether identities are unique is the business of those who use them.
+            table = read_ground_truth(
+                gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=keep_identities
+            )
+        if detector is None:
+            kept, dropped = _select(table, frames, wanted, min_visibility)
+        else:
+            found = AnnotationTable.empty() if frames is None else detector.read(entry)
+            kept, dropped = _select(found, frames, np.array([ObjectClass.PEDESTRIAN]), 0.0)
         report[entry.name] = StrippedSequence(frames, len(kept), dropped)
         if keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
             raise InputError(
@@ -116,7 +165,7 @@ def strip_benchmark(
             texts[entry.name] = _rows(kept)
             labels[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
         tracked = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-        if tracked is not None:
+        if tracked is not None and entry in known:
             scored = table.select(counted(table.confidence, table.category, benchmark))
             held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
     if texts and not any(sequence.kept for sequence in report.values()):

@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.files import dvc_root, user_path
 from clmot.images import STRIDE, Letterbox
 from clmot.inference.pipeline import Detections, DetectionSource, Image, network_input
 from clmot.inference.recording import RecordedDetections
 from clmot.models.network import OneShotTracker
 from clmot.models.targets import centre_cells
 from clmot.motchallenge.annotations import AnnotationTable, read_detections
-from clmot.motchallenge.splits import FrameRange, without_detector
+from clmot.motchallenge.detection_files import file_of, usable_scores
+from clmot.motchallenge.splits import FrameRange
 from clmot.tracking.costs import normalised
 
 NETWORK, PUBLIC, TRUTH = "network", "public", "truth"
@@ -110,20 +110,6 @@ class Recorder:
         )
 
 
-def usable_scores(confidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Confidences (N,) of a file as scores (N,) in 0..1, in which `track.confidence` can be expressed.
-
-    Detectors have no common scale: those of MOT17's FRCNN and SDP lie in 0..1, DPM's are margins around 0, MOT15's
-    reach 100. Rescaling by what a file happens to hold would make a threshold mean something else in every film, so
-    scores are taken as they are and cut off at 0 and 1: a threshold says the same as on the detector's own scale, and a
-    threshold of 0 takes every box, as the rules for public detections intend. A file that says -1 of every box states
-    none, as results may: then each counts as 1.
-    """
-    if len(confidence) and (confidence == -1).all():
-        return np.ones(len(confidence))
-    return np.clip(confidence, 0.0, 1.0)
-
-
 def read_cells(boxes: NDArray[np.float64], fit: Letterbox, input_size: tuple[int, int]) -> torch.Tensor:
     """Cells (N,) int64 in which training would read the embeddings of `boxes` (N, 4), corners in image pixels."""
     # float32 like a training frame's boxes, so that a centre on the edge of two cells falls on the same side.
@@ -167,7 +153,7 @@ def given_detections(
                 "choose another split or other detections."
             )
     else:
-        path = _file_of(detections, sequence)
+        path = file_of(detections, sequence, "track.detections")
     table = read_detections(path)
     last = int(table.frame.max(initial=0))
     if detections not in (PUBLIC, TRUTH) and (0 < last < frames.first or last > length):
@@ -176,28 +162,3 @@ def given_detections(
             "tracked: number frames within the film, from 1."
         )
     return table.in_frames(frames.first, frames.last, renumber=True)
-
-
-def _file_of(detections: str, sequence: str) -> Path:
-    """The file of a sequence in somebody's folder."""
-    folder = user_path(detections, dvc_root()).resolve()
-    if not folder.is_dir():
-        raise InputError(
-            f"'track.detections' is '{detections}', and {folder} is no folder: expected network, public, truth, or a "
-            "folder of <sequence>.txt."
-        )
-    names = {path.stem: path for path in sorted(folder.glob("*.txt"))}
-    if sequence in names:
-        return names[sequence]
-    copies = [name for name in names if without_detector(name) == sequence]
-    if len(copies) == 1:
-        return names[copies[0]]
-    if copies:
-        raise InputError(
-            f"{folder} has {', '.join(f'{name}.txt' for name in copies)} for {sequence}: leave one of them there."
-        )
-    held = f"it has {', '.join(list(names)[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no .txt"
-    raise InputError(
-        f"{folder / sequence}.txt does not exist ({held}): 'track.detections: {detections}' needs a file for every "
-        "tracked sequence, an empty one where nobody was found."
-    )

@@ -1,11 +1,12 @@
-"""Which frames train and which are tracked; no film may do both.
+"""Which frames train and which are tracked; but for `itself`, no frame may do both.
 
-Three splits:
+Four splits:
 
 - `half`: of every sequence of the train set the first N//2 + 1 frames train and the rest is tracked,
   renumbered from 1 (the convention of CenterTrack and ByteTrack);
 - `sequence`: named sequences of the train set are tracked, the others train;
-- `full`: the train set trains, the test set is tracked.
+- `full`: the train set trains, the test set is tracked;
+- `itself`: every film trains and is tracked whole: somebody has a film and its boxes, and wants its tracks.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from clmot.motchallenge.sequence import ManifestEntry
 
 DETECTORS = ("DPM", "FRCNN", "SDP")
 """MOT17 has every sequence once for each of these public detectors, with the same frames and ground truth."""
+
+ITSELF = "itself"
+"""The split in which every film trains and is tracked."""
 
 _SAME_FILM = {
     "Venice-2": "MOT17-02",
@@ -106,9 +110,11 @@ def training_range(
         entry_name: the sequence's name, with or without MOT17's detector suffix.
         length: its number of frames.
         subset: `train` or `test`, where the archive has it.
-        split: `half`, `sequence` or `full`.
+        split: `half`, `sequence`, `full` or `itself`.
         validation_sequences: the held-out names of `sequence`.
     """
+    if split == ITSELF:
+        return FrameRange(1, length)
     if subset != "train":
         return None
     if split == "half":
@@ -125,6 +131,8 @@ def tracking_range(
 
     Results count from 1 within the range: frame f of the film is f - first + 1 there.
     """
+    if split == ITSELF:
+        return FrameRange(1, length)
     if split == "half":
         first = length // 2 + 2
         return FrameRange(first, length) if subset == "train" and first <= length else None
@@ -169,6 +177,8 @@ def check_split(
             f"the split '{split}' leaves no sequence to train on: hold out fewer in "
             "'data.validation_sequences', or add a benchmark to 'data.benchmarks'."
         )
+    if split == ITSELF:
+        return
     for benchmark, entries in sequences.items():
         for entry in entries:
             frames = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from tiny_archive import damage, gt_rows, sequence_files, tree, write_zip
 from clmot.archives.extract import extract_benchmark
 from clmot.data.strip import (
     REASONS,
+    DetectorBoxes,
     StrippedSequence,
     read_identities,
     read_strip_report,
@@ -411,3 +413,58 @@ def test_real_frames(shared: Path, tmp_path: Path) -> None:
     assert len(table) == report.kept == 5664
     assert table.visibility.min() >= 0.1
     assert table.frame.max() <= 301
+
+
+def detector_boxes(folder: Path, table: str, min_score: float = 0.5, length: int = 10) -> DetectorBoxes:
+    """A folder of detections of `film`, and of a film without ground truth."""
+    frames, boxes = folder / "frames", folder / "boxes"
+    for place in (frames, boxes):
+        place.mkdir(parents=True, exist_ok=True)
+    entries = [
+        ManifestEntry(name, subset, length, 640, 480, 25.0)
+        for name, subset in (("film", "train"), ("unlabelled", "test"))
+    ]
+    write_manifest(frames, "MOT17", entries)
+    for entry in entries:
+        (boxes / f"{entry.name}.txt").write_text(table)
+    return DetectorBoxes(str(boxes), min_score, frames, folder / "public")
+
+
+FOUND = "1,-1,10,20,5,8,0.9\n1,-1,30,20,5,8,0.4\n9,-1,10,20,5,8,0.7\n9,-1,30,20,0,8,0.7\n"
+
+
+def test_a_detectors_boxes_train_where_they_are_told_to(tmp_path):
+    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
+    given = detector_boxes(tmp_path, FOUND)
+    report = strip(gt, tmp_path / "out", detector=given, split="itself", held_out_dir=tmp_path / "held")
+    assert report["film"].kept == 2
+    assert report["film"].dropped["flag"] == 1  # a low score
+    assert report["film"].dropped["degenerate"] == 1
+    rows = (tmp_path / "out" / "film.txt").read_text().splitlines()
+    assert rows == ["1,-1,10,20,5,8,1,1,1", "9,-1,10,20,5,8,1,1,1"]
+    # A film without ground truth trains as well, and is judged by no one.
+    assert (tmp_path / "out" / "unlabelled.txt").read_text().splitlines() == rows
+    assert not (tmp_path / "held" / "unlabelled.txt").exists()
+
+
+def test_no_identity_and_no_true_box_reaches_a_detectors_boxes(tmp_path):
+    given = detector_boxes(tmp_path, FOUND)
+    outs = []
+    for number, table in enumerate([MIXED, "1,77,1,1,500,400,1,1,1\n"]):
+        gt = ground_truth(tmp_path / f"gt{number}", {"film": table})
+        strip(gt, tmp_path / f"out{number}", detector=given, split="itself")
+        outs.append(tree(tmp_path / f"out{number}"))
+    assert outs[0] == outs[1]
+
+
+def test_a_detectors_frames_must_be_the_films(tmp_path):
+    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
+    with pytest.raises(InputError, match=r"boxes of frame 9, but film has 5 frames"):
+        strip(gt, tmp_path / "out", detector=detector_boxes(tmp_path, FOUND, length=5), split="itself")
+
+
+def test_public_boxes_must_be_there(tmp_path):
+    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
+    given = dataclasses.replace(detector_boxes(tmp_path, FOUND), source="public")
+    with pytest.raises(InputError, match=r"'strip.boxes: public' needs one"):
+        strip(gt, tmp_path / "out", detector=given, split="itself")

@@ -175,3 +175,15 @@ class TestNamesInParams:
         with pytest.raises(InputError, match="leaves no sequence to train on"):
             check_split(only, "sequence", ("MOT20-01",))
         check_split(only, "sequence", ("MOT20-01",), benchmarks=("MOT17", "MOT20"))
+
+
+def test_itself_trains_on_what_it_tracks():
+    """That is what it is for, whatever the film: two names of one film are no leak, and the test set may learn too."""
+    sequences = {
+        "MOT15": entries({"Venice-2": 600}),
+        "MOT17": entries({"MOT17-02": 600}) + entries({"MOT17-01": 450}, "test"),
+    }
+    check_split(sequences, "itself")
+    for name, length, subset in (("MOT17-02", 600, "train"), ("MOT17-01", 450, "test")):
+        assert training_range(name, length, subset, "itself") == tracking_range(name, length, subset, "itself")
+        assert len(training_range(name, length, subset, "itself")) == length
