@@ -178,11 +178,11 @@ def test_tracking_cannot_see_identities() -> None:
 
 def test_data_deps_are_outs_of_other_stages() -> None:
     outs = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for o in s["outs"]}
-    for stage, spec in STAGES.items():
+    for spec in STAGES.values():
         for dep in spec["deps"]:
             if dep.split("/")[0] not in ("clmot", "stages") and dep != WEIGHTS:
-                whole, part = f"{dep}/", dep  # all of several outs, or a file in one
-                assert any(out == dep or out.startswith(whole) or part.startswith(f"{out}/") for out in outs), dep
+                # All of several outs, or a file in one.
+                assert any(out == dep or out.startswith(f"{dep}/") or dep.startswith(f"{out}/") for out in outs), dep
 
 
 def test_weights_that_are_none_are_a_tracked_file() -> None:
