@@ -349,6 +349,9 @@ class TrackParams:
 class EvaluateParams:
     """Scoring."""
 
+    evaluator: Literal["trackeval", "motmetrics"]
+    """Whose CLEAR metrics (MOTA, MOTP, IDSW, MT, ML, FP, FN, Frag): TrackEval's, which are the MOTChallenge's official
+    ones, or motmetrics', which the original project used and which are often kinder."""
     iou_threshold: Annotated[float, Bounds(above=0, below=1)]
     """IoU from which a tracker box and a true box can be the same (HOTA takes its own series of them)."""
 

@@ -29,7 +29,7 @@ def main() -> None:
             benchmark,
             params.data.split,
             params.data.validation_sequences,
-            Scoring(params.evaluate.iou_threshold, params.track.confidence),
+            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence),
             TRACKS / f"{benchmark}.detections",
         )
         for benchmark in sorted(params.data.benchmarks)
@@ -39,6 +39,7 @@ def main() -> None:
     table = markdown_table(
         benchmarks,
         params.evaluate.iou_threshold,
+        params.evaluate.evaluator,
         detections=params.track.detections,
         supervised=params.loss.embedding == "supervised",
     )

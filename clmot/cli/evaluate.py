@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clmot.errors import InputError
 from clmot.files import write_json
+
+if TYPE_CHECKING:
+    from clmot.evaluation.clear import Evaluator
 
 
 def add_command(commands: Any) -> None:
@@ -28,9 +31,17 @@ def add_command(commands: Any) -> None:
         help="half: second halves, numbered from 1 in the results",
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these of the folders alone")
+    parser.add_argument(
+        "--evaluator",
+        choices=("trackeval", "motmetrics"),
+        default="trackeval",
+        help="whose CLEAR metrics: the official ones (default), or those of the original project",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
     parser.set_defaults(
-        action=lambda given: evaluate(given.results, given.truth, given.benchmark, given.split, given.only, given.json)
+        action=lambda given: evaluate(
+            given.results, given.truth, given.benchmark, given.split, given.only, given.evaluator, given.json
+        )
     )
 
 
@@ -40,12 +51,13 @@ def evaluate(
     benchmark: str | None = None,
     split: str = "all",
     only: Sequence[str] = (),
+    evaluator: Evaluator = "trackeval",
     json_file: str | None = None,
 ) -> None:
     """Print the scores of a folder (or file) of results, per sequence and combined.
 
     Args:
-        results, ground_truth, benchmark, split, only: as `clmot.evaluation.folders.score_folder`.
+        results, ground_truth, benchmark, split, only, evaluator: as `clmot.evaluation.folders.score_folder`.
         json_file: write the scores there as well.
 
     Raises:
@@ -58,7 +70,7 @@ def evaluate(
 
     if benchmark is not None and benchmark not in RULES:
         raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
-    scores = score_folder(results, ground_truth, benchmark, split, only=only)
+    scores = score_folder(results, ground_truth, benchmark, split, only=only, evaluator=evaluator)
     if json_file is not None:
         write_json(json_file, scores.as_dict())
     print(scores.table())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clmot.errors import InputError
+from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
@@ -51,6 +52,8 @@ class Scoring:
 
     iou_threshold: float = 0.5
     """IoU from which a tracker box and a true box can match (CLEAR, identity, detections)."""
+    evaluator: Evaluator = "trackeval"
+    """Whose CLEAR metrics: the official ones, or `motmetrics`'."""
     confidence: float = 0.0
     """Score from which the tracker used a detection."""
 
@@ -116,7 +119,7 @@ def score_benchmark(
             recording = Path(detections) / f"{entry.name}.safetensors"
             observations = score_observations(truth, recording, scoring.confidence, scoring.iou_threshold)
         if truth.identified:
-            scores = score_sequence(truth, results, scoring.iou_threshold, str(results_file))
+            scores = score_sequence(truth, results, scoring.iou_threshold, scoring.evaluator, str(results_file))
             scored.append(dataclasses.replace(scores, observations=observations))
         else:
             unidentified[entry.name] = observations

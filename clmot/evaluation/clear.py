@@ -1,17 +1,18 @@
-"""CLEAR and identity metrics by motmetrics (py-motmetrics 1.4.0), on arrays in memory.
+"""CLEAR and identity metrics, on arrays in memory: as TrackEval counts them, or as motmetrics does.
 
 CLEAR: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance", 2008. Identity:
 Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
 
-Evaluators define some counts differently. Ours are motmetrics':
+TrackEval 1.3.0 is the MOTChallenge's evaluator, so its counts are official. motmetrics 1.4.0 (py-motmetrics) is what
+the original project used, and often kinder:
 
-- IDSW: a true identity is matched to another track than at its last match, however long ago that was.
-  trackeval counts the same, but prefers to carry on a match of the previous frame only, where motmetrics
-  carries on an earlier one as well: the matchings, and with them IDSW, FP and FN, can differ slightly.
-- Frag: changes from tracked to missed between an identity's first and last match. trackeval counts the
-  returns to tracked: also after frames in which the identity was not in the picture, but not after frames
-  without any tracker box.
-- MT and ML: matched in at least 80 % (trackeval: more than 80 %), in less than 20 % of an identity's frames.
+- IDSW: a true identity is matched to another track than at its last match, however long ago that was. Both count
+  this, but where TrackEval prefers to carry on a match of the previous frame only, motmetrics carries on an earlier one
+  as well: the matchings, and with them IDSW, FP and FN, can differ slightly.
+- Frag: TrackEval counts the returns to tracked, also after frames in which the identity was not in the picture, but not
+  after frames without any tracker box. motmetrics counts changes from tracked to missed between an identity's first
+  and last match.
+- MT: matched in more than 80 % of an identity's frames (motmetrics: at least 80 %). ML: in less than 20 %.
 - IDF1 is the same number in both; it is computed here in a leaner way (`identity_matches`).
 
 MOTP is the mean IoU of the matched pairs, as the MOTChallenge reports it (higher is better), that is 1 minus
@@ -22,16 +23,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from clmot.evaluation.official import metric, sequence_data
 from clmot.evaluation.preprocessing import ROUNDING, ScoredFrames
+
+Evaluator = Literal["trackeval", "motmetrics"]
+EVALUATORS: tuple[Evaluator, ...] = ("trackeval", "motmetrics")
+"""The official one, and the original project's."""
 
 
 @dataclass(frozen=True)
 class ClearCounts:
-    """What adds up over sequences; the fractions follow from it. Without a true box, every fraction is 0."""
+    """What adds up over sequences; the fractions follow from it."""
 
     frames: int
     """Evaluated frames, with output or without."""
@@ -60,8 +67,9 @@ class ClearCounts:
 
     @property
     def MOTA(self) -> float:
-        """1 - (FN + FP + IDSW) / objects: at most 1, negative when errors outnumber the true boxes."""
-        return 1 - (self.FN + self.FP + self.IDSW) / self.objects if self.objects else 0.0
+        """1 - (FN + FP + IDSW) / objects: at most 1, negative when errors outnumber the true boxes; minus the false
+        positives where there is no true box, as in TrackEval's combination of sequences."""
+        return (self.matches - self.FP - self.IDSW) / max(1, self.objects)
 
     @property
     def MOTP(self) -> float:
@@ -75,13 +83,34 @@ class ClearCounts:
         return 2 * self.identity_matches / boxes if self.objects else 0.0
 
 
-def score_clear(frames: ScoredFrames, iou_threshold: float = 0.5) -> ClearCounts:
-    """Count one sequence with motmetrics.
+def score_clear(frames: ScoredFrames, iou_threshold: float = 0.5, evaluator: Evaluator = "trackeval") -> ClearCounts:
+    """Count one sequence.
 
     Args:
         frames: the preprocessed sequence.
         iou_threshold: IoU from which a tracker box and a true box can match.
+        evaluator: whose definitions of IDSW, Frag, MT and ML apply.
     """
+    if evaluator == "motmetrics":
+        return _by_motmetrics(frames, iou_threshold)
+    found = metric("CLEAR", iou_threshold).eval_sequence(sequence_data(frames))
+    return ClearCounts(
+        frames=len(frames.frames),
+        objects=frames.truth_boxes,
+        predictions=frames.tracked_boxes,
+        matches=int(found["CLR_TP"]),
+        overlap_sum=float(found["MOTP_sum"]),
+        FP=int(found["CLR_FP"]),
+        FN=int(found["CLR_FN"]),
+        IDSW=int(found["IDSW"]),
+        Frag=int(found["Frag"]),
+        MT=int(found["MT"]),
+        ML=int(found["ML"]),
+        identity_matches=identity_matches(frames, iou_threshold),
+    )
+
+
+def _by_motmetrics(frames: ScoredFrames, iou_threshold: float) -> ClearCounts:
     import motmetrics
 
     accumulator = motmetrics.MOTAccumulator(auto_id=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
+from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.preprocessing import judge_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
@@ -49,6 +50,8 @@ class FolderScores:
     left_out: tuple[str, ...]
     """Names of files of results that have no ground truth."""
     iou_threshold: float
+    evaluator: Evaluator
+    """Whose CLEAR metrics."""
     seem_halves: bool = False
     """Whether all films were scored whole though no result reaches a second half where truth does: results of
     `data.split: half`, whose frames count from 1, look like this, and score near nothing."""
@@ -61,13 +64,16 @@ class FolderScores:
     def table(self) -> str:
         """A row per sequence, and the last for all of them, as Markdown."""
         rows: dict[str, Scores | None] = {scores.sequence: scores for scores in self.sequences}
-        return scores_table(rows | {"COMBINED": self.combined}, self.iou_threshold, f"{self.rules} rules")
+        return scores_table(
+            rows | {"COMBINED": self.combined}, self.iou_threshold, self.evaluator, f"{self.rules} rules"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: fractions 0..1."""
         return {
             "rules": self.rules,
             "iou_threshold": self.iou_threshold,
+            "evaluator": self.evaluator,
             "sequences": {s.sequence: {"frames": s.frames} | rounded(s) for s in self.sequences},
             "combined": {"frames": self.combined.frames} | rounded(self.combined),
         }
@@ -80,6 +86,7 @@ def score_folder(
     split: str = "all",
     iou_threshold: float = 0.5,
     only: Sequence[str] = (),
+    evaluator: Evaluator = "trackeval",
 ) -> FolderScores:
     """Score a folder of `<sequence>.txt` against a folder of ground truth, or one file against one file.
 
@@ -95,6 +102,7 @@ def score_folder(
         iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity).
         only: names of the sequences to score, with or without a detector; empty: all that have ground truth. For
             folders alone.
+        evaluator: whose CLEAR metrics: the official ones, or `motmetrics`'.
 
     Raises:
         InputError: files are absent, do not belong together, or are not as they should be; the rules are not clear.
@@ -130,10 +138,10 @@ def score_folder(
                 f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
                 "identities, or name the sequences that have them after --only."
             )
-        sequences.append(score_sequence(judged, tracked, iou_threshold, str(path)))
+        sequences.append(score_sequence(judged, tracked, iou_threshold, evaluator, str(path)))
         ends.append(_Ends(truth.length, _last_frame(true), _last_frame(tracked)))
     seem_halves = split == "all" and _seem_halves(ends)
-    return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, seem_halves)
+    return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, evaluator, seem_halves)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ this module hands it the frames and keeps its memory bounded.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from clmot.evaluation.preprocessing import ScoredFrame, ScoredFrames
+from clmot.evaluation.official import metric, sequence_data
+from clmot.evaluation.preprocessing import ScoredFrames
 
 MATRIX_BYTES = 512 * 2**20
 """trackeval keeps a matrix of identities x tracks for each threshold; as many as fit here run at once."""
@@ -37,33 +35,24 @@ class HotaScores:
 
 def score_hota(frames: ScoredFrames) -> HotaScores:
     """HOTA, DetA and AssA of one sequence. Without true boxes, or without tracker boxes, all are 0."""
-    metric = _metric()
-    data = {
-        "num_timesteps": len(frames.frames),
-        "num_gt_ids": frames.truth_identities,
-        "num_tracker_ids": frames.tracked_identities,
-        "num_gt_dets": frames.truth_boxes,
-        "num_tracker_dets": frames.tracked_boxes,
-        "gt_ids": [frame.truth for frame in frames.frames],
-        "tracker_ids": [frame.tracked for frame in frames.frames],
-        "similarity_scores": _Similarities(frames.frames),
-    }
+    hota = metric("HOTA")
+    data = sequence_data(frames)
     matrix_bytes = 8 * max(1, frames.truth_identities * frames.tracked_identities)
     at_once = max(1, MATRIX_BYTES // matrix_bytes)
-    thresholds = metric.array_labels
+    thresholds = hota.array_labels
     parts = []
     for first in range(0, len(thresholds), at_once):
-        metric.array_labels = thresholds[first : first + at_once]
-        parts.append(metric.eval_sequence(data))
-    array_fields = metric.integer_array_fields + metric.float_array_fields
+        hota.array_labels = thresholds[first : first + at_once]
+        parts.append(hota.eval_sequence(data))
+    array_fields = hota.integer_array_fields + hota.float_array_fields
     return _scores({name: np.concatenate([part[name] for part in parts]) for name in array_fields})
 
 
 def combine_hota(sequences: Sequence[HotaScores]) -> HotaScores:
     """The scores of several sequences as one, by trackeval: sums for DetA, AssA weighted by matches."""
-    metric = _metric()
-    combined = metric.combine_sequences({str(n): dict(s.fields) for n, s in enumerate(sequences)})
-    return _scores({name: combined[name] for name in metric.integer_array_fields + metric.float_array_fields})
+    hota = metric("HOTA")
+    combined = hota.combine_sequences({str(n): dict(s.fields) for n, s in enumerate(sequences)})
+    return _scores({name: combined[name] for name in hota.integer_array_fields + hota.float_array_fields})
 
 
 def _scores(fields: dict[str, np.ndarray]) -> HotaScores:
@@ -73,20 +62,3 @@ def _scores(fields: dict[str, np.ndarray]) -> HotaScores:
         AssA=float(np.mean(fields["AssA"])),
         fields=fields,
     )
-
-
-def _metric() -> Any:
-    # Importing trackeval talks about optional parts of it that are not installed.
-    with contextlib.redirect_stdout(io.StringIO()):
-        from trackeval.metrics.hota import HOTA
-    return HOTA()
-
-
-class _Similarities:
-    """The IoU matrix of frame t, made when trackeval asks for it."""
-
-    def __init__(self, frames: Sequence[ScoredFrame]) -> None:
-        self._frames = frames
-
-    def __getitem__(self, t: int) -> np.ndarray:
-        return self._frames[t].similarity()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clmot.evaluation.clear import ClearCounts, combine_clear, score_clear
+from clmot.evaluation.clear import ClearCounts, Evaluator, combine_clear, score_clear
 from clmot.evaluation.hota import HotaScores, combine_hota, score_hota
 from clmot.evaluation.observations import ObservationScores
 from clmot.evaluation.preprocessing import JudgedTruth, preprocess
@@ -23,22 +23,23 @@ COUNTS = ("IDSW", "MT", "ML", "FP", "FN", "Frag")
 class Scores:
     """The metrics of a sequence or of a benchmark.
 
-    Fractions (0..1; MOTA may be negative) and counts. Never nan: without a true box, or without a match to
-    average over, a fraction is 0 (as in trackeval).
+    Fractions (0..1; MOTA may be negative) and counts, as the evaluator counts them (see clear.py). Never nan: without a
+    true box, or without a match to average over, a fraction is 0, as in TrackEval; except the MOTA of several sequences
+    that have no true box together, which is minus their false positives, as there.
     """
 
     MOTA: float
-    """Multi-object tracking accuracy (motmetrics)."""
+    """Multi-object tracking accuracy."""
     MOTP: float
-    """Mean IoU of the matched pairs (motmetrics, as 1 - mean distance)."""
+    """Mean IoU of the matched pairs."""
     IDF1: float
-    """F1 of boxes that carry the right identity (motmetrics' and trackeval's common definition)."""
+    """F1 of boxes that carry the right identity."""
     IDSW: int
-    """Identity switches (motmetrics)."""
+    """Identity switches."""
     MT: int
-    """Mostly tracked true identities (motmetrics)."""
+    """Mostly tracked true identities."""
     ML: int
-    """Mostly lost true identities (motmetrics)."""
+    """Mostly lost true identities."""
     HOTA: float
     """Higher order tracking accuracy (trackeval)."""
     DetA: float
@@ -46,11 +47,11 @@ class Scores:
     AssA: float
     """Association accuracy (trackeval)."""
     FP: int
-    """False positives (motmetrics)."""
+    """False positives."""
     FN: int
-    """False negatives (motmetrics)."""
+    """False negatives."""
     Frag: int
-    """Fragmentations (motmetrics)."""
+    """Fragmentations."""
     clear: ClearCounts
     """The counts behind the metrics, for combining."""
     hota: HotaScores
@@ -77,7 +78,11 @@ class SequenceScores(Scores):
 
 
 def score_sequence(
-    truth: JudgedTruth, results: AnnotationTable, iou_threshold: float = 0.5, results_source: str = "the results"
+    truth: JudgedTruth,
+    results: AnnotationTable,
+    iou_threshold: float = 0.5,
+    evaluator: Evaluator = "trackeval",
+    results_source: str = "the results",
 ) -> SequenceScores:
     """Score the tracks of one sequence after the official preprocessing.
 
@@ -85,14 +90,18 @@ def score_sequence(
         truth: the ground truth of the evaluated range, identified.
         results: the tracker's boxes, frames numbered from 1.
         iou_threshold: for CLEAR and identity; HOTA has its own 19, and preprocessing the official 0.5.
+        evaluator: whose CLEAR metrics.
         results_source: the file of the results, for messages.
 
     Raises:
         InputError: an identity appears twice in a frame, or a frame is outside 1..length.
     """
     frames = preprocess(truth, results, results_source)
-    clear, hota = score_clear(frames, iou_threshold), score_hota(frames)
-    return SequenceScores(**_metrics(clear, hota), clear=clear, hota=hota, sequence=truth.sequence)
+    clear, hota = score_clear(frames, iou_threshold, evaluator), score_hota(frames)
+    values = _metrics(clear, hota)
+    if not clear.objects:
+        values["MOTA"] = 0.0
+    return SequenceScores(**values, clear=clear, hota=hota, sequence=truth.sequence)
 
 
 def combine(sequences: Sequence[Scores]) -> Scores:

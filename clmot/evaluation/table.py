@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from clmot.evaluation.benchmark import BenchmarkScores
+from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.observations import OBSERVATION_METRICS, ObservationScores
 from clmot.evaluation.score import COUNTS, METRICS, Scores
 from clmot.motchallenge.splits import home_benchmark
@@ -17,9 +18,13 @@ DECIMALS = 6
 
 _NOTES = (
     "Percent, but whole numbers for {counts}. Official preprocessing; matches from IoU {threshold:g} on; "
-    "frames without output count. MOTP is the mean IoU of the matched boxes (higher is better). CLEAR and "
-    "identity metrics are motmetrics', HOTA, DetA and AssA trackeval's."
+    "frames without output count. MOTP is the mean IoU of the matched boxes (higher is better). {whose}"
 )
+_WHOSE = {
+    "trackeval": "All as TrackEval counts them, the MOTChallenge's evaluator.",
+    "motmetrics": "CLEAR metrics (MOTA, MOTP, IDSW, MT, ML, FP, FN, Frag) as motmetrics counts them, which is often "
+    "kinder than official; IDF1, HOTA, DetA and AssA are TrackEval's.",
+}
 _OBSERVATION_NOTES = (
     "Before association, in percent. AP: of all recorded detections; precision and recall: of those that the tracker "
     "uses (scored {confidence:g} or more)."
@@ -84,6 +89,7 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
 def markdown_table(
     benchmarks: Sequence[BenchmarkScores],
     iou_threshold: float,
+    evaluator: Evaluator = "trackeval",
     *,
     detections: str = "network",
     supervised: bool = False,
@@ -118,6 +124,7 @@ def markdown_table(
     lines = scores_table(
         {item.benchmark: item.combined for item in benchmarks},
         iou_threshold,
+        evaluator,
         warning=_SUPERVISED if supervised else None,
     )
     if detections != "network":
@@ -131,6 +138,7 @@ def markdown_table(
 def scores_table(
     rows: Mapping[str, Scores | None],
     iou_threshold: float,
+    evaluator: Evaluator = "trackeval",
     label: str = "Dataset",
     warning: str | None = None,
 ) -> str:
@@ -139,11 +147,12 @@ def scores_table(
     Args:
         rows: name -> scores, in the order of the rows.
         iou_threshold: from which a tracker box and a true box could match.
+        evaluator: whose CLEAR metrics they are.
         label: what the names are, the first column's title.
         warning: a paragraph between table and sentence.
     """
     cells = [[name, *(_cells(scores) if scores is not None else ["-"] * len(METRICS))] for name, scores in rows.items()]
-    note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold)
+    note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold, whose=_WHOSE[evaluator])
     notes = [note] if warning is None else [warning, "", note]
     return "\n".join([*markdown_rows([[label, *METRICS], *cells]), "", *notes])
 
