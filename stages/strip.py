@@ -13,7 +13,7 @@ from clmot.params import BENCHMARKS, load_params
 
 def main() -> None:
     """data/gt/B -> data/boxes/B, data/held_out/B (boxes of the tracked frames), data/identities/B (which says that
-    there are none, but for the supervised baseline)."""
+    there are none, except for the supervised baseline)."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.strip {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]

@@ -28,7 +28,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 STATES = ("Running", "Queued", "Success", "Failed", "Unknown")
-"""Of an experiment that stands in the queue more than once, the first of these counts."""
+"""States of an experiment; if it is in the queue more than once, the first of these counts."""
 
 TICK = 2.0
 """Seconds between two looks at the results, which cost milliseconds."""
@@ -36,7 +36,7 @@ LOOK_AT_QUEUE = 10
 """Every how many ticks DVC is asked, which costs seconds."""
 PATIENCE = 2
 """Such looks in a row at which something must be wrong before it counts: an experiment that is just being picked up
-stands nowhere for a moment, and DVC may be too busy to answer."""
+is in no list for a moment, and DVC may be too busy to answer."""
 LOG_LINES = 8
 """Of a failed experiment that are shown."""
 

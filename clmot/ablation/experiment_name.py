@@ -1,7 +1,7 @@
 """What an experiment of a set is called.
 
-The name is all that reaches a stage for certain: DVC hands it to the copy of the project in which a queued experiment
-runs, whoever started the worker, while an environment variable reaches only the workers that were started with it.
+Only the name is certain to reach a stage: DVC hands it to the copy of the project in which a queued experiment
+runs, whichever worker it is; an environment variable reaches only the workers that were started with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a set of variants and seeds to the experiments they stand for."""
+"""From a set of variants and seeds to experiments."""
 
 from __future__ import annotations
 

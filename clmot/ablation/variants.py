@@ -27,7 +27,7 @@ class Variant:
     overrides: tuple[str, ...]
     """What it changes in params.yaml, as `dvc exp run -S` takes it: `loss.temperature=0.1`."""
     line: int
-    """Where it stands in its file."""
+    """Its place in its file."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class ExtraSet:
 
     @property
     def empty(self) -> int:
-        """Number of images that show nobody."""
+        """Number of images without people."""
         return sum(not len(image.boxes) for image in self.images)
 
 
@@ -80,7 +80,7 @@ def in_project(path: str) -> Path:
     """A path from params.yaml: absolute, from a home folder (`~`), or from the project's folder.
 
     Raises:
-        InputError: it names the home folder of somebody who is unknown here.
+        InputError: it names the home folder of a user who is unknown here.
     """
     return Path(os.path.abspath(user_path(path, dvc_root())))
 

@@ -97,7 +97,7 @@ def format_report(sets: Sequence[ExtraSet]) -> str:
     """What became of the sets as a table for people, one line a set."""
     if not sets:
         return "'data.extra' is empty: the benchmarks' films alone train."
-    lines: list[tuple[str, ...]] = [("extra set", "images", "nobody", "no labels", "kept", *REASONS, "images/epoch")]
+    lines: list[tuple[str, ...]] = [("extra set", "images", "no people", "no labels", "kept", *REASONS, "images/epoch")]
     for found in sets:
         drawn = f"{found.weight * len(found.images):.0f}"
         counts = (len(found.images), found.empty, found.unlabelled, found.kept, *found.dropped.values())

@@ -116,14 +116,13 @@ def strip_benchmark(
         benchmarks: all benchmarks that take part, if there are more; only used to tell a held-out name of
             another benchmark from a misspelt one.
         identities_dir: `data/identities/B`; replaced whole or not at all. It holds `identities.json`, which says
-        whether
-            identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
-            `out_dir/<seq>.txt`. They stand apart from the boxes so that boxes never change with them.
+            whether identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
+            `out_dir/<seq>.txt`. They are kept apart from the boxes so that boxes never change with them.
         keep_identities: opens the wall, for the supervised baseline.
         held_out_dir: `data/held_out/B`, for tracking from true boxes; replaced whole or not at all. It holds
             `<seq>.txt` for every sequence with tracked frames: rows `frame,-1,x,y,w,h,1,-1,-1`, ordered by frame
             and box, of the boxes that evaluation counts in those frames (numbered within the film); and
-            `held_out.json`, which says which frames and how many boxes. Nor does any identity change a byte of these.
+            `held_out.json`, which says which frames and how many boxes. These do not depend on identities either.
         detector: whose boxes train; None: the true ones do.
 
     Returns:

@@ -30,8 +30,8 @@ def link_boxes(
     """Join the boxes of one film to tracklets.
 
     A box continues the tracklet of an earlier one where their IoU is the highest that either has with any box of the
-    other's frame, reaches `min_iou`, and exceeds the second highest on both sides by `margin`. The nearest frame before
-    is asked first; up to `max_gap` frames before are, where nobody continued a tracklet in between.
+    other's frame, reaches `min_iou`, and exceeds the second highest on both sides by `margin`. The nearest earlier
+    frame is tried first, then up to `max_gap` frames back if the tracklet was not continued in between.
 
     Args:
         frame: (R,) the frame of each box, in any order.

@@ -36,7 +36,7 @@ class Views:
     present: Tensor
     """(V, B, N) bool: the object can be seen in this view."""
     identities: Tensor
-    """(V, B, N) int64, -1 = unknown; all are, but for the supervised baseline."""
+    """(V, B, N) int64, -1 = unknown; all are, except for the supervised baseline."""
 
 
 def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Generator) -> Views:

@@ -27,7 +27,7 @@ from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.sequence import MOST_FRAMES
 
 UNKNOWN_IDENTITY = -1
-"""Stands in the identity column of a box whose identity nobody knows (or may know)."""
+"""The value in the identity column of a box whose identity is unknown (or must not be known)."""
 
 _LARGEST_WHOLE = 2**53  # beyond it a float64 no longer tells neighbouring whole numbers apart
 _WITH_CLASS, _WITH_WORLD_POSITION = 9, 10  # columns of ground truth
@@ -107,7 +107,7 @@ def read_ground_truth(
 
     Args:
         length: number of frames of the sequence, where known: rows beyond it are refused.
-        unique_identities: refuse an identity that stands twice in one frame (-1, unknown, may).
+        unique_identities: refuse an identity that appears twice in one frame (-1, unknown, may).
 
     Raises:
         InputError: the file is absent or empty, or a row is not as it should be (the message names its line).
@@ -118,7 +118,7 @@ def read_ground_truth(
 def parse_ground_truth(
     data: bytes, name: str, *, length: int | None = None, unique_identities: bool = True
 ) -> AnnotationTable:
-    """Read the content of a `gt.txt`; `name` stands in error messages. Else as `read_ground_truth`."""
+    """Read the content of a `gt.txt`; `name` is used in error messages. Else as `read_ground_truth`."""
     rows = _Rows.parse(
         data,
         name,
@@ -156,14 +156,14 @@ def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
     """Read tracking results (7 to 10 columns). An empty file is an empty table.
 
     Raises:
-        InputError: the file is absent, a row is not as it should be, or an identity stands twice in one frame
+        InputError: the file is absent, a row is not as it should be, or an identity appears twice in one frame
             (the message names the lines).
     """
     return parse_results(_read_bytes(path), str(path))
 
 
 def parse_results(data: bytes, name: str) -> AnnotationTable:
-    """Read the content of tracking results; `name` stands in error messages. Else as `read_results`."""
+    """Read the content of tracking results; `name` is used in error messages. Else as `read_results`."""
     rows = _scored_rows(data, name)
     table = _table(rows, with_class=False)
     _refuse_repeated_identities(rows, table, exempt=None)
@@ -340,6 +340,6 @@ def _refuse_repeated_identities(rows: _Rows, table: AnnotationTable, exempt: int
         lines = rows.lines()
         unknown = "" if exempt is None else f", or give {exempt} to all whose identity is not known"
         raise InputError(
-            f"{rows.name}:{lines[later]}: identity {identity[at]} stands twice in frame {frame[at]}, "
+            f"{rows.name}:{lines[later]}: identity {identity[at]} appears twice in frame {frame[at]}, "
             f"first on line {lines[earlier]}; keep one of the rows{unknown}."
         )

@@ -1,4 +1,4 @@
-"""Files of boxes that somebody's detector found: where those of a sequence are, and what their scores mean."""
+"""Files of boxes from any detector: where those of a sequence are, and what their scores mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clmot.motchallenge.splits import without_detector
 
 
 def file_of(detections: str, sequence: str, param: str) -> Path:
-    """The file of a sequence in somebody's folder.
+    """The file of a sequence in a folder of detections.
 
     Args:
         detections: the folder, a relative one starting where the project is.
@@ -42,7 +42,7 @@ def file_of(detections: str, sequence: str, param: str) -> Path:
     held = f"it has {', '.join(list(names)[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no .txt"
     raise InputError(
         f"{folder / sequence}.txt does not exist ({held}): '{param}: {detections}' needs a file for every "
-        "sequence, an empty one where nobody was found."
+        "sequence, an empty one where no one was found."
     )
 
 

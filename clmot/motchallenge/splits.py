@@ -1,4 +1,4 @@
-"""Which frames train and which are tracked; but for `itself`, no frame may do both.
+"""Which frames train and which are tracked; except with `itself`, no frame may do both.
 
 Four splits:
 
@@ -6,7 +6,7 @@ Four splits:
   renumbered from 1 (the convention of CenterTrack and ByteTrack);
 - `sequence`: named sequences of the train set are tracked, the others train;
 - `full`: the train set trains, the test set is tracked;
-- `itself`: every film trains and is tracked whole: somebody has a film and its boxes, and wants its tracks.
+- `itself`: every film trains and is tracked whole: for a film whose boxes are known and whose tracks are wanted.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ class Criterion(nn.Module):
     names: tuple[str, ...]
     """The losses of a step that go into the history, `loss` first."""
     previous_min_iou: float | None = None
-    """Wants the frame before as well, objects matched at this IoU; None: does not."""
+    """IoU from which objects of the previous frame are matched; None: the previous frame is not used."""
 
     def forward(self, model: Any, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
         """Scalars by name; `loss` is the one to minimise. Random views are drawn from `generator` alone."""
-        raise TypeError(f"{type(self).__name__} does not say what it minimises")
+        raise TypeError(f"{type(self).__name__} does not define what it minimises")
 
 
 class DetectorCriterion(Criterion):

@@ -1,4 +1,4 @@
-"""What can go wrong in a training, in one sentence that says what helps."""
+"""Faults of a training, each as one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_losses(losses: Mapping[str, float], where: str, first: int, recipe: Re
 
 
 def check_weights(model: nn.Module, epoch: int, recipe: Recipe) -> None:
-    """A finite loss can have a gradient that is not; after the last step no further loss would show it.
+    """Check the weights: a finite loss can have a gradient that is not, and after the last step no loss would show it.
 
     Raises:
         InputError: a weight is nan or infinite after this epoch (from 1).
@@ -42,7 +42,7 @@ def check_weights(model: nn.Module, epoch: int, recipe: Recipe) -> None:
     tensors = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
     if not torch.stack([tensor.isfinite().all() for tensor in tensors]).all():
         raise InputError(
-            f"{recipe.stage} stopped after epoch {epoch}: the network's weights are not finite any more: "
+            f"{recipe.stage} stopped after epoch {epoch}: the network's weights are no longer finite: "
             f"{_calmer(recipe)}."
         )
 

@@ -1,4 +1,4 @@
-"""What decides a training, beside the network it begins with and the criterion: a `Recipe`."""
+"""What decides a training besides its network and its criterion: a `Recipe`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrainingData(Protocol):
         """Indices of every batch of an epoch (from 0), in order; random choices are drawn from `generator` alone."""
 
     def name(self, index: int) -> str:
-        """What people call an example, `MOT17/MOT17-02 frame 7`."""
+        """The name of an example for messages, `MOT17/MOT17-02 frame 7`."""
 
     def fingerprint(self) -> str:
         """A hash of what the examples are, computed in seconds."""

@@ -1,4 +1,4 @@
-"""Checkpoints: a training that was cut off goes on where it was, if nothing that decides its result has changed.
+"""Checkpoints: an interrupted training resumes where it stopped if nothing that decides its result has changed.
 
 A folder of `$DVC_ROOT/.checkpoints` is one training; its name ends in the hash of all that decides it (`decisions`).
 Device, threads and workers are not among that, nor is code outside of training's own rooms.
@@ -85,8 +85,7 @@ class Checkpoint:
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception:  # torch raises many kinds for a damaged file, none of which tells a user more
             raise InputError(
-                f"{self.path} cannot be resumed from, it is damaged: delete {self.path.parent} to start that training "
-                "afresh."
+                f"{self.path} is damaged: delete {self.path.parent} to start that training afresh."
             ) from None
         for name in self.LEARNT:
             getattr(state, name).load_state_dict(saved[name])
@@ -155,7 +154,7 @@ def checkpoint_folder(stage: str, decided: Mapping[str, str]) -> Iterator[Path]:
 
 
 def name_others(folder: Path, stage: str, decided: Mapping[str, str]) -> None:
-    """Say on stderr which checkpoints of a stage are of other trainings, and what decided those otherwise."""
+    """Say on stderr which checkpoints of a stage belong to other trainings, and in what those differ."""
     for other in sorted(folder.parent.glob(f"{stage}-*/{CHECKPOINT_FILE}")):
         if other.parent != folder:
             try:
@@ -164,7 +163,7 @@ def name_others(folder: Path, stage: str, decided: Mapping[str, str]) -> None:
             except (OSError, ValueError, TypeError):
                 different = []
             print(
-                f"{stage}: the checkpoint in {other.parent} is of another training and not used (it differs in "
+                f"{stage}: the checkpoint in {other.parent} belongs to another training and is not used (it differs in "
                 f"{', '.join(different) or 'the version of clmot'}); `clmot clean {other.parent.name}` removes it.",
                 file=sys.stderr,
             )

@@ -206,7 +206,7 @@ class TestMistakes:
     def test_an_identity_twice_in_a_frame(self, official: Path, results: Path) -> None:
         text = (results / "MOT17-04.txt").read_text()
         write(results / "MOT17-04.txt", text + text.splitlines()[0] + "\n")
-        with pytest.raises(InputError, match=r"MOT17-04\.txt:31: identity 70 stands twice in frame 1"):
+        with pytest.raises(InputError, match=r"MOT17-04\.txt:31: identity 70 appears twice in frame 1"):
             score_folder(results, official)
 
     def test_rows_beyond_the_end(self, official: Path, results: Path) -> None:

@@ -119,7 +119,7 @@ class TestRefusedToZip:
         sentence = {
             "absent": r"tracks/MOT17/MOT17-01\.txt does not exist: run the track stage",
             "late": r"MOT17\.zip:MOT17-01-DPM\.txt ends with frame 451, but the film has 450",
-            "twice": r"MOT17\.zip:MOT17-01-DPM\.txt:3: identity 1 stands twice in frame 1",
+            "twice": r"MOT17\.zip:MOT17-01-DPM\.txt:3: identity 1 appears twice in frame 1",
         }[harm]
         with pytest.raises(InputError, match=sentence):
             run(["submit", "MOT17"])
@@ -174,7 +174,7 @@ class TestCheck:
             ("1,1,nan,1,9,9,1,-1,-1,-1\n", r"MOT20-04\.txt:1: column 3 is 'nan'"),
             ("1,1,1,1,9,inf,1,-1,-1,-1\n", r"MOT20-04\.txt:1: column 6 is 'inf'"),
             ("1,0,1,1,9,9,1,-1,-1,-1\n", r"MOT20-04\.txt: identity 0 in frame 1 is below 1"),
-            ("1,-1,1,1,9,9,1,-1,-1,-1\n" * 2, r"MOT20-04\.txt:2: identity -1 stands twice in frame 1"),
+            ("1,-1,1,1,9,9,1,-1,-1,-1\n" * 2, r"MOT20-04\.txt:2: identity -1 appears twice in frame 1"),
             ("1,1,1,1,9,9\n", r"MOT20-04\.txt:1 has 6 columns"),
             ("1;1;1;1;9;9;1\n", r"MOT20-04\.txt:1 has 1 column"),
         ],

@@ -98,7 +98,7 @@ class TestGroundTruth:
             ("2,1,10,20,5,8,1,14,1", r"gt\.txt:3: class 14 is none"),
             (
                 "1,1,99,20,5,8,1,1,1",
-                r"gt\.txt:3: identity 1 stands twice in frame 1, first on line 1;.* or give -1",
+                r"gt\.txt:3: identity 1 appears twice in frame 1, first on line 1;.* or give -1",
             ),
         ],
     )
@@ -171,7 +171,7 @@ class TestDetectionsAndResults:
         (tmp_path / "x.txt").write_text("1,4,10,20,5,8,1\n2,4,10,20,5,8,1\n1,4,10,20,5,8,1\n")
         with pytest.raises(
             InputError,
-            match=r"x\.txt:3: identity 4 stands twice in frame 1, first on line 1; keep one of the rows\.$",
+            match=r"x\.txt:3: identity 4 appears twice in frame 1, first on line 1; keep one of the rows\.$",
         ):
             read_results(tmp_path / "x.txt")
 

@@ -136,7 +136,7 @@ def test_a_checkpoint_that_fits_no_more_is_named(project, capsys, changed, given
     train(recipe_of(frames_in(project), **given), "models/cut")
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "checkpoint" in line]
     assert line == (
-        f"train: the checkpoint in {folder} is of another training and not used (it differs in {name}); "
+        f"train: the checkpoint in {folder} belongs to another training and is not used (it differs in {name}); "
         f"`clmot clean {folder.name}` removes it."
     )
     assert [path.name for path in (project / ".checkpoints").iterdir()] == [folder.name]

@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_named(frames, tmp_path):
     folder = tmp_path / "c"
     folder.mkdir()
     (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(InputError, match=r"checkpoint\.pt cannot be resumed from, it is damaged: delete"):
+    with pytest.raises(InputError, match=r"checkpoint\.pt is damaged: delete"):
         train(frames, folder)
 
 
