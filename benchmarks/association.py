@@ -2,14 +2,14 @@
 
     python -m benchmarks.association                          # generated crowds of 20, 60, 150 and 300 people
     python -m benchmarks.association --people 300 --dimensions 512 --frames 20000 --no-rival --no-scores
-    python -m benchmarks.association --npz detections.npz     # anybody's detections
+    python -m benchmarks.association --npz detections.npz     # your detections
 
 Prints json, the command included. Every case is measured on one thread, in processes of its own: first the tracker
 alone (time, memory), then it and `benchmarks.fairmot` in turn on every frame, so that a busy machine troubles
 both alike (`times_as_long`: FairMOT's processor time over ours, frame by frame), then the scores of both. Only
 `update` is timed, by the clock and in processor time, which others on the machine stretch less. Thresholds,
 FairMOT's too, come from params.yaml (`--params`), so that what is measured is what the pipeline runs; the scores
-with the thresholds of FairMOT's own that profiles/paper.yaml names stand beside them.
+with the thresholds of FairMOT's own that profiles/paper.yaml names are beside them.
 
 Layout of an .npz: see `benchmarks.crowds`.
 """

@@ -1,4 +1,4 @@
-"""What association is measured on: generated crowds, or anybody's detections.
+"""What association is measured on: generated crowds, or given detections.
 
 Layout of an .npz: `frame` (R,) from 1, ascending or not; `boxes` (R, 4) x1 y1 x2 y2 in pixels from 0;
 `scores` (R,); optional `embeddings` (R, D); optional `frame_rate` and `length` (single numbers; 30, and the
@@ -35,7 +35,7 @@ class Frame:
 def generated_crowd(people: int, dimension: int, frames: int, seed: int) -> Iterator[Frame]:
     """Walking people, frame by frame, so that a long film needs no more memory than a short one.
 
-    Everybody walks on with small changes of speed; who leaves comes back in as somebody else. One in ten
+    Everyone walks on with small changes of speed; a person who leaves comes back as someone else. One in ten
     detections is missed at random and one person in ten is hidden, for ten frames on average; a false
     detection comes with every twentieth person. Same seeds give the same crowd.
     """

@@ -74,7 +74,7 @@ class Track:
     look: NDArray[np.floating]
     """(D,) embedding of length 1."""
     history: list[NDArray[np.floating]] = field(default_factory=list)
-    """Every embedding it was ever given: nobody reads them, nobody throws them away."""
+    """Every embedding it was ever given: they are never read and never freed."""
     smooth: NDArray[np.floating] | None = None
     mean: Floats | None = None
     covariance: Floats | None = None

@@ -35,7 +35,7 @@ from clmot.losses.contrastive import nt_xent
 
 
 def dense(embeddings: Tensor, temperature: float) -> Tensor:
-    """Ours, with everybody present in every view."""
+    """Ours, with everyone present in every view."""
     return nt_xent(embeddings, torch.ones(embeddings.shape[:3], dtype=torch.bool), temperature)
 
 
@@ -98,7 +98,7 @@ def resident(kind: str) -> int:
 
 
 def forget_peak() -> None:
-    """Let `VmHWM` begin anew."""
+    """Reset `VmHWM`."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

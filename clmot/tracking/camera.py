@@ -1,4 +1,4 @@
-"""How the camera moved between two frames, seen from what stands still: corners outside people's boxes.
+"""How the camera moved between two frames, seen from what does not move: corners outside people's boxes.
 
 The motion is a similarity (shift, turn about the optical axis, zoom): what a camera far from its scene does to
 the image when it pans, tilts, rolls or zooms. Parallax of a camera that walks is no similarity; the majority of
@@ -18,7 +18,7 @@ LONGER_SIDE = 480
 at the image's centre is .06 px in the median, as it is at 640 and at 1088, for a half and a fifth of the time."""
 
 FEWEST_POINTS = 12
-"""Corners that must agree on a motion; with fewer the camera is taken to stand still. Two determine a similarity, so a
+"""Corners that must agree on a motion; with fewer the camera is assumed not to move. Two determine a similarity, so a
 dozen that agree within `_TOLERANCE` do not do so by chance."""
 
 SMALLEST_SHARE = 0.25
@@ -73,7 +73,7 @@ class CameraMotion:
 
 
 def background(people: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """255 where nobody is, 0 within the boxes (N, 4) x1 y1 x2 y2, as an image of `size` (width, height)."""
+    """255 where there are no people, 0 within the boxes (N, 4) x1 y1 x2 y2, as an image of `size` (width, height)."""
     width, height = size
     mask = np.full((height, width), 255, np.uint8)
     outward = np.concatenate((np.floor(people[:, :2]), np.ceil(people[:, 2:])), axis=1)
@@ -95,7 +95,7 @@ def followed_corners(
         last: (H, W) grey, and
         image: (H, W) the one after it.
         last_still: (H, W) 255 where corners of `last` may be used, else 0, and
-        still: (H, W) the same for where they went: a corner that went behind somebody was not followed.
+        still: (H, W) the same for where they went: a corner that went behind a person was not followed.
 
     Returns:
         (P, 2) x y in `last`, and (P, 2) in `image`, from the centre of the first pixel.

@@ -21,7 +21,7 @@ Indices = NDArray[np.int64]
 
 # Bounds that decide which pairs are looked at closely are widened by this, so that rounding loses none.
 _SLACK = 1 + 1e-9
-# Pairs whose vectors are gathered at once: what fits a processor's cache, and what memory is not asked for anew for.
+# Pairs whose vectors are gathered at once: few enough to stay in the cache and to reuse the same memory.
 _BLOCK = 128
 
 
@@ -161,7 +161,7 @@ def overlapping_pairs(a: Floats, b: Floats, limit: float, offset: float = 0.0) -
     """
     if not len(a) or not len(b):
         return Pairs.none()
-    if offset:  # boxes that reach further to the right and down, but for rounding
+    if offset:  # boxes that reach further to the right and down, except for rounding
         a, b = (boxes + np.array([0, 0, offset, offset]) for boxes in (a, b))
     if limit >= 1:
         rows, cols = _crossing(a[:, 0], a[:, 2], b[:, 0], b[:, 2])

@@ -35,7 +35,7 @@ class Memory:
 
     @classmethod
     def empty(cls) -> Memory:
-        """Before anybody has gone."""
+        """Nothing remembered yet."""
         whole = np.zeros(0, np.int64)
         return cls(whole, whole, whole, np.zeros((0, 0), np.float32))
 
@@ -57,11 +57,11 @@ class Memory:
         return Memory(**{name: column[order] for name, column in vars(together).items()})
 
     def recognised(self, features: NDArray[np.float32], limit: float) -> tuple[Indices, Indices]:
-        """Who of the remembered the newcomers are.
+        """Match new tracks to remembered ones.
 
-        Every newcomer is at most one of the remembered and the other way round; the most alike pair is taken first.
-        That is not the least total (`assignment.assign`), which may give the surest pair up for two doubtful ones:
-        here nobody is lost by staying unrecognised.
+        Each takes part in at most one pair, and the most similar pair is taken first. That is not the least total cost
+        (`assignment.assign`), which may give up the surest pair for two doubtful ones: here leaving a track unmatched
+        costs nothing.
 
         Args:
             features: (N, D) of length 1, or 0 for "no embedding".

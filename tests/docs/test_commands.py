@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from documents import ROOT, Block, blocks
 from dvc_project import Project
 from tiny_films import write_film
@@ -24,8 +25,12 @@ SHELL = 'set -euo pipefail; make() { command make -o .venv/.installed "$@"; }\n'
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose pipeline has run, with a film beside it."""
     project = Project.cloned(tmp_path_factory.mktemp("project"))
-    project.environment["OMP_NUM_THREADS"] = "1"
+    project.environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project.folder)}  # the copy's code throughout
     os.symlink(sys.prefix, project.folder / ".venv")
+    params = yaml.safe_load((project.folder / "params.yaml").read_text())
+    params["data"]["benchmarks"] = ["MOT17"]
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    project.commit("one benchmark")
     project.dvc("repro")
     project.commit("results")
     write_film(project.folder / "door.mp4", "coco")
@@ -39,5 +44,5 @@ def test_commands(block: Block, project: Project) -> None:
 
 def test_what_they_left(project: Project) -> None:
     """After the commands above: the film is tracked, scored and drawn; the views and the fullest frames are too."""
-    for name in ("tracks/MOT17/door.txt", "videos/door.mp4", "views.jpg", "fullest.jpg", "metrics/table.md"):
+    for name in ("tracks/MOT17/door.txt", "videos/MOT17-door.mp4", "views.jpg", "fullest.jpg", "metrics/table.md"):
         assert Path(project.folder, name).stat().st_size > 0, name
