@@ -135,4 +135,5 @@ def _read_truth(ground_truth: Path, entry: ManifestEntry, frames: FrameRange, be
     """The ground truth of the tracked frames of a sequence, numbered from 1."""
     path = ground_truth / entry.name / "gt.txt"
     table = read_ground_truth(path, length=entry.frames).in_frames(frames.first, frames.last, renumber=True)
-    return judge_truth(table, len(frames), benchmark, entry.name, str(path))
+    judged = judge_truth(table, len(frames), benchmark, entry.name, str(path))
+    return dataclasses.replace(judged, frame_rate=entry.frame_rate)

@@ -46,6 +46,10 @@ class EmbeddingComparisons:
     """Summed average precision of all queries."""
     queries: int
     """Readings whose person was read in another frame as well."""
+    cross_precision_sum: float = 0.0
+    """The same, where a query's own tracklet is no answer."""
+    cross_queries: int = 0
+    """Readings whose person was read in another tracklet as well."""
 
     def true_positive_rate(self, false_accept_rate: float) -> float | None:
         """Share of the same-person pairs accepted by the lowest threshold that accepts at most `false_accept_rate` of
@@ -61,6 +65,11 @@ class EmbeddingComparisons:
     def retrieval_precision(self) -> float | None:
         """Mean average precision of retrieval, 0..1; None when no person was read twice."""
         return self.precision_sum / self.queries if self.queries else None
+
+    @property
+    def cross_precision(self) -> float | None:
+        """The same among other tracklets; None when no person has two."""
+        return self.cross_precision_sum / self.cross_queries if self.cross_queries else None
 
 
 def sample_readings(identity: np.ndarray, frame: np.ndarray, limit: int = MAX_READINGS) -> np.ndarray:
@@ -85,7 +94,9 @@ def sample_readings(identity: np.ndarray, frame: np.ndarray, limit: int = MAX_RE
     return order[np.concatenate([np.zeros(0, np.int64), *kept])]
 
 
-def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.ndarray) -> EmbeddingComparisons:
+def compare_embeddings(
+    embeddings: np.ndarray, identity: np.ndarray, frame: np.ndarray, tracklet: np.ndarray | None = None
+) -> EmbeddingComparisons:
     """Compare every reading with every other one of the sequence.
 
     Verification counts every pair. A query of retrieval is a reading, its gallery are the readings of all other frames;
@@ -95,13 +106,17 @@ def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.n
     Args:
         embeddings: (N, D), of any length; zeros are similar to nothing.
         identity, frame: (N,) an identity at most once in a frame.
+        tracklet: (N,) which run of a person's readings each belongs to: retrieval is also judged with answers of other
+            tracklets alone, which being close in time, place and size does not help to find. None: it is not.
     """
     order = np.lexsort((frame, identity))
     vectors = unit_vectors(embeddings[order])
     identity, frame = identity[order], frame[order]
     same = np.zeros(SIMILARITY_BINS, np.int64)
     different = np.zeros(SIMILARITY_BINS, np.int64)
+    tracklet = np.zeros(len(order), np.int64) if tracklet is None else tracklet[order]
     precisions: list[np.ndarray] = []
+    across: list[np.ndarray] = []
     _, starts, counts = np.unique(identity, return_index=True, return_counts=True)
     for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
         own = slice(start, start + count)
@@ -112,13 +127,17 @@ def compare_embeddings(embeddings: np.ndarray, identity: np.ndarray, frame: np.n
             itself = np.arange(block.start - start, block.stop - start)[:, None] == np.arange(count)
             partners = similarity[:, own][~itself].reshape(len(similarity), count - 1)
             # Every pair comes up twice, once from each side: shares are not changed by that.
-            same += _histogram(partners)
-            different += _histogram(others)
+            same += similarity_counts(partners)
+            different += similarity_counts(others)
             if count > 1:
                 others[frame[block, None] == np.delete(frame, own)] = -np.inf
-                precisions.append(_average_precisions(partners, others))
-    found = np.concatenate([np.zeros(0), *precisions])
-    return EmbeddingComparisons(same, different, math.fsum(found), len(found))
+                others.sort(axis=1)
+                foreign = (tracklet[block, None] != tracklet[own])[~itself].reshape(partners.shape)
+                precisions.append(_average_precisions(partners, others, np.ones_like(foreign)))
+                asked = foreign.any(axis=1)
+                across.append(_average_precisions(partners[asked], others[asked], foreign[asked]))
+    found, beyond = np.concatenate([np.zeros(0), *precisions]), np.concatenate([np.zeros(0), *across])
+    return EmbeddingComparisons(same, different, math.fsum(found), len(found), math.fsum(beyond), len(beyond))
 
 
 def unit_vectors(embeddings: np.ndarray) -> np.ndarray:
@@ -140,6 +159,8 @@ def combine_comparisons(sequences: Sequence[EmbeddingComparisons]) -> EmbeddingC
         np.sum([s.different for s in sequences], axis=0),
         sum(s.precision_sum for s in sequences),
         sum(s.queries for s in sequences),
+        sum(s.cross_precision_sum for s in sequences),
+        sum(s.cross_queries for s in sequences),
     )
 
 
@@ -154,17 +175,21 @@ def _largest_share(counts: np.ndarray, limit: int) -> int:
     return low
 
 
-def _histogram(similarity: np.ndarray) -> np.ndarray:
+def similarity_counts(similarity: np.ndarray) -> np.ndarray:
+    """(SIMILARITY_BINS,) int64: how many similarities, -1..1, lie in each step."""
     bins = ((similarity + 1) * (SIMILARITY_BINS / 2)).astype(np.int32).clip(0, SIMILARITY_BINS - 1)
     return np.bincount(bins.ravel(), minlength=SIMILARITY_BINS)
 
 
-def _average_precisions(partners: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Average precision (B,) of each query from its similarities with the same person (B, P) and with others (B, O)."""
-    partners = -np.sort(-partners, axis=1)
-    others.sort(axis=1)
+def _average_precisions(partners: np.ndarray, others: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Average precision (B,) of each query from its similarities with the same person (B, P), of which those count that
+    are `answers` (B, P; at least one a row), and with others (B, O), ascending."""
+    if not len(partners):
+        return np.zeros(0)
+    partners = -np.sort(np.where(answers, -partners, np.inf), axis=1)  # descending, what does not count last
     before = np.stack(  # (B, P): other people's readings that rank before a partner
         [len(row) - np.searchsorted(row, own, side="left") for own, row in zip(partners, others, strict=True)]
     )
     place = np.arange(1, partners.shape[1] + 1)
-    return (place / (place + before)).mean(axis=1)
+    count = answers.sum(axis=1)
+    return np.where(place <= count[:, None], place / (place + before), 0).sum(axis=1) / count

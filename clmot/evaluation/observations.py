@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clmot.evaluation.across_tracklets import (
+    BREAKS,
+    MAX_READINGS,
+    AcrossTracklets,
+    combine_across,
+    compare_places,
+    count_links,
+    tracklets_of,
+)
 from clmot.evaluation.detection import JudgedDetections, combine_judged, judge, match_detections
 from clmot.evaluation.embedding import (
     FALSE_ACCEPT_RATES,
@@ -22,7 +31,16 @@ from clmot.motchallenge.annotations import AnnotationTable
 
 DETECTION_METRICS = ("AP", "Precision", "Recall")
 EMBEDDING_METRICS = (*(f"TPR_{rate:.0e}".replace("e-0", "e-") for rate in FALSE_ACCEPT_RATES), "ReID_mAP")
-OBSERVATION_METRICS = (*DETECTION_METRICS, *EMBEDDING_METRICS)
+ACROSS_METRICS = (
+    "ReID_mAP_cross",
+    *(f"Link_{seconds}s" for seconds in BREAKS),
+    "AUC_place",
+    "Rho_distance",
+    "Rho_height",
+)
+"""What an embedding knows beyond the moment: see across_tracklets.py. `ReID_mAP_cross` is retrieval from other
+tracklets of the person alone."""
+OBSERVATION_METRICS = (*DETECTION_METRICS, *EMBEDDING_METRICS, *ACROSS_METRICS)
 """In the order in which they are reported. `TPR_1e-2` is the true-positive rate at a false-accept rate of 0.01."""
 
 
@@ -35,6 +53,8 @@ class ObservationScores:
     """None: the network gave none, or the true boxes have no identities."""
     confidence: float
     """The score from which the tracker uses a detection: precision and recall are those of what it uses."""
+    across: AcrossTracklets | None = None
+    """None as `embeddings`."""
 
     def metrics(self) -> dict[str, float]:
         """The metrics (0..1) by name, in the order of `OBSERVATION_METRICS`; those of embeddings only where there are
@@ -47,6 +67,9 @@ class ObservationScores:
         if self.embeddings is not None:
             rates = [self.embeddings.true_positive_rate(rate) for rate in FALSE_ACCEPT_RATES]
             values |= zip(EMBEDDING_METRICS, [*rates, self.embeddings.retrieval_precision], strict=True)
+            values["ReID_mAP_cross"] = self.embeddings.cross_precision
+        if self.across is not None:
+            values |= self.across.metrics()
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -83,13 +106,32 @@ def score_observations(
     if not truth.identified:
         return ObservationScores(judged, None, confidence)
     read = np.nonzero((found >= 0) & (recorded.scores >= confidence))[0]
-    identity, frame = truth.table.identity[found[read]], recorded.frame[read]
+    identity, frame = truth.table.identity[found[read]], recorded.frame[read].astype(np.int64)
     sample = sample_readings(identity, frame)
     vectors = read_embeddings(path, read[sample])
+    if vectors is None:
+        return ObservationScores(judged, None, confidence)
+    used = np.nonzero(recorded.scores >= confidence)[0]
+    whose = np.where(found[used] >= 0, truth.table.identity[found[used]], -1 - used)  # no one else's
+    linked = tracklets_of(whose, recorded.frame[used].astype(np.int64), recorded.boxes[used].astype(np.float64))
+    tracklet = linked[np.searchsorted(used, read)]
+    compared = compare_embeddings(vectors, identity[sample], frame[sample], tracklet[sample])
+
+    def vectors_of(rows: np.ndarray) -> np.ndarray:
+        some = read_embeddings(path, read[rows])
+        assert some is not None
+        return some
+
+    links = [
+        count_links(identity, frame, tracklet, round(seconds * truth.frame_rate), vectors_of) for seconds in BREAKS
+    ]
+    few = sample_readings(identity, frame, MAX_READINGS)
+    boxes = recorded.boxes[read[few]].astype(np.float64)
+    moved, replaced, rho, pairs = compare_places(identity[few], frame[few], boxes, vectors_of(few), truth.frame_rate)
+    weighted = (rho[0] * pairs, rho[1] * pairs)
+    right, asked = zip(*links, strict=True)
     return ObservationScores(
-        judged,
-        None if vectors is None else compare_embeddings(vectors, identity[sample], frame[sample]),
-        confidence,
+        judged, compared, confidence, AcrossTracklets(right, asked, moved, replaced, weighted, pairs)
     )
 
 
@@ -102,8 +144,10 @@ def combine_observations(sequences: Sequence[ObservationScores]) -> ObservationS
     if not sequences:
         raise ValueError("there is no sequence to combine")
     compared = [s.embeddings for s in sequences if s.embeddings is not None]
+    across = [s.across for s in sequences if s.across is not None]
     return ObservationScores(
         combine_judged([s.detections for s in sequences]),
         combine_comparisons(compared) if compared else None,
         sequences[0].confidence,
+        combine_across(across) if across else None,
     )

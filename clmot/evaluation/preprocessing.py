@@ -98,6 +98,8 @@ class JudgedTruth:
     """Its name."""
     source: str = "the ground truth"
     """The file, for messages."""
+    frame_rate: float = 25.0
+    """Frames per second: what a second is when embeddings are judged."""
 
     @property
     def boxes(self) -> int:

@@ -10,6 +10,7 @@ from clmot.evaluation.clear import ClearCounts, Evaluator, combine_clear, score_
 from clmot.evaluation.hota import HotaScores, combine_hota, score_hota
 from clmot.evaluation.observations import ObservationScores
 from clmot.evaluation.preprocessing import JudgedTruth, preprocess
+from clmot.evaluation.purity import TrackPurity, combine_purity, count_purity
 from clmot.motchallenge.annotations import AnnotationTable
 
 METRICS = ("MOTA", "MOTP", "IDF1", "IDSW", "MT", "ML", "HOTA", "DetA", "AssA", "FP", "FN", "Frag")
@@ -56,6 +57,8 @@ class Scores:
     """The counts behind the metrics, for combining."""
     hota: HotaScores
     """trackeval's fields behind the metrics, for combining."""
+    purity: TrackPurity
+    """Whether people swap inside tracks, and into how many they fall."""
 
     @property
     def frames(self) -> int:
@@ -101,7 +104,8 @@ def score_sequence(
     values = _metrics(clear, hota)
     if not clear.objects:
         values["MOTA"] = 0.0
-    return SequenceScores(**values, clear=clear, hota=hota, sequence=truth.sequence)
+    purity = count_purity(frames, iou_threshold)
+    return SequenceScores(**values, clear=clear, hota=hota, purity=purity, sequence=truth.sequence)
 
 
 def combine(sequences: Sequence[Scores]) -> Scores:
@@ -114,7 +118,8 @@ def combine(sequences: Sequence[Scores]) -> Scores:
         raise ValueError("there is no sequence to combine")
     clear = combine_clear([s.clear for s in sequences])
     hota = combine_hota([s.hota for s in sequences])
-    return Scores(**_metrics(clear, hota), clear=clear, hota=hota)
+    purity = combine_purity([s.purity for s in sequences])
+    return Scores(**_metrics(clear, hota), clear=clear, hota=hota, purity=purity)
 
 
 def _metrics(clear: ClearCounts, hota: HotaScores) -> dict[str, Any]:

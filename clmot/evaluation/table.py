@@ -6,9 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from clmot.evaluation.across_tracklets import BREAKS, LATER_SECONDS
 from clmot.evaluation.benchmark import BenchmarkScores
 from clmot.evaluation.clear import Evaluator
-from clmot.evaluation.observations import OBSERVATION_METRICS, ObservationScores
+from clmot.evaluation.observations import (
+    ACROSS_METRICS,
+    DETECTION_METRICS,
+    EMBEDDING_METRICS,
+    OBSERVATION_METRICS,
+    ObservationScores,
+)
+from clmot.evaluation.purity import PURITY_METRICS
 from clmot.evaluation.score import COUNTS, METRICS, Scores
 from clmot.motchallenge.splits import home_benchmark
 from clmot.tables import markdown_rows
@@ -30,13 +38,34 @@ _OBSERVATION_NOTES = (
     "uses (scored {confidence:g} or more)."
 )
 _EMBEDDING_NOTES = (
-    " TPR@FAR: share of the pairs of one person that are accepted where that share of the pairs of two people is. "
-    "ReID mAP: retrieval of the same person in other frames. Both within each sequence, by cosine similarity."
+    "The embedding alone, in percent, within each sequence, by cosine similarity. TPR@FAR: share of the pairs of one "
+    "person that are accepted where that share of the pairs of two people is. ReID mAP: retrieval of the same person "
+    "in other frames; across: in other tracklets of the person alone (a tracklet ends where overlap alone cannot link "
+    "its boxes)."
+)
+_ACROSS_NOTES = (
+    "What it knows beyond the moment. Found after 1, 3, 10 s: how often a person in a new tracklet is the most similar "
+    "of all who are there so much later. AUC against place: how often a person who moved elsewhere is more similar "
+    "than someone else at the same place at least {later:g} s later (50: chance). With distance, with height: "
+    "Spearman's correlation of the similarity of different people with how far apart and how different in height they "
+    "are (0: it does not look at that)."
+)
+_PURITY_NOTES = (
+    "Purity: share of the tracks' boxes on people that are on their track's main person, in percent. Tracks per "
+    "person: on how many tracks a person who was found is."
 )
 _TITLES = {
     **{name: name.replace("TPR_", "TPR@FAR ") for name in OBSERVATION_METRICS},
     "ReID_mAP": "ReID mAP",
+    "ReID_mAP_cross": "across",
+    **{f"Link_{seconds}s": f"after {seconds} s" for seconds in BREAKS},
+    "AUC_place": "AUC against place",
+    "Rho_distance": "with distance",
+    "Rho_height": "with height",
+    "TracksPerPerson": "tracks per person",
 }
+_SIGNED = ("Rho_distance", "Rho_height", "TracksPerPerson")
+"""Shown as they are, not in percent."""
 
 _SUPERVISED = (
     "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers "
@@ -45,16 +74,16 @@ _SUPERVISED = (
 
 
 def rounded(scores: Scores) -> dict[str, float | int]:
-    """The metrics by name, fractions (0..1) rounded for storage, counts as they are."""
+    """The metrics by name, fractions (0..1) rounded for storage, counts as they are; purity last."""
     return {
         name: value if name in COUNTS else round(value, DECIMALS) + 0.0  # + 0.0: never -0.0
-        for name, value in scores.metrics().items()
+        for name, value in {**scores.metrics(), **scores.purity.metrics()}.items()
     }
 
 
 def rounded_observations(scores: ObservationScores | None) -> dict[str, float]:
     """The metrics that there are by name, rounded for storage; none without scores."""
-    return {} if scores is None else {name: round(value, DECIMALS) for name, value in scores.metrics().items()}
+    return {} if scores is None else {name: round(value, DECIMALS) + 0.0 for name, value in scores.metrics().items()}
 
 
 def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
@@ -82,7 +111,7 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
         for scores in item.sequences
     ]
     known = {name for row in rows for name in row}
-    observed = [name for name in OBSERVATION_METRICS if name in known]
+    observed = [name for name in (*PURITY_METRICS, *OBSERVATION_METRICS) if name in known]
     return pd.DataFrame(rows, columns=["benchmark", "sequence", "frames", *METRICS, *observed])
 
 
@@ -131,8 +160,8 @@ def markdown_table(
         notes.append(
             f"The boxes were given to the tracker, 'track.detections: {detections}'; none of them is the network's."
         )
-    observed = {item.benchmark: item.observations for item in benchmarks}
-    return "\n".join([lines, *notes, *_observation_table(observed)]) + "\n"
+    parts = [lines, *notes, *_purity_table(benchmarks), *_observation_tables(benchmarks)]
+    return "\n".join(parts) + "\n"
 
 
 def scores_table(
@@ -157,19 +186,39 @@ def scores_table(
     return "\n".join([*markdown_rows([[label, *METRICS], *cells]), "", *notes])
 
 
-def _observation_table(observed: Mapping[str, ObservationScores | None]) -> list[str]:
-    """Lines of the second table; none when nothing was scored."""
-    values = {name: scores.metrics() for name, scores in observed.items() if scores is not None}
-    shown = [name for name in OBSERVATION_METRICS if any(name in metrics for metrics in values.values())]
+def _purity_table(benchmarks: Sequence[BenchmarkScores]) -> list[str]:
+    values = {b.benchmark: {} if b.combined is None else b.combined.purity.metrics() for b in benchmarks}
+    return _further_table(values, PURITY_METRICS, _PURITY_NOTES)
+
+
+def _observation_tables(benchmarks: Sequence[BenchmarkScores]) -> list[str]:
+    """Detections, embeddings, and what those know beyond the moment: a table each; none when nothing was scored."""
+    observed = {b.benchmark: b.observations for b in benchmarks}
+    values = {name: {} if scores is None else scores.metrics() for name, scores in observed.items()}
+    confidences = {scores.confidence for scores in observed.values() if scores is not None}
+    note = "".join(_OBSERVATION_NOTES.format(confidence=confidence) for confidence in confidences)
+    return [
+        *_further_table(values, DETECTION_METRICS, note),
+        *_further_table(values, (*EMBEDDING_METRICS, "ReID_mAP_cross"), _EMBEDDING_NOTES),
+        *_further_table(values, ACROSS_METRICS[1:], _ACROSS_NOTES.format(later=LATER_SECONDS)),
+    ]
+
+
+def _further_table(values: Mapping[str, Mapping[str, float]], columns: Sequence[str], note: str) -> list[str]:
+    """Lines of a table of those columns that any row has a value for, and a sentence on them; none without a value."""
+    shown = [name for name in columns if any(name in metrics for metrics in values.values())]
     if not shown:
         return []
-    rows = [["Dataset", *(_TITLES[name] for name in shown)]]
-    for name in observed:
-        metrics = values.get(name, {})
-        rows.append([name, *(f"{100 * metrics[m]:.1f}" if m in metrics else "-" for m in shown)])
-    (confidence,) = {scores.confidence for scores in observed.values() if scores is not None}
-    note = _OBSERVATION_NOTES.format(confidence=confidence)
-    return ["", *markdown_rows(rows), "", note + (_EMBEDDING_NOTES if "ReID_mAP" in shown else "")]
+    rows = [["Dataset", *(_TITLES.get(name, name) for name in shown)]]
+    for name, metrics in values.items():
+        rows.append([name, *(_further_cell(column, metrics.get(column)) for column in shown)])
+    return ["", *markdown_rows(rows), "", note]
+
+
+def _further_cell(column: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value + 0.0:.2f}" if column in _SIGNED else f"{100 * value:.1f}"
 
 
 def _cells(scores: Scores) -> list[str]:

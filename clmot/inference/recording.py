@@ -82,9 +82,10 @@ def read_embeddings(path: str | os.PathLike[str], rows: NDArray[np.integer]) -> 
         if "embeddings" not in file.keys():  # noqa: SIM118 (it is no dictionary)
             return None
         stored = file.get_slice("embeddings")
-        count, dimension = stored.get_shape()
+        dimension = stored.get_shape()[1]
         found = np.empty((len(rows), dimension), np.float32)
-        for start in range(0, count, _BLOCK):
+        count = int(rows.max(initial=-1)) + 1
+        for start in range(int(rows.min(initial=count)), count, _BLOCK):
             end = min(start + _BLOCK, count)
             inside = np.nonzero((rows >= start) & (rows < end))[0]
             if len(inside):
