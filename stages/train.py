@@ -1,11 +1,12 @@
-"""Train detector and embedding together: two views of every frame, and nobody's identity."""
+"""Train detector and embedding together, or the crop encoder beside the detector; nobody's identity is read."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from clmot.data.frames import count_identities, find_training_frames
+from clmot.data.crops import TrainingCrops
+from clmot.data.frames import count_identities, find_training_frames, frame_rates
 from clmot.errors import run_as_script
 from clmot.models.checkpoint import load_model
 from clmot.models.network import ModelConfig
@@ -13,6 +14,7 @@ from clmot.models.pretrained import check_embedding, create_tracker
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import TrackerCriterion
+from clmot.training.crop_training import fit_and_save_crops
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -33,6 +35,12 @@ def main() -> None:
     )
     detector = Path("models/detector")
     detections = load_model(detector)
+    if params.model.embedder == "crop":
+        crops = TrainingCrops(frames, params.crop, frame_rates("data/frames", frames))
+        decided_by = {"crop": params.crop, "loss": params.loss, "models/detector": detector}
+        with training_run(params, "train") as log:
+            fit_and_save_crops(detections, crops, params, decided_by, "models/tracker", log)
+        return
     config = ModelConfig.from_params(
         params.model,
         embedding=params.loss.embedding != "none",

