@@ -30,7 +30,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES: dict[str, dict[str, typing.Any]] = PIPELINE["stages"]
 FLAT = load_params(ROOT / "params.yaml").flat()
 CONDITIONAL = {name for name in FLAT if name.startswith(("track.", "crop."))}
-"""The tracker takes its section whole, and looks at a threshold when the case for it arises; the crop encoder's section is
+"""The tracker takes its section whole, and looks at a threshold when the case for it arises; the crop encoder's is
 read where `model.embedder` wants one."""
 WATCHER = "clmot/reporting/mlflow_run.py"
 """Watches a run and can change no out, so a change to it must not run anything again."""
