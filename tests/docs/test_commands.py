@@ -15,8 +15,14 @@ from tiny_films import write_film
 pytestmark = pytest.mark.slow
 
 # Those of an experiment's copy of the project come before a film that Git does not know.
-ORDER = ("docs/experiments.md", "README.md", "docs/data.md", "docs/tracking.md", "docs/weights.md", "CONTRIBUTING.md")
-RUN = [block for name in ORDER for block in blocks(ROOT / name, "sh") if block.mark == "run"]
+ORDER = ("docs/experiments.md", "docs/tracking.md", "README.md", "docs/data.md", "docs/weights.md", "CONTRIBUTING.md")
+BLOCKS = [block for name in ORDER for block in blocks(ROOT / name, "sh") if block.mark == "run"]
+RUN = [
+    block
+    for at, block in enumerate(BLOCKS)
+    if not {*block.commands} <= {command for earlier in BLOCKS[:at] for command in earlier.commands}
+]
+"""Those that have a command that none before has."""
 SHELL = 'set -euo pipefail; make() { command make -o .venv/.installed "$@"; }\n'
 """make does not look whether the environment is up to date: it is the one that runs this test."""
 
