@@ -263,7 +263,7 @@ def main() -> None:
         raise InputError("people, dimensions, frames and repeats should be at least 1.")
     params = load_params(options.params).track
     if options.no_embedding:
-        params = dataclasses.replace(params, use_embedding=False)
+        params = dataclasses.replace(params, embedding="none")
     crowds = [(0, 0)] if options.npz else [(n, d) for n in options.people for d in options.dimensions]
     cases = [
         Case(params, people, dimension, options.frames, options.seed, options.repeats, options.npz)

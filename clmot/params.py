@@ -110,6 +110,9 @@ class StripParams:
     """Boxes of a detector that are scored below do not train; `truth` has no scores."""
     keep_identities: bool
     """true: the identity wall is opened for `loss.embedding: supervised`, a baseline; nothing else reads them."""
+    held_out_identities: bool
+    """true: the boxes of the tracked frames keep their identities, for `track.embedding: oracle`, a bound. Training
+    reads none of them."""
 
 
 @dataclass(frozen=True)
@@ -369,8 +372,14 @@ class TrackParams:
     average precision sees nothing of them."""
     new_track_confidence: Annotated[float, Bounds(0, 1)]
     """An unmatched detection starts a track only from this score on."""
-    use_embedding: bool
-    """false: association by motion and overlap alone."""
+    visible_from: Annotated[float, Bounds(0, 1)]
+    """Of `detections: visible`: true boxes less visible than this fraction are not given to the tracker."""
+    embedding: str
+    """Where embeddings come from: `network`; or, to know what those are worth, `none` (association by motion and
+    overlap alone), `constant` (the same vector for everyone), `colour` (a histogram of hue, saturation and value of
+    the box's upper and lower half), `oracle` (the true identity, a bound; needs `strip.held_out_identities`), or a
+    folder of <sequence>.npz that someone made of the same boxes (frame, box, embedding), a relative one starting where
+    the project is."""
     embedding_momentum: Annotated[float, Bounds(0, below=1)]
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
     motion_weight: Annotated[float, Bounds(0, 1)]
@@ -384,6 +393,9 @@ class TrackParams:
     """Highest fused embedding cost that still matches."""
     iou_threshold: Annotated[float, Bounds(0, 1)]
     """Highest IoU distance (1 - IoU) that still matches in the second step."""
+    iou_threshold_alone: Annotated[float, Bounds(0, 1)]
+    """The same for the first step where there is no embedding and overlap alone decides. With the second step's, which
+    only has to find what looks missed, no embedding would be handicapped."""
     inclusive_pixels: bool
     """true: IoU adds a pixel to the width and height of boxes and overlaps, as the original's does."""
     unconfirmed_threshold: Annotated[float, Bounds(0, 1)]
@@ -408,6 +420,11 @@ class TrackParams:
     """Square pixels of the image; smaller boxes are not reported."""
     max_aspect: Annotated[float, Bounds(above=0)]
     """Boxes wider than this times their height are not reported (people stand)."""
+
+    @property
+    def use_embedding(self) -> bool:
+        """Whether association looks at embeddings at all."""
+        return self.embedding != "none"
 
 
 @dataclass(frozen=True)

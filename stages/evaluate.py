@@ -41,6 +41,7 @@ def main() -> None:
         params.evaluate.iou_threshold,
         params.evaluate.evaluator,
         detections=params.track.detections,
+        embedding=params.track.embedding,
         supervised=params.loss.embedding == "supervised",
     )
     speeds = measured_speeds(params.data.benchmarks)

@@ -36,9 +36,16 @@ def main() -> None:
         identities_dir=Path("data/identities") / benchmark,
         keep_identities=params.strip.keep_identities,
         held_out_dir=Path("data/held_out") / benchmark,
+        held_out_identities=params.strip.held_out_identities,
         detector=None if params.strip.boxes == TRUTH else detector,
     )
     print(format_report(benchmark, report))
+    if params.strip.held_out_identities:
+        print(
+            "A BOUND: 'strip.held_out_identities' is true, so the boxes of the tracked frames keep their identities in "
+            f"data/held_out/{benchmark}; training reads none of them.",
+            file=sys.stderr,
+        )
     if params.strip.keep_identities:
         print(
             "SUPERVISED BASELINE: 'strip.keep_identities' is true, so the identity labels of the training frames are "

@@ -21,6 +21,7 @@ from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
 from clmot.images import read_image
 from clmot.inference.crop_embeddings import CropEmbeddings
+from clmot.inference.embeddings import NETWORK, Embedded, embedder
 from clmot.inference.given_detections import GivenDetections, Recorder, given_detections
 from clmot.inference.pipeline import DetectionSource, NetworkDetections, SequenceTracks, track_frames
 from clmot.inference.recording import write_recording
@@ -32,6 +33,7 @@ from clmot.params import BENCHMARKS, Params, TrackParams, load_params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 
 FRAMES = Path("data/frames")
+HELD_OUT = Path("data/held_out")
 MODEL = Path("models/tracker")
 TRACKS = Path("tracks")
 
@@ -78,22 +80,32 @@ def detection_sources(
     """
     # All files are read before the first frame is tracked: a mistake in the last of them costs seconds, not hours.
     tables = {
-        name: given_detections(params.track.detections, benchmark, name, part.frames, part.length)
+        name: given_detections(
+            params.track.detections, benchmark, name, part.frames, part.length, params.track.visible_from
+        )
+        for name, part in parts.items()
+    }
+    held_out = HELD_OUT / benchmark
+    embedders = {
+        name: embedder(params.track.embedding, params.track.detections, held_out, name, part.frames)
         for name, part in parts.items()
     }
     model = load_model(MODEL)
-    size, wanted = params.model.input_size, params.track.use_embedding
+    size, wanted = params.model.input_size, params.track.embedding == NETWORK
     network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
     known = wanted and model.config.embedding_dim > 0
-    found: dict[str, DetectionSource] = {
-        name: network if table is None else GivenDetections(table, model, size, device, embeddings=known)
-        for name, table in tables.items()
-    }
     encoder = load_crop_encoder(MODEL) if wanted else None
-    if encoder is None:
-        return found
     floor = lowest_used(params.track)
-    return {name: CropEmbeddings(source, encoder, device, floor) for name, source in found.items()}
+    sources: dict[str, DetectionSource] = {}
+    for name, table in tables.items():
+        source = network if table is None else GivenDetections(table, model, size, device, embeddings=known)
+        embed = embedders[name]
+        if embed is not None:
+            source = Embedded(source, embed)
+        elif encoder is not None:
+            source = CropEmbeddings(source, encoder, device, floor)
+        sources[name] = source
+    return sources
 
 
 def lowest_used(track: TrackParams) -> float:

@@ -100,6 +100,7 @@ def strip_benchmark(
     identities_dir: str | os.PathLike[str] | None = None,
     keep_identities: bool = False,
     held_out_dir: str | os.PathLike[str] | None = None,
+    held_out_identities: bool = False,
     detector: DetectorBoxes | None = None,
 ) -> dict[str, StrippedSequence]:
     """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
@@ -120,9 +121,10 @@ def strip_benchmark(
             `out_dir/<seq>.txt`. They are kept apart from the boxes so that boxes never change with them.
         keep_identities: opens the wall, for the supervised baseline.
         held_out_dir: `data/held_out/B`, for tracking from true boxes; replaced whole or not at all. It holds
-            `<seq>.txt` for every sequence with tracked frames: rows `frame,-1,x,y,w,h,1,-1,-1`, ordered by frame
+            `<seq>.txt` for every sequence with tracked frames: rows as in `out_dir`, ordered by frame
             and box, of the boxes that evaluation counts in those frames (numbered within the film); and
             `held_out.json`, which says which frames and how many boxes. These do not depend on identities either.
+        held_out_identities: whether those keep their identities after all, for a bound that looks at them.
         detector: whose boxes train; None: the true ones do.
 
     Returns:
@@ -186,7 +188,9 @@ def strip_benchmark(
             for name, text in labels.items() if keep_identities else ():
                 write_text(beside / f"{name}.txt", text)
         if held_out_dir is not None:
-            _write_held_out(outs.enter_context(staged_directory(held_out_dir)), benchmark, held_out)
+            _write_held_out(
+                outs.enter_context(staged_directory(held_out_dir)), benchmark, held_out, held_out_identities
+            )
     return report
 
 
@@ -278,27 +282,28 @@ def _select(
     return table.select(left).sorted_by_box(), dropped
 
 
-def _rows(table: AnnotationTable) -> str:
+def _rows(table: AnnotationTable, identities: bool = False) -> str:
     """The text of a box file; every number in the shortest form that reads back as the same."""
     columns = zip(
         table.frame.tolist(),
+        table.identity.tolist() if identities else [UNKNOWN_IDENTITY] * len(table),
         *(map(_shortest, column) for column in table.box.T.tolist()),
         table.category.tolist(),
         map(_shortest, table.visibility.tolist()),
         strict=True,
     )
     return "".join(
-        f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,{category},{visibility}\n"
-        for frame, x, y, w, h, category, visibility in columns
+        f"{frame},{identity},{x},{y},{w},{h},1,{category},{visibility}\n"
+        for frame, identity, x, y, w, h, category, visibility in columns
     )
 
 
-def _write_held_out(out: Path, benchmark: str, held_out: dict[str, tuple[FrameRange, AnnotationTable]]) -> None:
-    """Write the boxes of the tracked frames, in the columns of a det.txt, into an empty folder."""
+def _write_held_out(
+    out: Path, benchmark: str, held_out: dict[str, tuple[FrameRange, AnnotationTable]], identities: bool
+) -> None:
+    """Write the boxes of the tracked frames into an empty folder."""
     for name, (_, table) in held_out.items():
-        rows = zip(table.frame.tolist(), *(map(_shortest, column) for column in table.box.T.tolist()), strict=True)
-        text = "".join(f"{frame},{UNKNOWN_IDENTITY},{x},{y},{w},{h},1,-1,-1\n" for frame, x, y, w, h in rows)
-        write_text(out / f"{name}.txt", text)
+        write_text(out / f"{name}.txt", _rows(table, identities))
     sequences = {
         name: {"frames": [frames.first, frames.last], "boxes": len(table)} for name, (frames, table) in held_out.items()
     }

@@ -67,6 +67,17 @@ _TITLES = {
 _SIGNED = ("Rho_distance", "Rho_height", "TracksPerPerson")
 """Shown as they are, not in percent."""
 
+CONTROLS = {
+    "none": "motion and overlap alone, with a first step of its own",
+    "constant": "the same vector for everyone",
+    "colour": "a histogram of the box, which nothing has learnt",
+}
+"""What is not learnt stands beside what is, so that no number flatters."""
+
+_ORACLE = (
+    "**A BOUND: the embedding is the true identity (`track.embedding: oracle`). No embedding can tell more; what is "
+    "missing to 100 is detection and association.**"
+)
 _SUPERVISED = (
     "**SUPERVISED BASELINE: the embedding learnt from identity labels (`loss.embedding: supervised`). These numbers "
     "are what training without identities is compared with, not its result.**"
@@ -121,6 +132,7 @@ def markdown_table(
     evaluator: Evaluator = "trackeval",
     *,
     detections: str = "network",
+    embedding: str = "network",
     supervised: bool = False,
 ) -> str:
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what
@@ -128,8 +140,9 @@ def markdown_table(
 
     A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
     truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network
-    found, `detections` (as in `track.detections`), a sentence says so. Where training was `supervised` by identities,
-    the first note says so: such numbers must not be taken for those of the method.
+    found, `detections` and `embedding` (as in `track`), a sentence says so. Where training was `supervised` by
+    identities, or the embedding is the oracle's, the first note says so: such numbers must not be taken for those of
+    the method.
     """
     notes = []
     for item in benchmarks:
@@ -154,12 +167,17 @@ def markdown_table(
         {item.benchmark: item.combined for item in benchmarks},
         iou_threshold,
         evaluator,
-        warning=_SUPERVISED if supervised else None,
+        warning="\n\n".join([*([_SUPERVISED] if supervised else []), *([_ORACLE] if embedding == "oracle" else [])])
+        or None,
     )
     if detections != "network":
         notes.append(
             f"The boxes were given to the tracker, 'track.detections: {detections}'; none of them is the network's."
         )
+    if embedding in CONTROLS:
+        notes.append(f"The embedding is a control, 'track.embedding: {embedding}': {CONTROLS[embedding]}.")
+    elif embedding not in ("network", "oracle"):
+        notes.append(f"The embeddings were given to the tracker, 'track.embedding: {embedding}', not the network's.")
     parts = [lines, *notes, *_purity_table(benchmarks), *_observation_tables(benchmarks)]
     return "\n".join(parts) + "\n"
 

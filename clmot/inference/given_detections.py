@@ -19,12 +19,12 @@ from clmot.inference.pipeline import Detections, DetectionSource, Image, network
 from clmot.inference.recording import RecordedDetections
 from clmot.models.network import OneShotTracker
 from clmot.models.targets import centre_cells
-from clmot.motchallenge.annotations import AnnotationTable, read_detections
+from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth, read_detections
 from clmot.motchallenge.detection_files import file_of, usable_scores
 from clmot.motchallenge.splits import FrameRange
 from clmot.tracking.costs import normalised
 
-NETWORK, PUBLIC, TRUTH = "network", "public", "truth"
+NETWORK, PUBLIC, TRUTH, VISIBLE = "network", "public", "truth", "visible"
 """Words of `track.detections`; anything else names a folder."""
 
 DATA = Path("data")
@@ -119,19 +119,20 @@ def read_cells(boxes: NDArray[np.float64], fit: Letterbox, input_size: tuple[int
 
 
 def given_detections(
-    detections: str, benchmark: str, sequence: str, frames: FrameRange, length: int
+    detections: str, benchmark: str, sequence: str, frames: FrameRange, length: int, visible_from: float = 0.0
 ) -> AnnotationTable | None:
     """The boxes that `track.detections` names for a sequence, frames numbered from 1 within the tracked range.
 
     Args:
-        detections: `public` (data/detections), `truth` (data/held_out: boxes without identities), or a folder of
-            `<sequence>.txt` in MOTChallenge format, a relative one starting where the project is; there MOT17's
-            sequences may have a detector's suffix. All of them number frames within the film. `network`: None is
-            returned.
+        detections: `public` (data/detections), `truth` (data/held_out: boxes without identities), `visible` (those of
+            them that a good detector would see), or a folder of `<sequence>.txt` in MOTChallenge format, a relative one
+            starting where the project is; there MOT17's sequences may have a detector's suffix. All of them number
+            frames within the film. `network`: None is returned.
         benchmark: `MOT15`, `MOT17` or `MOT20`.
         sequence: its name.
         frames: the tracked frames.
         length: frames of the whole film.
+        visible_from: the least visibility of the true boxes that `visible` takes.
 
     Raises:
         InputError: there are no such detections, or they are not as they should be.
@@ -145,20 +146,30 @@ def given_detections(
                 f"{path} does not exist, as {benchmark}'s archive has no det/det.txt for {sequence}: "
                 "'track.detections: public' needs one; choose other detections."
             )
-    elif detections == TRUTH:
+    elif detections in (TRUTH, VISIBLE):
         path = DATA / "held_out" / benchmark / f"{sequence}.txt"
         if not path.is_file():
             raise InputError(
-                f"{path} does not exist, as {sequence} has no ground truth: 'track.detections: truth' needs one; "
-                "choose another split or other detections."
+                f"{path} does not exist, as {sequence} has no ground truth: 'track.detections: {detections}' needs "
+                "one; choose another split or other detections."
             )
     else:
         path = file_of(detections, sequence, "track.detections")
+    if detections in (TRUTH, VISIBLE):
+        table = read_held_out(path)
+        table = table.select(table.visibility >= visible_from) if detections == VISIBLE else table
+        return table.in_frames(frames.first, frames.last, renumber=True)
     table = read_detections(path)
     last = int(table.frame.max(initial=0))
-    if detections not in (PUBLIC, TRUTH) and (0 < last < frames.first or last > length):
+    if detections != PUBLIC and (0 < last < frames.first or last > length):
         raise InputError(
             f"{path} ends with frame {last}, but frames {frames.first} to {frames.last} of the film's {length} are "
             "tracked: number frames within the film, from 1."
         )
     return table.in_frames(frames.first, frames.last, renumber=True)
+
+
+def read_held_out(path: Path) -> AnnotationTable:
+    """The true boxes of the tracked frames as strip wrote them: without identities, unless it was told to keep them."""
+    data = path.read_bytes()
+    return parse_ground_truth(data, str(path), unique_identities=False) if data.strip() else AnnotationTable.empty()

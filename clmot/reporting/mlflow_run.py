@@ -239,7 +239,9 @@ class _Watcher:
         """The set of variants that an experiment is of, by its name; and that a baseline has seen identities."""
         ours = ExperimentName.parse(self.name)
         tags = ours.tags() if ours else {}
-        return tags | ({"baseline": "supervised"} if self.params.loss.embedding == "supervised" else {})
+        seen = {"baseline": "supervised"} if self.params.loss.embedding == "supervised" else {}
+        bound = {"bound": "oracle"} if self.params.track.embedding == "oracle" else {}
+        return tags | seen | bound
 
     def _bury_the_dead(self) -> None:
         """Mark runs as killed whose process is gone: one workspace runs one execution at a time."""

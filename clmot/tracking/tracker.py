@@ -113,11 +113,11 @@ class Tracker:
     ) -> Tracks:
         """Let one frame pass.
 
-        Detections below `confidence`, and boxes without width or height, are not used. With embeddings (and
-        `use_embedding`), tracks and lost tracks are matched by appearance fused with motion and overlap, gated by
+        Detections below `confidence`, and boxes without width or height, are not used. With embeddings (unless
+        `embedding: none`), tracks and lost tracks are matched by appearance fused with motion and overlap, gated by
         motion; then what is left of the tracks by overlap. Without embeddings the first matching is by overlap, of
-        tracks and lost tracks alike, at `iou_threshold`, and the second has nothing left to do. With `second_pass`,
-        what is still left of the tracks is matched by overlap with weaker detections. Tentative
+        tracks and lost tracks alike, at `iou_threshold_alone`, and the second has nothing left to do. With
+        `second_pass`, what is still left of the tracks is matched by overlap with weaker detections. Tentative
         tracks come last, by overlap. The first frame's tracks are confirmed at once.
 
         Args:
@@ -202,8 +202,8 @@ class Tracker:
 
         confirmed = np.nonzero(state != TrackState.TENTATIVE)[0]
         if detections.embedding is None:
-            pairs = overlaps(confirmed, detections.corners, params.iou_threshold)
-            left = match(confirmed, pairs, params.iou_threshold)
+            pairs = overlaps(confirmed, detections.corners, params.iou_threshold_alone)
+            left = match(confirmed, pairs, params.iou_threshold_alone)
             left = left[state[left] == TrackState.TRACKED]
         else:
             limit = params.match_threshold

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 SET = """\
 title: Three variants
 variants:
-  embedding: [track.use_embedding=true]
+  embedding: [track.embedding=network]
   broken: [data.source=nowhere]
-  overlap: [track.use_embedding=false]
+  overlap: [track.embedding=none]
 """
 COMMAND = ("python", "-m", "clmot", "ablation", "--set", "tiny", "--seeds", "0,1")
 
@@ -76,7 +76,7 @@ def test_a_set_of_variants(project: Project) -> None:
     assert sorted(tuple(run.data.tags[tag] for tag in tags) for run in runs) == [
         ("tiny", variant, seed) for variant in ("embedding", "overlap") for seed in ("0", "1")
     ]
-    assert {run.data.params["track.use_embedding"] for run in runs} == {"true", "false"}
+    assert {run.data.params["track.embedding"] for run in runs} == {"network", "none"}
 
     # Once more, without the variant that cannot run: nothing is left to do, and nothing changes.
     again = project.call(*COMMAND, "--only", "embedding,overlap")

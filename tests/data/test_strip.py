@@ -134,15 +134,34 @@ class TestStripping:
         out = tmp_path / "held_out"
         report = strip(gt, tmp_path / "boxes", min_visibility=1, held_out_dir=out)
         assert (out / "MOT17-02.txt").read_bytes() == (
-            b"7,-1,70,20,5,8,1,-1,-1\n"
-            b"10,-1,1,20,5,8,1,-1,-1\n"
-            b"10,-1,70.5,20,0,8,1,-1,-1\n"  # evaluation counts a box without width, too
+            b"7,-1,70,20,5,8,1,1,1\n"
+            b"10,-1,1,20,5,8,1,1,1\n"
+            b"10,-1,70.5,20,0,8,1,1,0\n"  # evaluation counts a box without width, too
         )
         assert json.loads((out / "held_out.json").read_text()) == {
             "benchmark": "MOT17",
             "sequences": {"MOT17-02": {"frames": [7, 10], "boxes": 3}},
         }
         assert strip(gt, tmp_path / "again", min_visibility=1) == report
+
+    def test_a_bound_may_see_who_is_tracked_and_training_sees_no_more(self, tmp_path: Path) -> None:
+        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
+        closed, opened = tmp_path / "closed", tmp_path / "opened"
+        strip(gt, closed / "boxes", held_out_dir=closed / "held_out", identities_dir=closed / "identities")
+        strip(
+            gt,
+            opened / "boxes",
+            held_out_dir=opened / "held_out",
+            identities_dir=opened / "identities",
+            held_out_identities=True,
+        )
+        assert tree(closed / "boxes") == tree(opened / "boxes")
+        assert tree(closed / "identities") == tree(opened / "identities")
+        rows = (opened / "held_out" / "MOT17-02.txt").read_text().splitlines()
+        hidden = (closed / "held_out" / "MOT17-02.txt").read_text().splitlines()
+        assert {row.split(",")[1] for row in hidden} == {"-1"}
+        assert "-1" not in {row.split(",")[1] for row in rows}
+        assert [row.split(",")[2:] for row in rows] == [row.split(",")[2:] for row in hidden]
 
     def test_only_held_out_sequences_have_held_out_boxes(self, tmp_path: Path) -> None:
         gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})

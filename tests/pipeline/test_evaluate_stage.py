@@ -155,6 +155,24 @@ def test_a_supervised_baseline_says_so_first(project):
     assert project.out("summary.json") == summary
 
 
+def test_controls_and_the_bound_are_marked(project):
+    stage.main()
+    table = project.out("table.md")
+    assert "control" not in table
+    for embedding, words in {
+        "colour": "The embedding is a control, 'track.embedding: colour'",
+        "theirs": "'track.embedding: theirs', not the network's",
+        "oracle": "**A BOUND: the embedding is the true identity",
+    }.items():
+        project.params["track"]["embedding"] = embedding
+        project.set()
+        stage.main()
+        marked = project.out("table.md")
+        assert words in marked
+        assert marked != table
+    assert marked.split("\n\n")[1].startswith("**A BOUND"), "before anything else is said"
+
+
 def test_detections_and_embeddings_are_scored_before_association(project):
     project.params["track"]["confidence"] = 0.1
     project.set()

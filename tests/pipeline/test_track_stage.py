@@ -114,7 +114,7 @@ def params():
         max_objects=20,
         confidence=0.4,
         new_track_confidence=0.5,
-        use_embedding=True,
+        embedding="network",
         match_threshold=0.4,
         min_box_area=50,
         max_aspect=1.6,
@@ -157,7 +157,7 @@ def test_detections_of_the_network_are_exact_and_have_the_embedding_of_their_cel
 def test_the_embedding_head_is_not_run_when_tracking_does_without(tmp_path, params):
     frames = draw_film(tmp_path / "film", 2, people=1)
     model = SeesRectangles()
-    track_sequence(model, frames, (320, 256), dataclasses.replace(params, use_embedding=False), 25, CPU)
+    track_sequence(model, frames, (320, 256), dataclasses.replace(params, embedding="none"), 25, CPU)
     assert model.asked == ["hm", "wh", "reg"] * 2
 
 
@@ -286,7 +286,7 @@ def test_tracks_of_given_boxes(project, monkeypatch, detections):
     """Files number frames within the film: 8 to 12 are tracked, as 1 to 5."""
     folder = {"public": "data/detections/MOT17", "truth": "data/held_out/MOT17", "mine": "mine"}[detections]
     (project / folder).mkdir(parents=True)
-    tail = (1, -1, -1) if detections == "truth" else (0.9, -1, -1, -1)
+    tail = (1, 1, 1) if detections == "truth" else (0.9, -1, -1, -1)
     # MOT17-04's second person, without the others, in every frame of the film.
     film = rows((f, -1, 20 + 2 * f + 70 + 1, 91, 20, 50, *tail) for f in range(1, 13))
     (project / folder / "MOT17-04.txt").write_text(film)
@@ -301,6 +301,33 @@ def test_tracks_of_given_boxes(project, monkeypatch, detections):
     # The embedding is the colour at the centre of that very box.
     vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(5))
     assert vectors.argmax(axis=1).tolist() == [1] * 5
+
+
+def test_a_control_looks_at_true_boxes_that_are_visible(project, monkeypatch):
+    """Two people in MOT17-04, one of whom is hidden in two frames; identities only where strip let them through."""
+    folder = project / "data/held_out/MOT17"
+    folder.mkdir(parents=True)
+    seen = [(f, 4, 20 + 2 * f, 41, 20, 50, 1, 1, 0.2 if f in (9, 10) else 0.9) for f in range(8, 13)]
+    seen += [(f, 6, 150 + 2 * f, 91, 20, 50, 1, 1, 1) for f in range(8, 13)]
+    (folder / "MOT17-04.txt").write_text(rows(seen))
+    (folder / "MOT17-02.txt").write_text("")
+    change_track(project, detections="visible", visible_from=0.25, embedding="oracle", match_threshold=0.9)
+    track(monkeypatch, "MOT17")
+    table = read_results(project / "tracks/MOT17/MOT17-04.txt")
+    assert sorted(table.frame.tolist()) == [1, 1, 2, 3, 4, 4, 5, 5]
+    vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(8))
+    assert sorted(vectors.argmax(axis=1).tolist()) == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert vectors.shape == (8, 2)
+    change_track(project, embedding="colour")
+    track(monkeypatch, "MOT17")
+    vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(8))
+    assert vectors.shape == (8, 1024)
+    change_track(project, embedding="none")
+    track(monkeypatch, "MOT17")
+    assert read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(8)) is None
+    change_track(project, embedding="nothing")
+    with pytest.raises(InputError, match=r"'track\.embedding' is 'nothing', and .* is no folder"):
+        track(monkeypatch, "MOT17")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def whole_number_crowd(people=14, frames=90, dimension=8):
 def test_switched_off_the_tracks_are_those_recorded_before_there_were_switches(params, use_embedding):
     """Bit for bit: identities, detections, boxes and scores of 90 frames, as the tracker gave them then."""
     name = "with_embedding" if use_embedding else "without_embedding"
-    tracker = Tracker(dataclasses.replace(params, use_embedding=use_embedding, lost_seconds=0.5), 30)
+    tracker = Tracker(
+        dataclasses.replace(params, embedding="network" if use_embedding else "none", lost_seconds=0.5), 30
+    )
     rows = []
     for frame, detections in enumerate(whole_number_crowd(), start=1):
         tracks = tracker.update(*detections)
@@ -96,7 +98,7 @@ def test_a_second_pass_without_weak_detections_changes_no_bit(params):
 
 switched = st.fixed_dictionaries(
     {
-        "use_embedding": st.booleans(),
+        "embedding": st.sampled_from(["network", "none"]),
         "second_pass": st.booleans(),
         "refind_seconds": st.sampled_from([0.0, 0.5, 5.0]),
         "inclusive_pixels": st.booleans(),
@@ -143,7 +145,7 @@ def test_frames_without_people_may_come_at_any_time(switches, counts):
 
 @pytest.mark.parametrize("use_embedding", [True, False])
 def test_three_hundred_people_with_every_switch(use_embedding):
-    tracker = Tracker(fixed_params(**EVERYTHING, use_embedding=use_embedding), 30)
+    tracker = Tracker(fixed_params(**EVERYTHING, embedding="network" if use_embedding else "none"), 30)
     for boxes, scores, embeddings in crowd(3, 300, 8, size=(1900, 1000)):
         shift = np.array([[1, 0, 3], [0, 1, -2]])
         tracks = tracker.update(boxes, np.maximum(scores, 0.45), embeddings, shift)
@@ -182,7 +184,7 @@ def test_the_motion_learns_from_a_weak_detection_and_the_embedding_does_not(para
 @pytest.mark.parametrize("use_embedding", [True, False])
 def test_weak_detections_start_confirm_and_find_nobody(params, use_embedding):
     params = dataclasses.replace(params, **SECOND, confidence=0.6, new_track_confidence=0.3)
-    tracker = Tracker(dataclasses.replace(params, use_embedding=use_embedding), 30)
+    tracker = Tracker(dataclasses.replace(params, embedding="network" if use_embedding else "none"), 30)
     tracker.update([person(100)], [0.9], AXES[:1])
     # New people: weak ones start nothing even where `new_track_confidence` would let them.
     tracker.update([person(100), person(400), person(600)], [0.9, 0.9, 0.5], AXES[:3])
@@ -359,7 +361,7 @@ def test_those_without_an_embedding_are_neither_remembered_nor_recognised(params
     zeros = ([person(700)], np.zeros((1, 8)))
     assert run(tracker, [HERE] * 3 + [None] * 10 + [zeros] * 2)[-1] == [2]
     assert tracker.memory.identity.tolist() == [1]
-    off = Tracker(dataclasses.replace(params, use_embedding=False), 30)
+    off = Tracker(dataclasses.replace(params, embedding="none"), 30)
     assert run(off, [HERE] * 3 + [None] * 10 + [THERE] * 2)[-1] == [2]
 
 

@@ -72,7 +72,7 @@ def test_looks_do_not_carry_beyond_the_motion_gate(params):
 
 def test_looks_keep_crossing_people_apart(params):
     """Two people swap places between two frames, less than a gate apart: only embeddings can tell."""
-    apart = dataclasses.replace(params, use_embedding=False)
+    apart = dataclasses.replace(params, embedding="none")
     frames = [([person(100), person(108)], AXES[:2])] * 3 + [([person(108), person(100)], AXES[:2])]
     by_looks, by_overlap = Tracker(params, 30), Tracker(apart, 30)
     run(by_looks, frames[:-1])
@@ -133,7 +133,7 @@ def test_without_embeddings_lost_tracks_are_found_by_overlap(params):
 
 
 def test_the_embedding_switch_makes_embeddings_irrelevant(params):
-    off = dataclasses.replace(params, use_embedding=False)
+    off = dataclasses.replace(params, embedding="none")
     with_them, without = Tracker(off, 30), Tracker(off, 30)
     for boxes, scores, embeddings in crowd(1, 15, 40):
         a, b = with_them.update(boxes, scores, embeddings), without.update(boxes, scores)
@@ -269,7 +269,7 @@ def test_shapes_that_do_not_fit_are_refused(params):
 
 @pytest.mark.parametrize("use_embedding", [True, False])
 def test_identities_are_unique_and_each_has_its_own_detection(params, use_embedding):
-    tracker = Tracker(dataclasses.replace(params, use_embedding=use_embedding), 30)
+    tracker = Tracker(dataclasses.replace(params, embedding="network" if use_embedding else "none"), 30)
     for boxes, scores, embeddings in crowd(4, 60, 60, size=(400, 300), false=5):
         tracks = tracker.update(boxes, scores, embeddings)
         assert (np.diff(tracks.identities) > 0).all()
@@ -286,7 +286,7 @@ def test_identities_are_unique_and_each_has_its_own_detection(params, use_embedd
 
 @pytest.mark.parametrize("use_embedding", [True, False])
 def test_the_order_of_detections_does_not_matter(params, use_embedding):
-    params = dataclasses.replace(params, use_embedding=use_embedding)
+    params = dataclasses.replace(params, embedding="network" if use_embedding else "none")
     assert len(names_in_another_order(params, crowd(5, 40, 60, size=(400, 300)), seed=0)) > 40
 
 
