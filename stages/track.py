@@ -98,7 +98,9 @@ def detection_sources(
     floor = lowest_used(params.track)
     sources: dict[str, DetectionSource] = {}
     for name, table in tables.items():
-        source = network if table is None else GivenDetections(table, model, size, device, embeddings=known)
+        source: DetectionSource = (
+            network if table is None else GivenDetections(table, model, size, device, embeddings=known)
+        )
         embed = embedders[name]
         if embed is not None:
             source = Embedded(source, embed)

@@ -154,7 +154,7 @@ def given_detections(
                 "one; choose another split or other detections."
             )
     else:
-        path = file_of(detections, sequence, "track.detections")
+        path = file_of(detections, sequence, "track.detections", ", ".join((NETWORK, PUBLIC, TRUTH, VISIBLE)))
     if detections in (TRUTH, VISIBLE):
         table = read_held_out(path)
         table = table.select(table.visibility >= visible_from) if detections == VISIBLE else table

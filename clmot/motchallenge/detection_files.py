@@ -12,13 +12,13 @@ from clmot.files import dvc_root, user_path
 from clmot.motchallenge.splits import without_detector
 
 
-def file_of(detections: str, sequence: str, param: str) -> Path:
+def file_of(detections: str, sequence: str, param: str, words: str = "public, truth") -> Path:
     """The file of a sequence in a folder of detections.
 
     Args:
         detections: the folder, a relative one starting where the project is.
         sequence: its name; MOT17's may have a detector's suffix in the file's.
-        param: that names the folder, for messages.
+        param, words: that names the folder, and what else it may say, for messages.
 
     Raises:
         InputError: there is no such folder or file, or there are several.
@@ -26,8 +26,7 @@ def file_of(detections: str, sequence: str, param: str) -> Path:
     folder = user_path(detections, dvc_root()).resolve()
     if not folder.is_dir():
         raise InputError(
-            f"'{param}' is '{detections}', and {folder} is no folder: expected public, truth, or a folder of "
-            "<sequence>.txt."
+            f"'{param}' is '{detections}', and {folder} is no folder: expected {words}, or a folder of <sequence>.txt."
         )
     names = {path.stem: path for path in sorted(folder.glob("*.txt"))}
     if sequence in names:

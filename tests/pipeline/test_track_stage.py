@@ -335,7 +335,7 @@ def test_a_control_looks_at_true_boxes_that_are_visible(project, monkeypatch):
     [
         ("public", r"detections/MOT17/MOT17-02\.txt does not exist, as MOT17's archive has no det/det\.txt"),
         ("truth", r"held_out/MOT17/MOT17-02\.txt does not exist, as MOT17-02 has no ground truth"),
-        ("publc", r"'track\.detections' is 'publc', and .* is no folder: expected network, public, truth"),
+        ("publc", r"'track\.detections' is 'publc', and .* is no folder: expected network, public, truth, visible"),
         ("~nobody-of-this-name/found", "which is nobody's home folder here: write the whole path"),
     ],
 )
