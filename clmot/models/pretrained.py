@@ -3,6 +3,7 @@ names."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from clmot.errors import InputError
+from clmot.models.backbone import in_timms_names
 from clmot.models.checkpoint import WEIGHTS_FILE, load_model, load_weights, read_weights
 from clmot.models.necks.interface import NeckName
 from clmot.models.network import ModelConfig, OneShotTracker
@@ -92,7 +94,7 @@ def create_detector(params: ModelParams) -> OneShotTracker:
     _check_architecture(found, params)
     config = ModelConfig.from_params(params, embedding=False, box_channels=found.box_channels)
     model = OneShotTracker(dataclasses.replace(config, embedding_dim=found.embedding_dim))
-    state = as_timm_names(found.state, model)
+    state = as_timm_names(found.state, model, found.source)
     _check_backbone(state, model, found.source)
     load_weights(model, state, expected=found.expected, source=found.source)
     return model
@@ -214,12 +216,12 @@ def recognise(state: Mapping[str, Tensor], source: str) -> Pretrained:
     )
 
 
-def as_timm_names(state: Mapping[str, Tensor], model: OneShotTracker) -> dict[str, Tensor]:
+def as_timm_names(state: Mapping[str, Tensor], model: OneShotTracker, source: str = "") -> dict[str, Tensor]:
     """Give the backbone's tensors the names they have in `model`.
 
     timm's weight files are of whole classifiers. As a pyramid of features the same tensors may be called otherwise:
     `stages.0.blocks...` becomes `stages_0.blocks...`, or all stand below `model.` or `body.`. Up to that the names are
-    unique.
+    unique. Where no name fits, as in torchvision's MobileNetV2, the order of the tensors may, see `in_timms_names`.
     """
 
     def joined(name: str) -> str:
@@ -228,6 +230,11 @@ def as_timm_names(state: Mapping[str, Tensor], model: OneShotTracker) -> dict[st
     own = [name for name in model.state_dict() if name.startswith("base.")]
     places = {joined(name): name for name in own}
     exact = set(own)
+    bare = {name.removeprefix("base."): tensor for name, tensor in state.items() if name.startswith("base.")}
+    if not any(joined(name) in places for name in bare):
+        with contextlib.suppress(InputError):  # of another backbone: `_check_backbone` says so
+            named = in_timms_names(bare, model.config.backbone, source, "model.backbone")
+            state = {f"base.{name}": tensor for name, tensor in named.items()}
     return {
         name if not name.startswith("base.") or name in exact else places.get(joined(name), name): tensor
         for name, tensor in state.items()

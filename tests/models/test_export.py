@@ -62,7 +62,7 @@ def test_there_and_back(
     assert content.keys() == {"epoch", "state_dict"}
     first = "base.base_layer.0.weight" if neck == "dla" else "conv1.weight"
     assert first in content["state_dict"]
-    params = ModelParams(str(out), backbone, neck, "dcn", "auto", (), 256, 16, 0, (64, 32))  # type: ignore[arg-type]
+    params = ModelParams("head", str(out), backbone, neck, "dcn", "auto", (), 256, 16, 0, (64, 32))  # type: ignore[arg-type]
     back = create_detector(params).eval()
     images = torch.rand(1, 3, 32, 64)
     with torch.no_grad():

@@ -140,7 +140,9 @@ def test_reading_a_few_cells_is_reading_the_map_there(box_channels: Literal[2, 4
 
 
 def test_a_detector_has_no_embedding() -> None:
-    params = ModelParams("weights/none", "test_efficientnet", "dla", "conv", "auto", (8, 8, 12, 16), 8, 6, 0, (64, 32))
+    params = ModelParams(
+        "head", "weights/none", "test_efficientnet", "dla", "conv", "auto", (8, 8, 12, 16), 8, 6, 0, (64, 32)
+    )
     assert ModelConfig.from_params(params) == SMALL
     detector = OneShotTracker(ModelConfig.from_params(params, embedding=False))
     assert list(detector(torch.rand(2, 3, 32, 32))) == ["hm", "wh", "reg"]

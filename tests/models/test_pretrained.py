@@ -39,6 +39,7 @@ IMAGES = torch.rand(2, 3, 32, 64, generator=torch.Generator().manual_seed(5))
 def model_params(weights: str | Path = RANDOM, **changes: Any) -> ModelParams:
     """A small network, with changes."""
     small: dict[str, Any] = {
+        "embedder": "head",
         "weights": str(weights),
         "backbone": "test_resnet",
         "neck": "dla",
@@ -272,6 +273,18 @@ def test_timm_s_own_files_of_a_backbone_that_is_wrapped(tmp_path: Path) -> None:
     assert "base.body.conv1.weight" in model.state_dict()
     trunk = {name.removeprefix("base.body."): t for name, t in model.state_dict().items() if "body." in name}
     assert all(torch.equal(tensor, plain.state_dict()[name]) for name, tensor in trunk.items())
+
+
+def test_torchvision_s_mobilenet(tmp_path: Path) -> None:
+    """Its names are not timm's, but its tensors are, in the same order."""
+    theirs = torchvision.models.mobilenet_v2().state_dict()
+    file = tmp_path / "mobilenet_v2.pth"
+    torch.save(theirs, file)
+    model = create_detector(model_params(file, backbone="mobilenetv2_100"))
+    taken = torch.stack([tensor.double().sum() for name, tensor in theirs.items() if "classifier" not in name])
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("base.")}
+    found = torch.stack([tensor.double().sum() for tensor in own.values()])
+    assert torch.equal(found, taken[: len(found)])
 
 
 def test_torchvision_s_resnet(tmp_path: Path) -> None:
