@@ -8,11 +8,10 @@ nothing of torch, so reading params costs milliseconds.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
 import os
 import re
 import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,27 +19,12 @@ from typing import Annotated, Any, Literal
 import yaml
 
 from clmot.errors import InputError
+from clmot.typed_yaml import Bounds, Reader, compose, leaves
 
 PARAMS_FILE = "params.yaml"
+DEFAULT_FILE = Path(__file__).with_name("default_params.yaml")
+"""The default values, with a comment on each. params.yaml is a copy of it until someone changes it."""
 BENCHMARKS = ("MOT15", "MOT17", "MOT20")
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a value (or every item of a list) may be; `None` leaves that side open."""
-
-    low: float | None = None
-    """Lowest value."""
-    high: float | None = None
-    """Highest value."""
-    above: float | None = None
-    """The value must be greater than this."""
-    below: float | None = None
-    """The value must be less than this."""
-    choices: tuple[str, ...] = ()
-    """The words that may be used; empty: any."""
-    non_empty: bool = False
-    """Whether a list needs an item."""
 
 
 @dataclass(frozen=True)
@@ -458,298 +442,210 @@ class Params:
 
     def as_dict(self) -> dict[str, Any]:
         """Nested plain dictionaries and lists, as in the file."""
-        return typing.cast("dict[str, Any]", _plain(dataclasses.asdict(self)))
+        return typing.cast("dict[str, Any]", _listed(self))
 
     def flat(self) -> dict[str, Any]:
         """`{"loss.temperature": 0.5, ...}`: leaves by their dotted names."""
-        return dict(_leaves("", self.as_dict()))
+        return dict(leaves(self.as_dict()))
 
 
 def load_params(path: str | os.PathLike[str] = PARAMS_FILE) -> Params:
     """Read and validate a params file.
 
     Raises:
-        InputError: the file is absent, is not YAML, or has a missing, unknown, wrongly typed or impossible key.
+        InputError: the file is absent, is not YAML, has a missing, unknown, wrongly typed or impossible key, or values
+            that contradict each other.
     """
+    return parse_params(read_text(path), str(path))
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a params file. Raises as `load_params`."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run from the project's folder, or `clmot use PROFILE`.") from None
+        raise InputError(
+            f"{path} does not exist: run from the project's folder, or `clmot profile NAME` writes one."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}): it should be a YAML text file.") from None
-    return parse_params(text, str(path))
 
 
 def parse_params(text: str, name: str = PARAMS_FILE) -> Params:
     """Validate the text of a params file; `name` stands in error messages. Raises as `load_params`."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise InputError(f"{where} is not valid YAML ({problem}): mend that line.") from None
-    if root is None:
-        raise InputError(f"{name} is empty: copy a file from profiles/ over it.")
-    params = _section(Params, root, "", name)
-    _check_relations(params, name)
+    return build_params(compose(text, name))
+
+
+def build_params(root: yaml.Node) -> Params:
+    """Validate the nodes of a params file, see `clmot.typed_yaml.compose`. Raises as `load_params`."""
+    reader = Reader(Params, f"clmot/{DEFAULT_FILE.name}")
+    params: Params = reader.read(root)
+    for key, problem in _contradictions(params):
+        raise InputError(f"{reader.places[key]}: '{key}' {problem}")
     return params
 
 
-def _section(kind: type[Any], node: yaml.Node, prefix: str, name: str) -> Any:
-    """Build dataclass `kind` from the mapping `node`; `prefix` is the dotted name so far."""
-    if not isinstance(node, yaml.MappingNode):
-        what = f"'{prefix}'" if prefix else "the file"
-        raise InputError(f"{_where(name, node)}: {what} should be a section of `key: value` lines.")
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = [f.name for f in dataclasses.fields(kind)]
-    given: dict[str, yaml.Node] = {}
-    for key_node, value_node in node.value:
-        key = str(key_node.value)
-        dotted = f"{prefix}.{key}" if prefix else key
-        if key not in fields:
-            raise InputError(f"{_where(name, key_node)}: unknown key '{dotted}'{_nearest(key, prefix)}")
-        if key in given:
-            raise InputError(f"{_where(name, key_node)}: '{dotted}' is set twice; keep one of the lines.")
-        given[key] = value_node
-    missing = [key for key in fields if key not in given]
-    if missing:
-        dotted = f"{prefix}.{missing[0]}" if prefix else missing[0]
-        source = "the example beside that list" if "[" in prefix else "the nearest file"
-        raise InputError(f"{_where(name, node)}: '{dotted}' is missing; take its line from {source} in profiles/.")
-    values = {}
-    for key, value_node in given.items():
-        dotted = f"{prefix}.{key}" if prefix else key
-        if dataclasses.is_dataclass(hints[key]):
-            values[key] = _section(typing.cast("type[Any]", hints[key]), value_node, dotted, name)
-        else:
-            hint, bounds = _bounds(hints[key])
-            values[key] = _value(hint, value_node, dotted, name, bounds)
-    return kind(**values)
-
-
-def _bounds(hint: Any) -> tuple[Any, Bounds]:
-    """`Annotated[int, Bounds(...)]` -> its parts."""
-    if typing.get_origin(hint) is Annotated:
-        kind, bounds = typing.get_args(hint)
-        return kind, bounds
-    return hint, Bounds()
-
-
-def _value(hint: Any, node: yaml.Node, dotted: str, name: str, bounds: Bounds) -> Any:
-    """Convert one leaf and check it against its limits."""
-    where = _where(name, node)
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        arguments = typing.get_args(hint)
-        sections = dataclasses.is_dataclass(arguments[0])
-        if not isinstance(node, yaml.SequenceNode):
-            form = "of sections, each begun by a dash" if sections else "like [a, b]"
-            raise InputError(f"{where}: '{dotted}' should be a list {form}, got {_shown(node)}.")
-        fixed = arguments[-1] is not Ellipsis
-        if fixed and len(node.value) != len(arguments):
-            raise InputError(f"{where}: '{dotted}' should have {len(arguments)} values, got {len(node.value)}.")
-        if bounds.non_empty and not node.value:
-            raise InputError(f"{where}: '{dotted}' is empty; name at least one.")
-        if sections:
-            return tuple(
-                _section(arguments[0], item, f"{dotted}[{index}]", name) for index, item in enumerate(node.value)
-            )
-        kinds = arguments if fixed else (arguments[0],) * len(node.value)
-        return tuple(_value(kind, item, dotted, name, bounds) for kind, item in zip(kinds, node.value, strict=True))
-    if not isinstance(node, yaml.ScalarNode):
-        raise InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
-    if origin is Literal:
-        choices = typing.get_args(hint)
-        if node.value not in choices:
-            raise InputError(
-                f"{where}: '{dotted}' should be one of {', '.join(choices)}, got {_shown(node)}"
-                f"{_did_you_mean(str(node.value), choices)}"
-            )
-        return node.value
-    value = _scalar(hint, node, dotted, where)
-    if bounds.choices and value not in bounds.choices:
-        raise InputError(
-            f"{where}: '{dotted}' may hold {', '.join(bounds.choices)}, not {value!r}"
-            f"{_did_you_mean(str(value), bounds.choices)}"
-        )
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        _check_bounds(value, bounds, dotted, where)
-    return value
-
-
-def _scalar(hint: Any, node: yaml.ScalarNode, dotted: str, where: str) -> Any:
-    """One plain value of type bool, int, float, str, or int | str."""
-    wrong = InputError(f"{where}: '{dotted}' should be {_expected(hint)}, got {_shown(node)}.")
-    if hint is str:
-        if node.tag != "tag:yaml.org,2002:str" or not node.value:
-            raise wrong
-        return node.value
-    try:
-        value = yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):  # a tag of somebody's own, a date that does not exist
-        raise wrong from None
-    if hint == int | str:
-        if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
-            raise wrong
-        return value
-    if hint is bool:
-        if not isinstance(value, bool):
-            raise wrong
-        return value
-    if isinstance(value, bool):
-        raise wrong
-    if hint is int:
-        if not isinstance(value, int):
-            raise wrong
-        return value
-    if isinstance(value, str) and node.style is None:
-        # YAML 1.1 reads 1e-4 (no dot) as text; people and other YAML tools mean a number.
-        try:
-            value = float(value)
-        except ValueError:
-            raise wrong from None
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise wrong
-    return float(value)
-
-
-def _check_bounds(value: float, bounds: Bounds, dotted: str, where: str) -> None:
-    rules = (
-        ("at least", bounds.low, bounds.low is None or value >= bounds.low),
-        ("at most", bounds.high, bounds.high is None or value <= bounds.high),
-        ("above", bounds.above, bounds.above is None or value > bounds.above),
-        ("below", bounds.below, bounds.below is None or value < bounds.below),
-    )
-    for words, limit, holds in rules:
-        if not holds:
-            raise InputError(f"{where}: '{dotted}' should be {words} {limit:g}, got {value:g}.")
-
-
-def _check_relations(params: Params, name: str) -> None:
+@dataclass(frozen=True)
+class Rule:
     """What neither types nor bounds can show to be wrong."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", params.hardware.device):
-        raise InputError(
-            f"{name}: 'hardware.device' should be auto, cpu, cuda or cuda:N, got '{params.hardware.device}'."
-        )
-    if any(side % 32 for side in params.model.input_size):
-        raise InputError(
-            f"{name}: 'model.input_size' should be multiples of 32 (the deepest stride), got "
-            f"{list(params.model.input_size)}."
-        )
-    if params.model.neck_channels and len(params.model.neck_channels) != 4:
-        raise InputError(
-            f"{name}: 'model.neck_channels' should be empty or four numbers (strides 4, 8, 16, 32), got "
-            f"{list(params.model.neck_channels)}."
-        )
-    if params.views.scale[0] > params.views.scale[1]:
-        raise InputError(f"{name}: 'views.scale' should be [lowest, highest], got {list(params.views.scale)}.")
-    if len(set(params.data.benchmarks)) != len(params.data.benchmarks):
-        raise InputError(f"{name}: 'data.benchmarks' names a benchmark twice: {list(params.data.benchmarks)}.")
-    _check_extra_names(params.data.extra, name)
-    if params.views.blur_sigma[0] > params.views.blur_sigma[1]:
-        raise InputError(
-            f"{name}: 'views.blur_sigma' should be [lowest, highest], got {list(params.views.blur_sigma)}."
-        )
-    if params.views.colour_strength[3] > 0.5:
-        raise InputError(
-            f"{name}: the last of 'views.colour_strength' is a part of a turn of hue and at most 0.5, got "
-            f"{params.views.colour_strength[3]:g}."
-        )
-    if params.loss.embedding == "supervised" and not params.strip.keep_identities:
-        raise InputError(
-            f"{name}: 'loss.embedding: supervised' learns from identities, which are stripped: set "
-            "'strip.keep_identities: true' as well (and do not call the result unsupervised)."
-        )
-    if params.track.second_pass and params.track.second_pass_confidence >= params.track.confidence:
-        raise InputError(
-            f"{name}: 'track.second_pass_confidence' ({params.track.second_pass_confidence:g}) should be below "
-            f"'track.confidence' ({params.track.confidence:g}): the second pass takes the detections between them."
-        )
-    if (params.data.split == "sequence") != bool(params.data.validation_sequences):
-        raise InputError(
-            f"{name}: 'data.validation_sequences' goes with 'data.split: sequence' and only with it; "
-            f"the split is '{params.data.split}' and {len(params.data.validation_sequences)} sequences are named."
-        )
+
+    key: str
+    """The value that is named, and whose line is."""
+    broken: Callable[[Params], bool]
+    problem: str
+    """What follows the key in the sentence; {track.confidence} is the value of that key."""
 
 
-def _check_extra_names(extra: tuple[ExtraSetParams, ...], name: str) -> None:
+def _training_rules(stage: Literal["pretrain", "train"]) -> tuple[Rule, ...]:
+    def of(params: Params) -> TrainingParams:
+        return params.pretrain if stage == "pretrain" else params.train
+
+    milestones = f"{stage}.milestones"
+    return (
+        Rule(
+            milestones,
+            lambda p: of(p).schedule == "cosine" and bool(of(p).milestones),
+            f"is {{{milestones}}}, which '{stage}.schedule: cosine' does not read: set the schedule to step, or the "
+            "milestones to [].",
+        ),
+        Rule(
+            milestones,
+            lambda p: list(of(p).milestones) != sorted(set(of(p).milestones)),
+            f"should rise, got {{{milestones}}}.",
+        ),
+        Rule(
+            milestones,
+            lambda p: 0 < of(p).epochs <= max(of(p).milestones, default=0),
+            f"is {{{milestones}}}, but training ends after {{{stage}.epochs}} epochs and would not get to the last: "
+            f"name earlier epochs, or raise '{stage}.epochs'.",
+        ),
+    )
+
+
+RULES = (
+    Rule(
+        "hardware.device",
+        lambda p: not re.fullmatch(r"auto|cpu|cuda(:\d+)?", p.hardware.device),
+        "should be auto, cpu, cuda or cuda:N, got '{hardware.device}'.",
+    ),
+    Rule(
+        "data.benchmarks",
+        lambda p: len(set(p.data.benchmarks)) != len(p.data.benchmarks),
+        "names a benchmark twice: {data.benchmarks}.",
+    ),
+    Rule(
+        "data.validation_sequences",
+        lambda p: (p.data.split == "sequence") != bool(p.data.validation_sequences),
+        "goes with 'data.split: sequence' and only with it; the split is '{data.split}' and the sequences are "
+        "{data.validation_sequences}.",
+    ),
+    Rule(
+        "model.input_size",
+        lambda p: any(side % 32 for side in p.model.input_size),
+        "should be multiples of 32 (the deepest stride), got {model.input_size}.",
+    ),
+    Rule(
+        "model.neck_channels",
+        lambda p: len(p.model.neck_channels) not in (0, 4),
+        "should be empty or four numbers (strides 4, 8, 16, 32), got {model.neck_channels}.",
+    ),
+    Rule(
+        "model.neck",
+        lambda p: p.model.neck == "deconv" and p.model.backbone.startswith("hrnet_"),
+        "is deconv, which reads stride 32 alone, but {model.backbone} is built to keep the finer strides: take squeeze "
+        "(the original's), concat (FairMOT's), dla or fpn.",
+    ),
+    Rule(
+        "model.projection_dim",
+        lambda p: p.model.projection_dim > 0 and p.loss.embedding in ("none", "supervised"),
+        "is {model.projection_dim}, but 'loss.embedding: {loss.embedding}' contrasts nothing that could go through "
+        "a projection: set it to 0.",
+    ),
+    Rule(
+        "views.scale",
+        lambda p: p.views.scale[0] > p.views.scale[1],
+        "should be [lowest, highest], got {views.scale}.",
+    ),
+    Rule(
+        "views.blur_sigma",
+        lambda p: p.views.blur_sigma[0] > p.views.blur_sigma[1],
+        "should be [lowest, highest], got {views.blur_sigma}.",
+    ),
+    Rule(
+        "views.colour_strength",
+        lambda p: p.views.colour_strength[3] > 0.5,
+        "ends with a part of a turn of hue, which is at most 0.5, got {views.colour_strength}.",
+    ),
+    *_training_rules("pretrain"),
+    *_training_rules("train"),
+    Rule(
+        "train.previous_frame",
+        lambda p: p.train.previous_frame and p.loss.embedding == "none",
+        "is true, but 'loss.embedding: none' looks for no one in the frame before: set it to false.",
+    ),
+    Rule(
+        "loss.embedding",
+        lambda p: p.loss.embedding == "supervised" and not p.strip.keep_identities,
+        "is supervised, which learns from identities, and those are stripped: set 'strip.keep_identities: true' as "
+        "well (and do not call the result unsupervised).",
+    ),
+    Rule(
+        "loss.off_centre",
+        lambda p: p.loss.off_centre and p.loss.embedding == "none",
+        "is true, but 'loss.embedding: none' reads no embedding, at centres or beside them: set it to false.",
+    ),
+    Rule(
+        "track.new_track_confidence",
+        lambda p: p.track.new_track_confidence < p.track.confidence,
+        "({track.new_track_confidence}) should be at least 'track.confidence' ({track.confidence}): no detection below "
+        "that is used.",
+    ),
+    Rule(
+        "track.second_pass_confidence",
+        lambda p: p.track.second_pass and p.track.second_pass_confidence >= p.track.confidence,
+        "({track.second_pass_confidence}) should be below 'track.confidence' ({track.confidence}): the second pass "
+        "takes the detections between them.",
+    ),
+    Rule(
+        "track.refind_seconds",
+        lambda p: p.track.refind_seconds > 0 and not p.track.use_embedding,
+        "is {track.refind_seconds}, but with 'track.use_embedding: false' there is nothing to find a track again by: "
+        "set it to 0.",
+    ),
+)
+"""Values that contradict each other, so that one of them would be ignored. A value that belongs to an option that is
+off (`views.saturation` under `colour: simclr`) is no contradiction: it waits for the option."""
+
+
+def _contradictions(params: Params) -> Iterator[tuple[str, str]]:
+    """The key and the problem of each rule that is broken."""
+    flat = params.flat()
+
+    def shown(key: re.Match[str]) -> str:
+        value = flat[key[1]]
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    for rule in RULES:
+        if rule.broken(params):
+            yield rule.key, re.sub(r"\{([\w.]+)\}", shown, rule.problem)
+    yield from _extra_names(params.data.extra)
+
+
+def _extra_names(extra: tuple[ExtraSetParams, ...]) -> Iterator[tuple[str, str]]:
     """Names of extra sets become names of files."""
     taken: dict[str, int] = {}
     for index, entry in enumerate(extra):
+        key = f"data.extra[{index}].name"
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry.name):
-            raise InputError(
-                f"{name}: 'data.extra[{index}].name' should be letters, digits, '.', '_' and '-', got '{entry.name}'."
-            )
+            yield key, f"should be letters, digits, '.', '_' and '-', got '{entry.name}'."
         if taken.setdefault(entry.name.lower(), index) != index:
-            raise InputError(
-                f"{name}: 'data.extra[{index}].name' is '{entry.name}', which "
-                f"'data.extra[{taken[entry.name.lower()]}]' is called already: give each set its own."
-            )
+            first = f"data.extra[{taken[entry.name.lower()]}]"
+            yield key, f"is '{entry.name}', which '{first}' is called already: give each set its own."
 
 
-def _expected(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    if hint == int | str:
-        return "a name or a whole number (in quotes where YAML takes a name for something else)"
-    return names.get(hint, str(hint))
-
-
-def _shown(node: yaml.Node) -> str:
-    if isinstance(node, yaml.ScalarNode):
-        return f"'{node.value}'" if node.value else "nothing"
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a section"
-
-
-def _where(name: str, node: yaml.Node) -> str:
-    return f"{name}:{node.start_mark.line + 1}"
-
-
-def _all_names(kind: type[Any] = Params, prefix: str = "") -> list[str]:
-    """Dotted names of all sections and leaves."""
-    names = []
-    hints = typing.get_type_hints(kind)
-    for item in dataclasses.fields(kind):
-        dotted = f"{prefix}.{item.name}" if prefix else item.name
-        names.append(dotted)
-        hint = hints[item.name]
-        if dataclasses.is_dataclass(hint):
-            names += _all_names(typing.cast("type[Any]", hint), dotted)
-        elif typing.get_origin(hint) is tuple and dataclasses.is_dataclass(typing.get_args(hint)[0]):
-            names += _all_names(typing.get_args(hint)[0], f"{dotted}[]")
-    return names
-
-
-def _nearest(key: str, prefix: str) -> str:
-    """'; did you mean ...' for an unknown key: its neighbours first, then the same key in another section."""
-    names = _all_names()
-    section = re.sub(r"\[\d+\]", "[]", prefix)  # all sections of a list have the same keys
-    siblings = [n.rsplit(".", 1)[-1] for n in names if n.rpartition(".")[0] == section]
-    neighbours = {n: f"{prefix}.{n}" if prefix else n for n in siblings}
-    close = difflib.get_close_matches(key, neighbours, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean '{neighbours[close[0]]}'?"
-    elsewhere = [n for n in names if n.rsplit(".", 1)[-1] == key]
-    if elsewhere:
-        return f"; it belongs at '{min(elsewhere, key=lambda n: '[]' in n)}'."
-    return f"; known here are {', '.join(neighbours)}."
-
-
-def _did_you_mean(value: str, choices: typing.Iterable[Any]) -> str:
-    close = difflib.get_close_matches(value, [str(c) for c in choices], n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else "."
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _leaves(prefix: str, value: Any) -> typing.Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
-    else:
-        yield prefix, value
+def _listed(value: Any) -> Any:
+    """Plain dictionaries and lists instead of dataclasses and tuples."""
+    if dataclasses.is_dataclass(value):
+        return {item.name: _listed(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value

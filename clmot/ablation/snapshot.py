@@ -119,7 +119,7 @@ def take_snapshot() -> Snapshot:
     try:
         base = Path(PARAMS_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise InputError(f"{PARAMS_FILE} cannot be read: put a profile in place first.") from None
+        raise InputError(f"{PARAMS_FILE} cannot be read: `clmot profile NAME` writes it.") from None
     parse_params(base)  # so that no variant is blamed for what is wrong without it
     defined = [{key: value for key, value in stage.items() if key != "desc"} for stage in stages.values()]
     parts: list[str | Path] = [json.dumps(defined, sort_keys=True)]

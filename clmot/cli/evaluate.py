@@ -63,10 +63,8 @@ def evaluate(
     Raises:
         InputError: see there.
     """
-    from clmot.evaluation.folders import (
-        RULES,
-        score_folder,
-    )  # loads pandas; other commands need not wait for it
+    # Loads pandas; the other commands need not wait for it.
+    from clmot.evaluation.folders import RULES, score_folder
 
     if benchmark is not None and benchmark not in RULES:
         raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")

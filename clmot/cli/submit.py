@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clmot.errors import InputError
-from clmot.evaluation.submission import Submission, check_submission, write_submission
-from clmot.motchallenge.sequence import MANIFEST_FILE, ManifestEntry, read_manifest
-from clmot.motchallenge.splits import tracking_range
 from clmot.params import BENCHMARKS, load_params
+
+if TYPE_CHECKING:
+    from clmot.evaluation.submission import Submission
 
 FRAMES = Path("data/frames")
 TRACKS = Path("tracks")
@@ -42,6 +42,9 @@ def submit(benchmark: str | None, out: str | None = None, any_films: bool = Fals
     Raises:
         InputError: what was tracked, or the zip, is not what the server takes.
     """
+    # Loads numpy; the other commands need not wait for it.
+    from clmot.evaluation.submission import check_submission
+
     if benchmark is not None and benchmark not in BENCHMARKS:
         raise InputError(f"there is no benchmark '{benchmark}': expected {', '.join(BENCHMARKS)}.")
     if check is not None:
@@ -64,6 +67,10 @@ def submit(benchmark: str | None, out: str | None = None, any_films: bool = Fals
 
 
 def _zipped(benchmark: str, out: str, any_films: bool) -> Submission:
+    from clmot.evaluation.submission import write_submission
+    from clmot.motchallenge.sequence import read_manifest
+    from clmot.motchallenge.splits import tracking_range
+
     data = load_params().data
     if data.split != "full" and not any_films:
         raise InputError(
@@ -80,6 +87,8 @@ def _zipped(benchmark: str, out: str, any_films: bool) -> Submission:
 
 def _test_lengths(benchmark: str | None) -> dict[str, int]:
     """Numbers of frames of the test films that are here, those of all benchmarks for None."""
+    from clmot.motchallenge.sequence import MANIFEST_FILE, ManifestEntry, read_manifest
+
     entries: list[ManifestEntry] = []
     for name in BENCHMARKS if benchmark is None else (benchmark,):
         if (FRAMES / name / MANIFEST_FILE).is_file():

@@ -141,7 +141,7 @@ class TestSets:
             ("loss.temperature=0.1,0.2", r"names several values"),
             (
                 "loss.embedding=supervised",
-                r"variant 'a': 'loss.embedding: supervised' learns from identities",
+                r"variant 'a': 'loss.embedding' is supervised, which learns from identities",
             ),
         ],
     )

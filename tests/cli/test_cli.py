@@ -1,4 +1,4 @@
-"""`clmot`: putting profiles in place without losing anybody's changes."""
+"""`clmot`: its commands as they are typed, and how it ends when something is wrong."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ import clmot
 from clmot.cli import main as cli
 from clmot.cli.main import run
 from clmot.errors import InputError
-from clmot.params import load_params
 
 ROOT = Path(__file__).parents[2]
 THIS_CODE = {"PYTHONPATH": str(ROOT)}  # in other folders Python would import the installed project, maybe another copy
-PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
+DEFAULT = ROOT / "clmot" / "default_params.yaml"
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the profiles and params.yaml as they are shipped, and the current one."""
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    shutil.copy(ROOT / "profiles" / "mini.yaml", tmp_path / "params.yaml")
+    shutil.copy(DEFAULT, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -38,101 +37,6 @@ def change(path: Path, pattern: str, new: str) -> None:
     text, replaced = re.subn(pattern, new, path.read_text(), count=1)
     assert replaced
     path.write_text(text)
-
-
-def test_profiles_there_are() -> None:
-    assert PROFILES == ["mini", "mot17-half", "paper"]
-
-
-@pytest.mark.parametrize("name", PROFILES)
-def test_every_profile_is_valid(name: str) -> None:
-    load_params(ROOT / "profiles" / f"{name}.yaml")
-
-
-def test_mini_is_the_default() -> None:
-    """After tuning params.yaml: `cp params.yaml profiles/mini.yaml`."""
-    assert (ROOT / "profiles" / "mini.yaml").read_text() == (ROOT / "params.yaml").read_text()
-
-
-def test_paper_is_the_original() -> None:
-    paper = load_params(ROOT / "profiles" / "paper.yaml")
-    assert (paper.model.backbone, paper.model.operator, paper.model.embedding_dim) == ("dla34", "dcn", 512)
-    assert paper.model.input_size == (1088, 608)
-    assert (paper.loss.temperature, paper.loss.weighting) == (0.5, "frozen")
-    assert (paper.train.epochs, paper.train.milestones, paper.train.learning_rate) == (30, (20, 27), 1e-4)
-    assert (paper.track.confidence, paper.track.match_threshold) == (0.6, 0.7)
-
-
-def test_use_puts_a_profile_in_place(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(["use", "paper"])
-    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "paper.yaml").read_bytes()
-    said = capsys.readouterr().out.splitlines()
-    mini, paper = (load_params(project / "profiles" / f"{name}.yaml").flat() for name in ("mini", "paper"))
-    assert said[0] == "params.yaml is now profile 'paper'."
-    assert said[1:] == [f"  {key}: {mini[key]} -> {paper[key]}" for key in mini if mini[key] != paper[key]]
-    assert f"  model.backbone: {mini['model.backbone']} -> dla34" in said
-    run(["use", "mini"])
-    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "mini.yaml").read_bytes()
-
-
-def test_use_where_there_are_no_params(project: Path) -> None:
-    (project / "params.yaml").unlink()
-    run(["use", "mini"])
-    load_params(project / "params.yaml")
-
-
-def test_use_keeps_what_somebody_changed(project: Path) -> None:
-    change(project / "params.yaml", r"temperature: [\d.]+", "temperature: 0.123")
-    before = (project / "params.yaml").read_bytes()
-    with pytest.raises(InputError, match=r"differs from profile 'mini' in loss\.temperature.*--force"):
-        run(["use", "paper"])
-    assert (project / "params.yaml").read_bytes() == before
-    run(["use", "paper", "--force"])
-    assert load_params(project / "params.yaml").model.backbone == "dla34"
-
-
-def test_use_ignores_how_a_file_is_laid_out(project: Path) -> None:
-    """DVC rewrites params.yaml for an experiment; the same values in other spacing are nobody's work."""
-    text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text("\n".join(line.split("  #")[0] for line in text.splitlines()) + "\n")
-    run(["use", "mini"])
-    assert (project / "params.yaml").read_text() == text
-
-
-def test_use_with_broken_params(project: Path) -> None:
-    change(project / "params.yaml", "temperature:", "temprature:")
-    with pytest.raises(InputError, match=r"temprature.*--force"):
-        run(["use", "mini"])
-    run(["use", "mini", "--force"])
-    load_params(project / "params.yaml")
-
-
-def test_a_broken_profile_replaces_nothing(project: Path) -> None:
-    before = (project / "params.yaml").read_bytes()
-    change(project / "profiles" / "paper.yaml", "temperature:", "temprature:")
-    with pytest.raises(InputError, match=r"paper\.yaml:\d+: unknown key 'loss\.temprature'"):
-        run(["use", "paper"])
-    assert (project / "params.yaml").read_bytes() == before
-
-
-@pytest.mark.parametrize(("name", "words"), [("mnii", "did you mean 'mini'"), ("xyz", "mini, mot17-half, paper")])
-def test_no_such_profile(project: Path, name: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        run(["use", name])
-
-
-def test_outside_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="run clmot from the project's folder"):
-        run(["use", "mini"])
-
-
-def test_params_names_the_differences(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(["params"])
-    assert capsys.readouterr().out == "params.yaml is valid; it is profile 'mini'.\n"
-    change(project / "params.yaml", r"temperature: [\d.]+", "temperature: 0.123")
-    run(["params"])
-    assert re.search(r"^  loss\.temperature: \S+ -> 0\.123$", capsys.readouterr().out, re.MULTILINE)
 
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -147,7 +51,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_mistake_is_one_sentence_and_exit_code_2(project: Path) -> None:
-    done = command("use", "mnii", folder=project)
+    done = command("profile", "mnii", folder=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
@@ -156,6 +60,21 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(project: Path) -> None:
 def test_version_and_usage(project: Path) -> None:
     assert command("--version", folder=project).stdout == f"clmot {clmot.__version__}\n"
     assert command(folder=project).returncode == 2
+
+
+def test_the_help_loads_nothing_that_is_slow(project: Path) -> None:
+    program = "import sys; from clmot.cli.main import command_line; command_line(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project,
+        env=os.environ | THIS_CODE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "clmot.cli.profile" in loaded
+    assert loaded.isdisjoint({"torch", "numpy", "pandas", "cv2", "dvc", "mlflow", "timm"})
 
 
 @pytest.mark.parametrize("module", ["clmot", "clmot.cli.main"])
@@ -173,12 +92,12 @@ def test_both_modules_are_the_command(project: Path, module: str) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_stops_is_no_fault(project: Path, unbuffered: str) -> None:
-    """`clmot params | head -1`: no traceback, whenever Python happens to notice."""
+    """`clmot profile | head -1`: no traceback, whenever Python happens to notice."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "clmot", "params"],
+            [sys.executable, "-m", "clmot", "profile"],
             cwd=project,
             env=os.environ | THIS_CODE | {"PYTHONUNBUFFERED": unbuffered},
             stdout=closed,
@@ -215,7 +134,7 @@ def clmot_in(project: Path, *arguments: str, **streams: object) -> subprocess.Co
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
 def test_a_full_disk_at_standard_output_is_one_sentence(project: Path) -> None:
     with open("/dev/full", "wb") as full:
-        done = clmot_in(project, "params", stdout=full)
+        done = clmot_in(project, "profile", stdout=full)
     assert done.returncode == 2
     assert done.stderr.startswith(b"error: standard output: No space left on device:")
     assert done.stderr.count(b"\n") == 1
@@ -261,7 +180,7 @@ def parsers(parser: argparse.ArgumentParser, name: str = "clmot") -> dict[str, a
 
 def test_every_command_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     found = parsers(cli.command_line())
-    assert {"clmot show tracks", "clmot params", "clmot submit"} < set(found)
+    assert {"clmot show tracks", "clmot profile", "clmot submit"} < set(found)
     for name, parser in found.items():
         with pytest.raises(SystemExit):
             run([*name.split()[1:], "--help"])

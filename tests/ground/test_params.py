@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from clmot.errors import InputError
-from clmot.params import load_params, parse_params
+from clmot.params import RULES, load_params, parse_params
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -87,6 +87,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("temperature", "temperature: 0", ["'loss.temperature'", "above 0"]),
         ("temperature", "temperature: -1", ["'loss.temperature'", "above 0"]),
         ("temperature", "temperature: .nan", ["'loss.temperature'", "a number"]),
+        ("temperature", f"temperature: 1{'0' * 400}", ["'loss.temperature'", "a number"]),
         ("temperature", "temperature: .inf", ["'loss.temperature'", "a number"]),
         ("temperature", "temperature: true", ["'loss.temperature'", "a number"]),
         ("temperature", "temperature:", ["'loss.temperature'", "nothing"]),
@@ -103,15 +104,9 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("benchmarks", "benchmarks: [MOT18]", ["'data.benchmarks'", "MOT15, MOT17, MOT20", "did you mean"]),
         ("benchmarks", "benchmarks: []", ["'data.benchmarks'", "empty"]),
         ("benchmarks", "benchmarks: MOT17", ["'data.benchmarks'", "a list"]),
-        ("benchmarks", "benchmarks: [MOT17, MOT17]", ["'data.benchmarks'", "twice"]),
-        ("input_size", "input_size: [450, 256]", ["'model.input_size'", "multiples of 32"]),
         ("input_size", "input_size: [448]", ["'model.input_size'", "2 values", "got 1"]),
-        ("neck_channels", "neck_channels: [8, 8]", ["'model.neck_channels'", "four numbers"]),
-        ("scale", "scale: [1.2, 0.5]", ["'views.scale'", "lowest, highest"]),
-        ("split", "split: sequence", ["'data.validation_sequences'", "'data.split: sequence'"]),
         ("validation_sequences", "validation_sequences: [MOT17-02]", ["'data.validation_sequences'"]),
         ("seed", "seed: -1", ["'seed'", "at least 0"]),
-        ("device", "device: gpu", ["'hardware.device'", "auto, cpu, cuda or cuda:N", "'gpu'"]),
         ("device", "device: cuda:-1", ["'hardware.device'", "'cuda:-1'"]),
         ("classes", "classes: [14]", ["'strip.classes'", "at most 13"]),
     ],
@@ -122,11 +117,149 @@ def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
     assert sentence.startswith("params.yaml")
 
 
-def test_a_second_pass_needs_detections_that_the_first_leaves() -> None:
-    text = with_line("second_pass_confidence", "second_pass_confidence: 0.9")
-    assert parse_params(text).track.second_pass_confidence == 0.9  # nobody asks for it
-    sentence = message(text.replace("second_pass: false", "second_pass: true"))
-    assert "'track.second_pass_confidence' (0.9) should be below 'track.confidence'" in sentence
+def with_values(**values: object) -> str:
+    """The file with other values, dots written as `__`."""
+    contents = yaml.safe_load(TEXT)
+    for name, value in values.items():
+        *sections, key = name.split("__")
+        section = contents
+        for part in sections:
+            section = section[part]
+        assert key in section
+        section[key] = value
+    return yaml.safe_dump(contents, sort_keys=False, default_flow_style=None)
+
+
+CONTRADICTIONS = [
+    ({"hardware__device": "gpu"}, "'hardware.device' should be auto, cpu, cuda or cuda:N, got 'gpu'."),
+    (
+        {"data__benchmarks": ["MOT17", "MOT17"]},
+        "'data.benchmarks' names a benchmark twice: ['MOT17', 'MOT17'].",
+    ),
+    (
+        {"data__split": "sequence"},
+        "'data.validation_sequences' goes with 'data.split: sequence' and only with it; the split is 'sequence' and "
+        "the sequences are [].",
+    ),
+    (
+        {"model__input_size": [450, 256]},
+        "'model.input_size' should be multiples of 32 (the deepest stride), got [450, 256].",
+    ),
+    (
+        {"model__neck_channels": [8, 8]},
+        "'model.neck_channels' should be empty or four numbers (strides 4, 8, 16, 32), got [8, 8].",
+    ),
+    (
+        {"model__neck": "deconv", "model__backbone": "hrnet_w18"},
+        "'model.neck' is deconv, which reads stride 32 alone, but hrnet_w18 is built to keep the finer strides: take "
+        "squeeze (the original's), concat (FairMOT's), dla or fpn.",
+    ),
+    (
+        {"model__projection_dim": 64, "loss__embedding": "none"},
+        "'model.projection_dim' is 64, but 'loss.embedding: none' contrasts nothing that could go through a "
+        "projection: set it to 0.",
+    ),
+    (
+        {"model__projection_dim": 64, "loss__embedding": "supervised", "strip__keep_identities": True},
+        "'model.projection_dim' is 64, but 'loss.embedding: supervised' contrasts nothing that could go through a "
+        "projection: set it to 0.",
+    ),
+    ({"views__scale": [1.2, 0.5]}, "'views.scale' should be [lowest, highest], got [1.2, 0.5]."),
+    ({"views__blur_sigma": [2, 1]}, "'views.blur_sigma' should be [lowest, highest], got [2.0, 1.0]."),
+    (
+        {"views__colour_strength": [1, 1, 1, 0.6]},
+        "'views.colour_strength' ends with a part of a turn of hue, which is at most 0.5, got [1.0, 1.0, 1.0, 0.6].",
+    ),
+    *(
+        contradiction
+        for stage in ("pretrain", "train")
+        for contradiction in (
+            (
+                {f"{stage}__schedule": "cosine", f"{stage}__milestones": [1]},
+                f"'{stage}.milestones' is [1], which '{stage}.schedule: cosine' does not read: set the schedule to "
+                "step, or the milestones to [].",
+            ),
+            (
+                {f"{stage}__schedule": "step", f"{stage}__milestones": [2, 1], f"{stage}__epochs": 9},
+                f"'{stage}.milestones' should rise, got [2, 1].",
+            ),
+            (
+                {f"{stage}__schedule": "step", f"{stage}__milestones": [2, 9], f"{stage}__epochs": 9},
+                f"'{stage}.milestones' is [2, 9], but training ends after 9 epochs and would not get to the last: name "
+                f"earlier epochs, or raise '{stage}.epochs'.",
+            ),
+        )
+    ),
+    (
+        {"train__previous_frame": True, "loss__embedding": "none"},
+        "'train.previous_frame' is true, but 'loss.embedding: none' looks for no one in the frame before: set it to "
+        "false.",
+    ),
+    (
+        {"loss__embedding": "supervised"},
+        "'loss.embedding' is supervised, which learns from identities, and those are stripped: set "
+        "'strip.keep_identities: true' as well (and do not call the result unsupervised).",
+    ),
+    (
+        {"loss__off_centre": True, "loss__embedding": "none"},
+        "'loss.off_centre' is true, but 'loss.embedding: none' reads no embedding, at centres or beside them: set it "
+        "to false.",
+    ),
+    (
+        {"track__confidence": 0.5, "track__new_track_confidence": 0.4},
+        "'track.new_track_confidence' (0.4) should be at least 'track.confidence' (0.5): no detection below that is "
+        "used.",
+    ),
+    (
+        {"track__second_pass": True, "track__confidence": 0.2, "track__second_pass_confidence": 0.2},
+        "'track.second_pass_confidence' (0.2) should be below 'track.confidence' (0.2): the second pass takes the "
+        "detections between them.",
+    ),
+    (
+        {"track__refind_seconds": 3, "track__use_embedding": False},
+        "'track.refind_seconds' is 3, but with 'track.use_embedding: false' there is nothing to find a track again by: "
+        "set it to 0.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), CONTRADICTIONS)
+def test_values_that_contradict_each_other(values: dict[str, object], sentence: str) -> None:
+    text = with_values(**values)
+    where, _, problem = message(text).partition(": ")
+    assert problem == sentence
+    name, _, line = where.partition(":")
+    key = sentence.split("'")[1].rpartition(".")[2]
+    assert name == "params.yaml"
+    assert text.splitlines()[int(line) - 1].strip().startswith(f"{key}:"), "the line is the value's own"
+
+
+def test_every_rule_has_a_test() -> None:
+    assert {rule.key for rule in RULES} == {sentence.split("'")[1] for _, sentence in CONTRADICTIONS}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # One of the two alone, and what lies on the border.
+        {"train__schedule": "step", "train__milestones": [1, 3], "train__epochs": 4},
+        {"train__schedule": "step", "train__milestones": [20, 27], "train__epochs": 0},
+        {"train__schedule": "step"},
+        {"model__projection_dim": 64, "loss__embedding": "triplet_all"},
+        {"loss__off_centre": True, "train__previous_frame": True},
+        {"loss__embedding": "none"},
+        {"track__confidence": 0.5, "track__new_track_confidence": 0.5},
+        {"track__confidence": 0, "track__new_track_confidence": 0},
+        {"track__second_pass_confidence": 0.9},  # no one asks for it
+        {"track__refind_seconds": 3},
+        {"track__use_embedding": False},
+        {"data__split": "sequence", "data__validation_sequences": ["MOT17-02"]},
+        {"model__neck": "squeeze", "model__backbone": "hrnet_w18"},
+        *({"hardware__device": device} for device in ("auto", "cpu", "cuda", "cuda:3")),
+    ],
+)
+def test_values_that_go_together(values: dict[str, object]) -> None:
+    parse_params(with_values(**values))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +296,7 @@ def test_a_list_of_sections() -> None:
         ("images:", "imagse:", ["unknown key 'data.extra[1].imagse'", "did you mean 'data.extra[1].images'"]),
         ("weight:", "temperature:", ["unknown key 'data.extra[1].temperature'", "at 'loss.temperature'"]),
         ("weight:", "heat:", ["unknown key 'data.extra[1].heat'; known here are", "name, format, images"]),
-        ("weight: 0.5, ", "", ["'data.extra[1].weight' is missing", "profiles/"]),
+        ("weight: 0.5, ", "", ["'data.extra[1].weight' is missing", "default_params.yaml"]),
         ("format: jde", "format: JDE2", ["'data.extra[1].format'", "jde, crowdhuman, coco, yolo"]),
         ("format: jde", "format: crowdhumn", ["did you mean 'crowdhuman'"]),
         ("weight: 0.5", "weight: 0", ["'data.extra[1].weight'", "above 0"]),
@@ -184,8 +317,7 @@ def test_a_wrong_entry(old: str, new: str, words: list[str]) -> None:
     assert old in entry
     sentence = message(extra(ENTRY, entry.replace(old, new)))
     assert all(word in sentence for word in words), sentence
-    if not sentence.startswith("params.yaml: "):  # what relates two entries has no line of its own
-        assert sentence.startswith(f"params.yaml:{line_of('extra') + 2}: ")
+    assert sentence.startswith(f"params.yaml:{line_of('extra') + 2}: ")
 
 
 @pytest.mark.parametrize(
@@ -204,11 +336,9 @@ def test_what_is_no_list_of_sections(new: str, words: list[str]) -> None:
     assert sentence.startswith(f"params.yaml:{line_of('extra')}: ")
 
 
-@pytest.mark.parametrize("name", ["mini", "mot17-half", "paper"])
-def test_the_example_of_an_entry_is_one(name: str) -> None:
-    """Every profile shows how an entry is written."""
-    lines = (ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    (example,) = [line.strip().removeprefix("# - ") for line in lines if line.strip().startswith("# - {name:")]
+def test_the_example_of_an_entry_is_one() -> None:
+    """The file shows how an entry is written."""
+    (example,) = [line.strip().removeprefix("# - ") for line in LINES if line.strip().startswith("# - {name:")]
     (entry,) = parse_params(with_line("extra", f"extra: [{example}]")).data.extra
     assert (entry.name, entry.format, entry.classes) == ("CrowdHuman", "crowdhuman", ("person",))
 

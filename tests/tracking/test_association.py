@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from clmot.params import load_params
+from clmot.params import DEFAULT_FILE
+from clmot.profiles import make_profile
 from clmot.tracking import assignment, costs, kalman
 from clmot.tracking.assignment import assign, assign_pairs
 from clmot.tracking.boxes import to_xyah
@@ -140,9 +141,14 @@ def test_two_frames_through_the_tracker_reference(reference, limit):
     assert found == expected
 
 
+def paper_profile():
+    file = REFERENCE.parents[1] / "profiles" / "paper.yaml"
+    return make_profile("paper", DEFAULT_FILE.read_text(), file.read_text(), str(file))
+
+
 def fairmot_params(**others):
     """FairMOT's defaults: the paper profile, with what its comments say."""
-    track = load_params(REFERENCE.parents[1] / "profiles" / "paper.yaml").track
+    track = paper_profile().params.track
     defaults = {"confidence": 0.4, "new_track_confidence": 0.4, "match_threshold": 0.4, "min_box_area": 100.0}
     return dataclasses.replace(track, **{**defaults, **others})
 
@@ -155,7 +161,7 @@ def test_the_paper_profile_says_what_fairmots_defaults_are():
         if found:
             said[found[1]] = float(found[2])
     fairmot = vars(fairmot_params())
-    paper = vars(load_params(REFERENCE.parents[1] / "profiles" / "paper.yaml").track)
+    paper = vars(paper_profile().params.track)
     assert said == {name: value for name, value in fairmot.items() if value != paper[name]}
     # What both have in common, as FairMOT published it.
     common = {

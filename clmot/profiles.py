@@ -1,0 +1,112 @@
+"""Profiles: params.yaml for other purposes, each written as what differs from the default.
+
+The default is `clmot/default_params.yaml`, in which each param has one line: the value and a comment. A profile,
+`profiles/NAME.yaml`, holds the values that it changes, each with its reason. `mini` changes none: it is the default.
+The default is part of the package, as params.yaml is the user's, who may commit it with other values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clmot.errors import InputError
+from clmot.params import DEFAULT_FILE, Params, build_params, read_text
+from clmot.typed_yaml import compose, merge, plain
+
+FOLDER = Path("profiles")
+DEFAULT = "mini"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile."""
+
+    text: str
+    """A whole params.yaml: the default's lines and comments, with this profile's values."""
+    params: Params
+    about: str
+    """What it is for, in one line."""
+
+
+def read_profiles() -> dict[str, Profile]:
+    """Every profile by its name, the default first.
+
+    Raises:
+        InputError: one of them is not valid.
+    """
+    default = read_text(DEFAULT_FILE)
+    files = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
+    if DEFAULT in files:
+        raise InputError(f"{files[DEFAULT]}: '{DEFAULT}' is the default's name, clmot/{DEFAULT_FILE.name}: rename it.")
+    files = {DEFAULT: DEFAULT_FILE} | files
+    return {name: make_profile(name, default, read_text(file), str(file)) for name, file in files.items()}
+
+
+def make_profile(name: str, default: str, changes: str, file: str) -> Profile:
+    """The profile `name` from the default's text and that of `file`, which holds what it changes.
+
+    Raises:
+        InputError: the file is not YAML, or has an unknown key or an impossible value; it is named with its line.
+    """
+    base, overrides = compose(default, f"{file} on clmot/{DEFAULT_FILE.name}"), compose(changes, file)
+    params = build_params(merge(base, overrides))
+    lines = default.splitlines()
+    for old, new in _changed_leaves(base, overrides):
+        line = old.start_mark.line
+        lines[line] = _with_value(lines[line], old.start_mark.column, old.end_mark.column, _written(new, changes))
+    header = _header(changes) or [f'# Profile "{name}".']
+    text = "\n".join([*header, *lines[len(_header(default)) :]]) + "\n"
+    about = re.sub(r'^# (Profile ".*?"[:.] ?)?', "", header[0])
+    return Profile(text, params, about)
+
+
+def nearest_profile(current: Params, profiles: dict[str, Profile]) -> tuple[str, dict[str, tuple[Any, Any]]]:
+    """The profile with the fewest values that differ from `current`, and those: `{key: (profile's, current)}`."""
+    differences = {name: changed_values(profile.params, current) for name, profile in profiles.items()}
+    nearest = min(differences, key=lambda name: len(differences[name]))
+    return nearest, differences[nearest]
+
+
+def changed_values(old: Params, new: Params) -> dict[str, tuple[Any, Any]]:
+    """`{"loss.temperature": (0.2, 0.1)}`: what differs, by its dotted name."""
+    after = new.flat()
+    return {key: (value, after[key]) for key, value in old.flat().items() if value != after[key]}
+
+
+def _header(text: str) -> list[str]:
+    """The comment that a file begins with, up to an empty line, also one within it (`#`)."""
+    lines = text.splitlines()
+    end = next((number for number, line in enumerate(lines) if not line.startswith("# ")), len(lines))
+    return lines[:end]
+
+
+def _changed_leaves(base: yaml.Node, overrides: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Values of `base` with those that take their places. Every key of `overrides` is in `base`."""
+    if not isinstance(base, yaml.MappingNode):
+        yield base, overrides
+        return
+    below = {key.value: value for key, value in base.value}
+    for key, value in overrides.value:
+        yield from _changed_leaves(below[key.value], value)
+
+
+def _written(node: yaml.Node, text: str) -> str:
+    """A value in one line, spelt as it is in `text` (1e-4 remains 1e-4)."""
+    if node.start_mark.line == node.end_mark.line:
+        return text[node.start_mark.index : node.end_mark.index]
+    return str(yaml.safe_dump(plain(node), default_flow_style=True, sort_keys=False, width=float("inf"))).strip()
+
+
+def _with_value(line: str, start: int, end: int, value: str) -> str:
+    """`line` with the columns from `start` to `end` replaced; its comment remains in its column where there is room."""
+    code, comment = line[:start] + value, line[end:].lstrip()
+    if not comment:
+        return code
+    column = len(line) - len(comment)
+    return code.ljust(column if len(code) < column else len(code) + 2) + comment
