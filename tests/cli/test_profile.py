@@ -52,7 +52,7 @@ class TestShippedProfiles:
         assert list(read_profiles()) == NAMES
 
     def test_params_yaml_is_the_default(self) -> None:
-        """A new param is one line in clmot/default_params.yaml; `clmot profile mini --force` then writes params.yaml."""
+        """A new param is one line in clmot/default_params.yaml; `clmot profile mini --force` writes params.yaml."""
         assert (ROOT / "params.yaml").read_text(encoding="utf-8") == DEFAULT_TEXT
 
     @pytest.mark.parametrize("name", NAMES[1:])
