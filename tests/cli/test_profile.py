@@ -227,5 +227,5 @@ class TestDescribe:
             run(["profile"])
 
     def test_force_needs_a_name(self, project: Path) -> None:
-        with pytest.raises(InputError, match="name the profile"):
+        with pytest.raises(InputError, match="name a profile"):
             run(["profile", "--force"])

@@ -117,6 +117,13 @@ def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:
     assert sentence.startswith("params.yaml")
 
 
+class LineAValue(yaml.SafeDumper):
+    """Sections as lines, lists within their line: every value is in a line of its own, behind its key."""
+
+
+LineAValue.add_representer(list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, True))
+
+
 def with_values(**values: object) -> str:
     """The file with other values, dots written as `__`."""
     contents = yaml.safe_load(TEXT)
@@ -127,7 +134,7 @@ def with_values(**values: object) -> str:
             section = section[part]
         assert key in section
         section[key] = value
-    return yaml.safe_dump(contents, sort_keys=False, default_flow_style=None)
+    return yaml.dump(contents, Dumper=LineAValue, sort_keys=False)
 
 
 CONTRADICTIONS = [
