@@ -91,6 +91,11 @@ class Snapshot:
         return sorted({re.sub(r"\$\{([\w.]+)\}", lambda name: str(values[name[1]]), path) for path in self.brought})
 
 
+def _holds(folder: str, path: str) -> bool:
+    """Whether `path` is `folder` or below it."""
+    return f"{path}/".startswith(f"{folder}/")
+
+
 def take_snapshot() -> Snapshot:
     """Look at the project in the current folder.
 
@@ -107,7 +112,7 @@ def take_snapshot() -> Snapshot:
     git("rev-parse", "--verify", "HEAD")
     outs = [out if isinstance(out, str) else next(iter(out)) for stage in stages.values() for out in stage["outs"]]
     deps = {dep for stage in stages.values() for dep in stage.get("deps", [])}
-    read = sorted(dep for dep in deps if not any(f"{out}/".startswith(f"{dep}/") or dep == out for out in outs))
+    read = sorted(dep for dep in deps if not any(_holds(dep, out) or _holds(out, dep) for out in outs))
     code = [path for path in read if "$" not in path]
     unknown = git("ls-files", "-z", "--others", "--exclude-standard", "--", PIPELINE_FILE, PARAMS_FILE, *code)
     if unknown:
