@@ -610,7 +610,7 @@ RULES = (
     Rule(
         "track.refind_seconds",
         lambda p: p.track.refind_seconds > 0 and not p.track.use_embedding,
-        "is {track.refind_seconds}, but with 'track.use_embedding: false' there is nothing to find a track again by: "
+        "is {track.refind_seconds}, but with 'track.embedding: none' there is nothing to find a track again by: "
         "set it to 0.",
     ),
 )

@@ -223,8 +223,8 @@ CONTRADICTIONS = [
         "detections between them.",
     ),
     (
-        {"track__refind_seconds": 3, "track__use_embedding": False},
-        "'track.refind_seconds' is 3, but with 'track.use_embedding: false' there is nothing to find a track again by: "
+        {"track__refind_seconds": 3, "track__embedding": "none"},
+        "'track.refind_seconds' is 3, but with 'track.embedding: none' there is nothing to find a track again by: "
         "set it to 0.",
     ),
 ]
@@ -259,7 +259,7 @@ def test_every_rule_has_a_test() -> None:
         {"track__confidence": 0, "track__new_track_confidence": 0},
         {"track__second_pass_confidence": 0.9},  # no one asks for it
         {"track__refind_seconds": 3},
-        {"track__use_embedding": False},
+        {"track__embedding": "none"},
         {"data__split": "sequence", "data__validation_sequences": ["MOT17-02"]},
         {"model__neck": "squeeze", "model__backbone": "hrnet_w18"},
         *({"hardware__device": device} for device in ("auto", "cpu", "cuda", "cuda:3")),
