@@ -28,6 +28,7 @@ from clmot.evaluation.benchmark import Scoring, score_benchmark
 from clmot.evaluation.table import rounded, rounded_observations
 from clmot.inference.recording import RecordedDetections, write_recording
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
+from clmot.motchallenge.splits import Split
 
 WIDTH, HEIGHT = 1654, 1080  # of MOT20-05, in pixels
 STATIC_PERSON = 7
@@ -134,7 +135,7 @@ def main() -> None:
         before_load = os.getloadavg()[0]
         start, start_of_work = time.perf_counter(), time.process_time()
         scores = score_benchmark(
-            results, gt, "MOT20", "full", scoring=Scoring(confidence=CONFIDENCE), detections=recorded.parent
+            results, gt, "MOT20", Split("full"), scoring=Scoring(confidence=CONFIDENCE), detections=recorded.parent
         )
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_of_work
     assert scores.combined is not None

@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,40 @@ def require_space(needs: Iterable[tuple[str | os.PathLike[str], int]], what: str
                 f"{what} needs {size / 1e9:.2f} GB in {places[device]} but its disk has {free / 1e9:.2f} GB left: "
                 "free some and run again (nothing that was there is lost)."
             )
+
+
+def link_files(pairs: Sequence[tuple[Path, Path]], what: str) -> None:
+    """Give every first file of the pairs the second as another name; where that is impossible, copy it and say so once.
+
+    Args:
+        pairs: (file, new name); what has a new name must not be written to, only replaced.
+        what: what the files are, for the message.
+
+    Raises:
+        InputError: they have to be copied, and the disk has no room for them.
+    """
+    copied = False
+    for number, (source, target) in enumerate(pairs):
+        refusal = _link(source, target)
+        if refusal is None:
+            continue
+        if not copied:
+            size = sum(file.stat().st_size for file, _ in pairs[number:])
+            require_space([(target.parent, size)], f"a copy of the {what}")
+            print(f"note: the {what} are copied, because they cannot be linked ({refusal}).", file=sys.stderr)
+            copied = True
+        shutil.copyfile(source, target)
+
+
+def _link(source: Path, target: Path) -> str | None:
+    """Make a hard link; why the system refused, or None."""
+    try:
+        os.link(os.path.realpath(source), target)  # a link to a symbolic link would be none to the content
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def content_hash(*parts: str | bytes | os.PathLike[str]) -> str:

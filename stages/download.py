@@ -10,16 +10,17 @@ from clmot.errors import InputError, run_as_script
 from clmot.films.open_films import open_with_films
 from clmot.params import BENCHMARKS, load_params
 from clmot.sources.fetch import archives_dir, fetch_archives
+from clmot.sources.scenes import read_scenes
 
 
 def main() -> None:
-    """data.source -> data/frames/B, data/gt/B, data/detections/B."""
+    """data.source + data/scenes.json -> data/frames/B, data/gt/B, data/detections/B."""
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHMARKS:
         raise InputError(f"usage: python -m stages.download {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
-    params = load_params()
-    data = params.data
-    archives = fetch_archives(data.source, benchmark, archives_dir(), params.seed, data.synthetic.frames, data.archives)
+    data = load_params().data
+    seed, frames = read_scenes("data/scenes.json")
+    archives = fetch_archives(data.source, benchmark, archives_dir(), seed, frames, data.archives)
     extract_benchmark(
         archives,
         benchmark,

@@ -13,6 +13,7 @@ from clmot.errors import InputError, run_as_script
 from clmot.evaluation.benchmark import Scoring, score_benchmark
 from clmot.evaluation.table import markdown_table, sequence_table, summary
 from clmot.files import write_json, write_text
+from clmot.motchallenge.splits import Split
 from clmot.params import Params, load_params
 
 TRACKS = Path("tracks")
@@ -22,13 +23,13 @@ METRICS = Path("metrics")
 def main() -> None:
     """tracks (with their detections) + data/gt -> metrics/{summary.json, sequences.csv, table.md, speed.json}."""
     params = load_params()
+    split = Split.from_params(params.data)
     benchmarks = [
         score_benchmark(
             TRACKS / benchmark,
             Path("data/gt") / benchmark,
             benchmark,
-            params.data.split,
-            params.data.validation_sequences,
+            split,
             Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence),
             TRACKS / f"{benchmark}.detections",
         )

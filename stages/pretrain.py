@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clmot.data.frames import check_extra_frames, find_training_frames
+from clmot.data.frames import find_training_frames
 from clmot.errors import run_as_script
 from clmot.models.pretrained import RANDOM, create_detector
-from clmot.motchallenge.sequence import read_manifest
-from clmot.motchallenge.splits import check_split
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import DetectorCriterion
@@ -18,14 +16,9 @@ from clmot.training.recipe import Recipe, TrainingFrames
 
 
 def main() -> None:
-    """data/frames + data/boxes + data/extra + weights to begin with -> models/detector."""
+    """data/training + data/extra + weights to begin with -> models/detector."""
     params = load_params()
-    benchmarks = params.data.benchmarks
-    # `strip` saw one benchmark at a time; whether a film trains in one and is tracked in another shows only here.
-    sequences = {benchmark: read_manifest(f"data/frames/{benchmark}") for benchmark in benchmarks}
-    check_split(sequences, params.data.split, params.data.validation_sequences)
-    frames = find_training_frames("data/frames", "data/boxes", benchmarks, extra_dir="data/extra")
-    check_extra_frames(frames, sequences, params.data.split, params.data.validation_sequences)
+    frames = find_training_frames("data/training", params.data.benchmarks, extra_dir="data/extra")
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
     weights = params.model.weights

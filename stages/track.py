@@ -29,6 +29,7 @@ from clmot.inference.tracked_frames import TrackedPart, find_tracked_parts
 from clmot.models.checkpoint import load_model
 from clmot.models.crop_weights import load_crop_encoder
 from clmot.motchallenge.annotations import write_results
+from clmot.motchallenge.splits import Split
 from clmot.params import BENCHMARKS, Params, TrackParams, load_params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 
@@ -50,7 +51,7 @@ def main() -> None:
     setup = set_up(params.hardware)
     print(f"track {benchmark} runs on {setup}.", file=sys.stderr)
     device = setup.device
-    parts = find_tracked_parts(FRAMES / benchmark, params.data.split, params.data.validation_sequences)
+    parts = find_tracked_parts(FRAMES / benchmark, Split.from_params(params.data))
     sources = detection_sources(parts, benchmark, params, device)
     floor = min(params.track.recorded_confidence, params.track.confidence)
     tracks = {}

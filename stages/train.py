@@ -21,14 +21,13 @@ from clmot.training.recipe import Recipe, TrainingFrames
 
 
 def main() -> None:
-    """data/frames + data/boxes + data/extra + models/detector -> models/tracker."""
+    """data/training + data/extra + models/detector -> models/tracker."""
     params = load_params()
     supervised = params.loss.embedding == "supervised"
     if supervised:
         print("SUPERVISED BASELINE: this training reads identity labels (data/identities).", file=sys.stderr)
     frames = find_training_frames(
-        "data/frames",
-        "data/boxes",
+        "data/training",
         params.data.benchmarks,
         "data/identities" if supervised else None,
         extra_dir="data/extra",
@@ -36,7 +35,7 @@ def main() -> None:
     detector = Path("models/detector")
     detections = load_model(detector)
     if params.model.embedder == "crop":
-        crops = TrainingCrops(frames, params.crop, frame_rates("data/frames", frames))
+        crops = TrainingCrops(frames, params.crop, frame_rates("data/training", frames))
         decided_by = {"crop": params.crop, "loss": params.loss, "models/detector": detector}
         with training_run(params, "train") as log:
             fit_and_save_crops(detections, crops, params, decided_by, "models/tracker", log)

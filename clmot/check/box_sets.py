@@ -1,4 +1,4 @@
-"""Sets of images for `data.extra`, judged as `collect` would, but to the end."""
+"""Sets of images for `data.extra`, judged as `index` would, but to the end."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ from clmot.check.findings import Findings, Summary, format_problems, format_tabl
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.check.tables import check_table
 from clmot.check.tree import Folder
-from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE, REPORT_FILE
+from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
+from clmot.data.training_folder import REPORT_FILE
 from clmot.errors import InputError
 from clmot.files import user_path
 from clmot.films.find_films import boxes_beside, is_video, video_of
@@ -46,7 +47,7 @@ OF_THE_PIPELINE = {
     "frames": MANIFEST_FILE,
     "gt": MANIFEST_FILE,
     "detections": DETECTION_SOURCES_FILE,
-    "boxes": REPORT_FILE,
+    "training": REPORT_FILE,
     "identities": IDENTITIES_FILE,
     "held_out": HELD_OUT_FILE,
 }

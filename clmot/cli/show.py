@@ -20,7 +20,7 @@ def add_command(commands: Any) -> None:
         "views",
         help="the views of frames that training contrasts, as a picture",
         description="Draw the first frames that `train` will look at, a row for a frame and a column for a view, with "
-        "the same number on the same person in all of them. Needs `dvc repro strip collect`, no training.",
+        "the same number on the same person in all of them. Needs `dvc repro strip index`, no training.",
     )
     views.add_argument("--out", default="views.jpg", help="a .jpg or .png to write (default: %(default)s)")
     views.add_argument("--count", type=int, default=4, help="how many frames (default: %(default)s)")
@@ -64,7 +64,7 @@ def show_views(out: str, count: int) -> None:
     if count < 1:
         raise InputError(f"--count {count} should be at least 1.")
     params = load_params()
-    frames = find_training_frames("data/frames", "data/boxes", params.data.benchmarks, extra_dir="data/extra")
+    frames = find_training_frames("data/training", params.data.benchmarks, extra_dir="data/extra")
     sheet = draw_sheet(first_training_views(params, frames, count))
     write_picture(path, sheet)
     print(f"{path}: {sheet.shape[1]} x {sheet.shape[0]} pixels, a row for a frame, a column for a view.")

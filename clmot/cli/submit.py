@@ -69,7 +69,7 @@ def submit(benchmark: str | None, out: str | None = None, any_films: bool = Fals
 def _zipped(benchmark: str, out: str, any_films: bool) -> Submission:
     from clmot.evaluation.submission import write_submission
     from clmot.motchallenge.sequence import read_manifest
-    from clmot.motchallenge.splits import tracking_range
+    from clmot.motchallenge.splits import Split
 
     data = load_params().data
     if data.split != "full" and not any_films:
@@ -77,9 +77,9 @@ def _zipped(benchmark: str, out: str, any_films: bool) -> Submission:
             f"'data.split: {data.split}' tracks sequences of the train set, which the server does not score: "
             "`dvc exp run -S data.split=full` tracks the test set (--any zips what there is all the same)."
         )
-    films = {}
+    films, split = {}, Split.from_params(data)
     for entry in read_manifest(FRAMES / benchmark):
-        frames = tracking_range(entry.name, entry.frames, entry.subset, data.split, data.validation_sequences)
+        frames = split.tracking_range(entry)
         if frames is not None:
             films[entry.name] = len(frames)
     return write_submission(out, TRACKS / benchmark, benchmark, films, official=not any_films)

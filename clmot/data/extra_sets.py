@@ -1,4 +1,4 @@
-"""`data/extra`: what `collect` found in sets of images, and what training may know of them. There is no identity.
+"""`data/extra`: what `index` found in sets of images, and what training may know of them. There is no identity.
 
     extra.json          the sets, their weights, and what was kept and dropped
     NAME.images.txt     an image a line: width height bytes digest boxes name
@@ -6,7 +6,7 @@
                         in the order of their coordinates, so that not even the order of the labels is left
 
 The images stay where they are. Their digests are here, so a changed image changes this folder, and with it what DVC
-runs again, as soon as `collect` has looked.
+runs again, as soon as `index` has looked.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def read_extra_sets(directory: str | os.PathLike[str]) -> list[ExtraSet]:
         content = json.loads(path.read_bytes())
         return [_read(Path(directory), summary) for summary in content["sets"]]
     except FileNotFoundError as error:
-        raise InputError(f"{error.filename} does not exist: run the collect stage (`dvc repro`) first.") from None
+        raise InputError(f"{error.filename} does not exist: run the index stage (`dvc repro`) first.") from None
     except (OSError, LookupError, TypeError, ValueError):
-        raise InputError(f"{path} or a file beside it is damaged: run `dvc repro -f collect`.") from None
+        raise InputError(f"{path} or a file beside it is damaged: run `dvc repro -s -f index`.") from None
 
 
 def _summary(found: ExtraSet) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Training frames: images with boxes. No identity is in `data/boxes`; the supervised baseline, and it alone, adds them
-from `data/identities`, which is empty unless `strip.keep_identities` opened the wall."""
+"""Training frames: images with boxes. No identity is in `data/training`; the supervised baseline, and it alone, adds
+them from `data/identities`, which is empty unless `strip.keep_identities` opened the wall."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,17 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from clmot.data.extra_sets import read_extra_sets
-from clmot.data.strip import read_identities, read_strip_report, read_training_boxes
 from clmot.data.tracklets import pairwise_iou
+from clmot.data.training_folder import (
+    BOXES_FILE,
+    existing_images,
+    read_identities,
+    read_strip_report,
+    read_training_boxes,
+)
 from clmot.errors import InputError
 from clmot.images import letterbox, read_image
-from clmot.motchallenge.sequence import ManifestEntry, image_path, read_seqinfo
-from clmot.motchallenge.splits import film, tracking_range
+from clmot.motchallenge.sequence import SEQINFO_FILE, read_seqinfo
 
 
 @dataclass(frozen=True)
@@ -84,81 +89,60 @@ class Batch:
 
 
 def find_training_frames(
-    frames_dir: str | os.PathLike[str],
-    boxes_dir: str | os.PathLike[str],
+    training_dir: str | os.PathLike[str],
     benchmarks: Sequence[str],
     identities_dir: str | os.PathLike[str] | None = None,
     extra_dir: str | os.PathLike[str] | None = None,
 ) -> list[TrainingFrame]:
-    """All frames of the training ranges that `strip` recorded, those without people included, then the extra images.
+    """All frames of `data/training`, those without people included, then the extra images.
 
     Args:
-        frames_dir: `data/frames`, with a folder per benchmark.
-        boxes_dir: `data/boxes`, with a folder per benchmark.
+        training_dir: `data/training`, with a folder per benchmark.
         benchmarks: the benchmarks that take part, in any order.
         identities_dir: `data/identities`, for the supervised baseline alone.
-        extra_dir: `data/extra`: images that are of no film, and whose identities nobody knows.
+        extra_dir: `data/extra`: images that are of no film, and whose identities are unknown.
 
     Raises:
         InputError: a frame or a box file is missing or malformed, there is no frame to train on at all, or an extra
-        image
-            is not the one that was collected.
+            image is not the one that was indexed.
     """
     found = []
     known = 0  # identities so far
     for benchmark in sorted(benchmarks):
-        ranges = read_strip_report(Path(boxes_dir) / benchmark)
-        for sequence in sorted(ranges):
-            directory = Path(frames_dir) / benchmark / sequence
-            info = read_seqinfo(directory / "seqinfo.ini")
-            table = read_training_boxes(Path(boxes_dir) / benchmark / f"{sequence}.txt")
+        for sequence, frames in read_strip_report(Path(training_dir) / benchmark).items():
+            directory = Path(training_dir) / benchmark / sequence
+            table = read_training_boxes(directory / BOXES_FILE)
             corners = table.corners().astype(np.float32)
             identities = None
             if identities_dir is not None:
                 labels = read_identities(Path(identities_dir) / benchmark / f"{sequence}.txt", len(table))
                 people, identities = np.unique(labels, return_inverse=True)
                 identities, known = identities + known, known + len(people)
-            starts = np.searchsorted(table.frame, np.arange(ranges[sequence].first, ranges[sequence].last + 2))
-            # Asked of the folder once: a frame that is missing shall cost seconds, not the hours until it is drawn.
-            there = _names_in(directory / info.image_dir)
-            for offset, number in enumerate(range(ranges[sequence].first, ranges[sequence].last + 1)):
-                image = image_path(directory, info, number)
-                if image.name not in there:
-                    raise InputError(f"{image} is missing: delete {Path(frames_dir) / benchmark} and run `dvc repro`.")
-                rows = slice(starts[offset], starts[offset + 1])
-                found.append(
-                    TrainingFrame(
-                        image,
-                        f"{benchmark}/{sequence}",
-                        number,
-                        corners[rows],
-                        None if identities is None else identities[rows],
-                    )
-                )
+            starts = np.searchsorted(table.frame, np.arange(frames.first, frames.last + 2))
+            images = existing_images(directory, frames)
+            for number, image, start, end in zip(frames, images, starts[:-1], starts[1:], strict=True):
+                people_of = None if identities is None else identities[start:end]
+                found.append(TrainingFrame(image, f"{benchmark}/{sequence}", number, corners[start:end], people_of))
     if not found:
         raise InputError(
-            f"{boxes_dir} holds no training frame of {', '.join(sorted(benchmarks))}: "
+            f"{training_dir} holds no training frame of {', '.join(sorted(benchmarks))}: "
             "check `data.split`, and the report of the strip stage."
         )
     return found + (find_extra_frames(extra_dir) if extra_dir is not None else [])
 
 
-def frame_rates(frames_dir: str | os.PathLike[str], frames: Sequence[TrainingFrame]) -> dict[str, float]:
+def frame_rates(training_dir: str | os.PathLike[str], frames: Sequence[TrainingFrame]) -> dict[str, float]:
     """Frames per second by the films' names; images of no film have none.
+
+    Args:
+        training_dir: `data/training`.
+        frames: what trains.
 
     Raises:
         InputError: a seqinfo.ini cannot be read.
     """
     names = {frame.film for frame in frames if frame.weight is None}
-    return {name: read_seqinfo(Path(frames_dir) / name / "seqinfo.ini").frame_rate for name in sorted(names)}
-
-
-def _names_in(folder: Path) -> set[str]:
-    """Names of what is in a folder; none if it is absent."""
-    try:
-        return set(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+    return {name: read_seqinfo(Path(training_dir) / name / SEQINFO_FILE).frame_rate for name in sorted(names)}
 
 
 def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
@@ -166,7 +150,7 @@ def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
 
     Raises:
         InputError: the folder is absent or damaged, or an image is gone or has another size in bytes than when it was
-            collected (its whole content is looked at only there).
+            indexed (its whole content is looked at only there).
     """
     found = []
     for extra in read_extra_sets(extra_dir):
@@ -177,40 +161,9 @@ def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
             except OSError as error:
                 changed = f"cannot be read ({error.strerror})"
             if changed:
-                raise InputError(f"{path} {changed} since it was collected: run `dvc repro -f collect`, then go on.")
+                raise InputError(f"{path} {changed} since it was indexed: run `dvc repro -s -f index`, then go on.")
             found.append(TrainingFrame(path, f"extra/{extra.name}", number, image.boxes, weight=extra.weight))
     return found
-
-
-def check_extra_frames(
-    frames: Sequence[TrainingFrame],
-    sequences: Mapping[str, Sequence[ManifestEntry]],
-    split: str,
-    validation_sequences: Sequence[str] = (),
-) -> None:
-    """Refuse to train on extra images of a film that is tracked, which the name of their folder tells.
-
-    Args:
-        frames: films' and extra ones.
-        sequences: benchmark -> its sequences.
-        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
-
-    Raises:
-        InputError: an extra image lies in a folder with the name of a tracked sequence, or of one with the same film.
-    """
-    tracked = {
-        film(entry.name): f"{benchmark}'s {entry.name}"
-        for benchmark, entries in sequences.items()
-        for entry in entries
-        if tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-    }
-    for frame in frames:
-        seen = {film(part) for part in frame.image.parts} & tracked.keys() if frame.weight is not None else set()
-        if seen:
-            raise InputError(
-                f"'data.extra' would train on a film that is tracked: {frame.image} of '{frame.film}' looks like a "
-                f"frame of {tracked[min(seen)]}: take that film out of the set, or do not track it."
-            )
 
 
 def count_identities(frames: Sequence[TrainingFrame]) -> int:

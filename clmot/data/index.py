@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import read_jde, read_yolo
 from clmot.labels.pictures import Picture, UnreadablePicture, read_picture
+from clmot.motchallenge.splits import film
 from clmot.params import ExtraSetParams
 from clmot.problems import Report, refuse
 from clmot.progress import progress
@@ -45,26 +46,50 @@ READERS: dict[str, Callable[[Path, Path, Report], BoxSet]] = {
 _READERS_AT_ONCE = 8  # threads: hashing releases Python's lock, and disks like several requests
 
 
-def collect_sets(entries: Sequence[ExtraSetParams], out_dir: str | os.PathLike[str]) -> list[ExtraSet]:
+def index_sets(
+    entries: Sequence[ExtraSetParams], out_dir: str | os.PathLike[str], tracked: Mapping[str, str] = {}
+) -> list[ExtraSet]:
     """Read the sets of `data.extra` and write them, without identities, to `out_dir` (see `clmot.data.extra_sets`).
 
     No image is copied. The same images and labels give the same bytes, whatever identities the labels state.
 
+    Args:
+        entries: the sets.
+        out_dir: `data/extra`.
+        tracked: the films that are tracked, see `clmot.motchallenge.splits.tracked_films`.
+
     Raises:
-        InputError: a file is absent or faulty, an image is missing or unreadable, or a set has no box left; nothing is
-            written then.
+        InputError: a file is absent or faulty, an image is missing or unreadable, a set has no box left, or an image
+            is of a film that is tracked; nothing is written then.
     """
-    found = [collect_set(entry) for entry in entries]
+    found = [index_set(entry) for entry in entries]
+    check_sets(found, tracked)
     write_extra_sets(out_dir, found)
     return found
 
 
-def collect_set(entry: ExtraSetParams) -> ExtraSet:
-    """Read one set. Raises as `collect_sets`."""
+def check_sets(sets: Sequence[ExtraSet], tracked: Mapping[str, str]) -> None:
+    """Refuse to train on images of a film that is tracked, which the name of their folder tells.
+
+    Raises:
+        InputError: an image lies in a folder with the name of a tracked sequence, or of one with the same film.
+    """
+    for extra in sets:
+        for path in map(extra.path, extra.images):
+            seen = {film(part) for part in path.parts} & tracked.keys()
+            if seen:
+                raise InputError(
+                    f"'data.extra' would train on a film that is tracked: {path} of '{extra.name}' looks like a "
+                    f"frame of {tracked[min(seen)]}: take that film out of the set, or do not track it."
+                )
+
+
+def index_set(entry: ExtraSetParams) -> ExtraSet:
+    """Read one set. Raises as `index_sets`."""
     labels = in_project(entry.labels)
     box_set = READERS[entry.format](in_project(entry.images), labels, refuse)
     people = box_set.people(entry.classes, labels)
-    pictures = _pictures(box_set.images, f"collect {entry.name}")
+    pictures = _pictures(box_set.images, f"index {entry.name}")
     images = []
     dropped = dict.fromkeys(REASONS, 0)
     for image, picture in zip(box_set.images, pictures, strict=True):

@@ -8,35 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clmot.data.training_folder import REASONS, StrippedSequence, write_training_folder
 from clmot.errors import InputError
 from clmot.files import staged_directory, write_json, write_text
 from clmot.motchallenge.annotations import (
     UNKNOWN_IDENTITY,
     AnnotationTable,
-    parse_ground_truth,
     read_detections,
     read_ground_truth,
 )
 from clmot.motchallenge.classes import ObjectClass, counted
 from clmot.motchallenge.detection_files import file_of, usable_scores
-from clmot.motchallenge.sequence import ManifestEntry, read_manifest
-from clmot.motchallenge.splits import FrameRange, check_split, tracking_range, training_range
+from clmot.motchallenge.sequence import ManifestEntry, read_manifest, write_manifest
+from clmot.motchallenge.splits import FrameRange, Split, check_split
+from clmot.params import StripParams
+from clmot.tables import plain_table
 
-REPORT_FILE = "strip.json"
 IDENTITIES_FILE = "identities.json"
 HELD_OUT_FILE = "held_out.json"
-REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
-"""Why a row is dropped; a row with several reasons counts under the first of them. A detector's boxes have the flag
-where their score is high enough. `degenerate` boxes have no width or no height."""
 TRUTH, PUBLIC = "truth", "public"
 """Words of `strip.boxes`; anything else names a folder."""
 
@@ -49,8 +45,6 @@ class DetectorBoxes:
     """`public`, or a folder of <sequence>.txt, as in `strip.boxes`."""
     min_score: float
     """Boxes scored below do not train."""
-    frames_dir: Path
-    """`data/frames/B`: its manifest knows the sequences without ground truth, too."""
     public_dir: Path
     """`data/detections/B`."""
 
@@ -76,187 +70,132 @@ class DetectorBoxes:
         return dataclasses.replace(table, confidence=enough.astype(np.float64))
 
 
-@dataclass(frozen=True)
-class StrippedSequence:
-    """What became of one sequence's rows."""
+@dataclass
+class _Stripped:
+    """What is known of the sequences so far, by name."""
 
-    frames: FrameRange | None
-    """The frames that may train; None when the whole sequence is held out."""
-    kept: int
-    dropped: dict[str, int]
-    """Reason -> rows, every reason in the order of `REASONS`."""
+    report: dict[str, StrippedSequence] = field(default_factory=dict)
+    boxes: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+    held_out: dict[str, tuple[FrameRange, AnnotationTable]] = field(default_factory=dict)
 
 
 def strip_benchmark(
-    gt_dir: str | os.PathLike[str],
-    out_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str],
     benchmark: str,
-    split: str,
-    validation_sequences: Sequence[str],
-    classes: Iterable[int],
-    min_visibility: float,
-    *,
+    split: Split,
+    params: StripParams,
     benchmarks: Iterable[str] | None = None,
-    identities_dir: str | os.PathLike[str] | None = None,
-    keep_identities: bool = False,
-    held_out_dir: str | os.PathLike[str] | None = None,
-    held_out_identities: bool = False,
-    detector: DetectorBoxes | None = None,
 ) -> dict[str, StrippedSequence]:
-    """Write the training boxes of a benchmark, without identities, and the report of what was dropped.
+    """Write what training may see of a benchmark, and what the split holds out, without identities.
 
-    `out_dir/<seq>.txt` has rows `frame,-1,x,y,w,h,1,class,visibility` of the training frames (coordinates as
-    in the ground truth), for every sequence with training frames; `out_dir/strip.json` has the report.
+    Reads `gt/B`, `frames/B` and, where a detector's boxes train, `detections/B`. Writes three folders, all of them
+    whole or none:
+
+    - `training/B`, see `clmot.data.training_folder`;
+    - `identities/B`: identities.json, which says whether identities were kept, and only if they were, `<seq>.txt` with
+      the identity of every training box. They are apart from the boxes so that boxes never change with them;
+    - `held_out/B`, for tracking from true boxes: `<seq>.txt` for every sequence with ground truth and tracked frames,
+      rows as in `training/B`, of the boxes that evaluation counts in those frames (numbered within the film; they keep
+      their identities only with `strip.held_out_identities`, for a bound that looks at them); held_out.json, which says
+      which frames and how many boxes; and the manifest of all sequences, from which `index` sees that no film both
+      trains and is tracked.
+
+    No identity changes a byte of the first, nor of the last unless it keeps them; no held-out frame changes a byte of
+    the first.
 
     Args:
-        gt_dir: `data/gt/B`: `manifest.json` and `<seq>/gt.txt`.
-        out_dir: `data/boxes/B`; replaced whole or not at all.
-        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
-        classes: the MOTChallenge classes that are kept (MOT15's rows are all class 1).
-        min_visibility: rows below it are dropped (MOT15 states none: all are visible).
+        data_dir: `data`.
+        benchmark: `MOT15`, `MOT17` or `MOT20`.
+        split: which frames train, and which are held out.
+        params: which boxes train; whether the wall is open.
         benchmarks: all benchmarks that take part, if there are more; only used to tell a held-out name of
             another benchmark from a misspelt one.
-        identities_dir: `data/identities/B`; replaced whole or not at all. It holds `identities.json`, which says
-            whether identities were kept, and only if they were, `<seq>.txt` with the identity of every row of
-            `out_dir/<seq>.txt`. They are kept apart from the boxes so that boxes never change with them.
-        keep_identities: opens the wall, for the supervised baseline.
-        held_out_dir: `data/held_out/B`, for tracking from true boxes; replaced whole or not at all. It holds
-            `<seq>.txt` for every sequence with tracked frames: rows as in `out_dir`, ordered by frame
-            and box, of the boxes that evaluation counts in those frames (numbered within the film); and
-            `held_out.json`, which says which frames and how many boxes. These do not depend on identities either.
-        held_out_identities: whether those keep their identities after all, for a bound that looks at them.
-        detector: whose boxes train; None: the true ones do.
 
     Returns:
         Sequence name -> what became of its rows, sorted by name.
 
     Raises:
-        InputError: the ground truth is absent or has a faulty row, the split is impossible, no box is left, or
-            identities are to be kept where there are none.
+        InputError: the ground truth is absent or has a faulty row, a frame is missing, the split is impossible, no box
+            is left, or identities are to be kept where there are none.
     """
-    gt_dir = Path(gt_dir)
-    known = read_manifest(gt_dir)
-    entries = known if detector is None else read_manifest(detector.frames_dir)
-    check_split({benchmark: entries}, split, validation_sequences, benchmarks=benchmarks)
-    wanted = np.array(sorted(classes), np.int64)
-    report: dict[str, StrippedSequence] = {}
-    texts: dict[str, str] = {}
-    labels: dict[str, str] = {}
-    held_out: dict[str, tuple[FrameRange, AnnotationTable]] = {}
+    data_dir = Path(data_dir)
+    detector = None
+    if params.boxes != TRUTH:
+        detector = DetectorBoxes(params.boxes, params.min_score, data_dir / "detections" / benchmark)
+    known, everything = (read_manifest(data_dir / kind / benchmark) for kind in ("gt", "frames"))
+    entries = known if detector is None else everything
+    check_split({benchmark: entries}, split, benchmarks=benchmarks)
+    found = _Stripped()
     for entry in entries:
-        frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
         table = AnnotationTable.empty()
         if entry in known:
+            path = data_dir / "gt" / benchmark / entry.name / "gt.txt"
             # Whether identities are unique is the business of those who use them.
-            table = read_ground_truth(
-                gt_dir / entry.name / "gt.txt", length=entry.frames, unique_identities=keep_identities
-            )
-        if detector is None:
-            kept, dropped = _select(table, frames, wanted, min_visibility)
-        else:
-            found = AnnotationTable.empty() if frames is None else detector.read(entry)
-            kept, dropped = _select(found, frames, np.array([ObjectClass.PEDESTRIAN]), 0.0)
-        report[entry.name] = StrippedSequence(frames, len(kept), dropped)
-        if keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
-            raise InputError(
-                f"{gt_dir / entry.name / 'gt.txt'} has training boxes without identities (-1), which the supervised "
-                "baseline would take for one person: label them, or set 'strip.keep_identities: false'."
-            )
-        if frames is not None:
-            texts[entry.name] = _rows(kept)
-            labels[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
-        tracked = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+            table = read_ground_truth(path, length=entry.frames, unique_identities=params.keep_identities)
+        _strip_sequence(entry, table, split, params, detector, found)
+        tracked = split.tracking_range(entry)
         if tracked is not None and entry in known:
             scored = table.select(counted(table.confidence, table.category, benchmark))
-            held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
-    if texts and not any(sequence.kept for sequence in report.values()):
-        total = sum(sum(sequence.dropped.values()) for sequence in report.values())
+            found.held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
+    if found.boxes and not any(sequence.kept for sequence in found.report.values()):
+        total = sum(sum(sequence.dropped.values()) for sequence in found.report.values())
         raise InputError(
-            f"none of the {total} boxes of {benchmark} is left by 'strip.classes: {wanted.tolist()}' and "
-            f"'strip.min_visibility: {min_visibility:g}': loosen them, or take {benchmark} out of "
+            f"none of the {total} boxes of {benchmark} is left by 'strip.classes: {sorted(params.classes)}' and "
+            f"'strip.min_visibility: {params.min_visibility:g}': loosen them, or take {benchmark} out of "
             "'data.benchmarks'."
         )
     # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
-        out = outs.enter_context(staged_directory(out_dir))
-        for name, text in texts.items():
-            write_text(out / f"{name}.txt", text)
-        write_json(out / REPORT_FILE, _report_json(benchmark, report))
-        if identities_dir is not None:
-            beside = outs.enter_context(staged_directory(identities_dir))
-            write_json(beside / IDENTITIES_FILE, {"benchmark": benchmark, "kept": keep_identities})
-            for name, text in labels.items() if keep_identities else ():
-                write_text(beside / f"{name}.txt", text)
-        if held_out_dir is not None:
-            _write_held_out(
-                outs.enter_context(staged_directory(held_out_dir)), benchmark, held_out, held_out_identities
-            )
-    return report
+        training, identities, held_out = (
+            outs.enter_context(staged_directory(data_dir / kind / benchmark))
+            for kind in ("training", "identities", "held_out")
+        )
+        write_training_folder(training, data_dir / "frames" / benchmark, benchmark, found.report, found.boxes)
+        write_json(identities / IDENTITIES_FILE, {"benchmark": benchmark, "kept": params.keep_identities})
+        for name, text in found.identities.items() if params.keep_identities else ():
+            write_text(identities / f"{name}.txt", text)
+        _write_held_out(held_out, benchmark, found.held_out, params.held_out_identities)
+        write_manifest(held_out, benchmark, everything)
+    return found.report
 
 
-def read_training_boxes(path: str | os.PathLike[str]) -> AnnotationTable:
-    """Read a file of `data/boxes`: rows ordered by frame and box, every identity -1. It may be empty.
-
-    Raises:
-        InputError: the file is absent, a row is faulty, or a row has an identity.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
+def _strip_sequence(
+    entry: ManifestEntry,
+    table: AnnotationTable,
+    split: Split,
+    params: StripParams,
+    detector: DetectorBoxes | None,
+    found: _Stripped,
+) -> None:
+    """Add what trains of one sequence, given its ground truth, to `found`."""
+    frames = split.training_range(entry)
+    if detector is None:
+        kept, dropped = _select(table, frames, np.array(sorted(params.classes), np.int64), params.min_visibility)
+    else:
+        boxes = AnnotationTable.empty() if frames is None else detector.read(entry)
+        kept, dropped = _select(boxes, frames, np.array([ObjectClass.PEDESTRIAN]), 0.0)
+    found.report[entry.name] = StrippedSequence(frames, len(kept), dropped)
+    if params.keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
         raise InputError(
-            f"{path} cannot be read ({error.strerror}): run the strip stage (`dvc repro`) first."
-        ) from None
-    if not data.strip():
-        return AnnotationTable.empty()
-    table = parse_ground_truth(data, str(path))
-    if (table.identity != UNKNOWN_IDENTITY).any():
-        raise InputError(f"{path} has rows with identities, which training must not see: run the strip stage.")
-    return table.sorted_by_box()
+            f"{entry.name} has training boxes without identities (-1), which the supervised baseline would take for "
+            "one person: label them in its gt.txt, or set 'strip.keep_identities: false'."
+        )
+    if frames is not None:
+        found.boxes[entry.name] = _rows(kept)
+        found.identities[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
 
 
-def read_identities(path: str | os.PathLike[str], rows: int) -> NDArray[np.int64]:
-    """The identities (rows,) of a box file, from a file of `data/identities` that the opened wall let through.
-
-    Raises:
-        InputError: the file is absent, or does not have a whole number for each of `rows` boxes.
-    """
-    try:
-        lines = Path(path).read_text(encoding="ascii").split()
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}): the supervised baseline needs 'strip.keep_identities: "
-            "true', and then the strip stage."
-        ) from None
-    except UnicodeDecodeError:
-        lines = ["?"]
-    try:
-        identities = np.array(lines, np.int64).reshape(rows)
-    except (ValueError, OverflowError):
-        raise InputError(
-            f"{path} should hold one whole number for each of {rows} boxes: run the strip stage again."
-        ) from None
-    return identities
-
-
-def read_strip_report(directory: str | os.PathLike[str]) -> dict[str, FrameRange]:
-    """The training frames of each sequence of `data/boxes/B`, sorted by name, without the held-out ones.
-
-    Raises:
-        InputError: the report is absent or damaged.
-    """
-    path = Path(directory) / REPORT_FILE
-    try:
-        sequences = json.loads(path.read_bytes())["sequences"]
-        ranges = {
-            str(name): FrameRange(*map(int, sequence["frames"]))
-            for name, sequence in sorted(sequences.items())
-            if sequence["frames"] is not None
-        }
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run the strip stage (`dvc repro`) first.") from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{path} is not a report of the strip stage: run the stage again.") from None
-    return ranges
+def format_report(benchmark: str, report: dict[str, StrippedSequence]) -> str:
+    """What was kept and dropped as a table for people, one line a sequence and one for all of them."""
+    lines = [(benchmark, "frames", "kept", *(reason.replace("_", " ") for reason in REASONS))]
+    for name, sequence in report.items():
+        span = f"{sequence.frames.first}-{sequence.frames.last}" if sequence.frames else "held out"
+        lines.append((name, span, str(sequence.kept), *(str(sequence.dropped[r]) for r in REASONS)))
+    kept = sum(sequence.kept for sequence in report.values())
+    dropped = (str(sum(sequence.dropped[r] for sequence in report.values())) for r in REASONS)
+    lines.append(("all", "", str(kept), *dropped))
+    return plain_table(lines)
 
 
 def _select(
@@ -313,17 +252,3 @@ def _write_held_out(
 def _shortest(value: float) -> str:
     whole = int(value)
     return str(whole) if whole == value else repr(value)
-
-
-def _report_json(benchmark: str, report: dict[str, StrippedSequence]) -> dict[str, object]:
-    return {
-        "benchmark": benchmark,
-        "sequences": {
-            name: {
-                "frames": [sequence.frames.first, sequence.frames.last] if sequence.frames else None,
-                "kept": sequence.kept,
-                "dropped": sequence.dropped,
-            }
-            for name, sequence in report.items()
-        },
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import ManifestEntry, read_manifest
-from clmot.motchallenge.splits import FrameRange, tracking_range
+from clmot.motchallenge.splits import FrameRange, Split
 from clmot.progress import progress
 
 
@@ -62,8 +62,7 @@ def score_benchmark(
     tracks: str | os.PathLike[str],
     ground_truth: str | os.PathLike[str],
     benchmark: str,
-    split: str,
-    validation_sequences: Sequence[str] = (),
+    split: Split,
     scoring: Scoring = Scoring(),
     detections: str | os.PathLike[str] | None = None,
 ) -> BenchmarkScores:
@@ -77,7 +76,7 @@ def score_benchmark(
             says that no one was found; an absent one is an error.
         ground_truth: folder of `manifest.json` and `<sequence>/gt.txt`, frames numbered from 1 in the film.
         benchmark: `MOT15`, `MOT17` or `MOT20`: which rules apply.
-        split, validation_sequences: as in `data.split` and `data.validation_sequences`.
+        split: which frames are tracked.
         scoring: how.
         detections: folder of `<sequence>.safetensors`, what the tracker was given (see inference/recording.py); None:
             detections and embeddings are not scored.
@@ -89,15 +88,12 @@ def score_benchmark(
     if not tracks.is_dir():
         raise InputError(f"{tracks} does not exist: run the track stage first (`dvc repro track`).")
     entries = read_manifest(ground_truth)
-    ranges = {
-        entry.name: tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-        for entry in entries
-    }
+    ranges = {entry.name: split.tracking_range(entry) for entry in entries}
     tracked = sorted(path.stem for path in tracks.glob("*.txt"))
     for name in tracked:
         if name in ranges and ranges[name] is None:
             raise InputError(
-                f"{tracks / name}.txt holds tracks of a sequence that the split '{split}' does not track: "
+                f"{tracks / name}.txt holds tracks of a sequence that the split '{split.kind}' does not track: "
                 f"run the track stage again (`dvc repro track`)."
             )
     scored: list[SequenceScores] = []
@@ -109,7 +105,7 @@ def score_benchmark(
         results_file = tracks / f"{entry.name}.txt"
         if not results_file.is_file():
             raise InputError(
-                f"{results_file} does not exist, though the split '{split}' tracks {entry.name}: "
+                f"{results_file} does not exist, though the split '{split.kind}' tracks {entry.name}: "
                 f"run the track stage first (`dvc repro track`)."
             )
         truth = _read_truth(ground_truth, entry, frames, benchmark)

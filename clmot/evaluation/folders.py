@@ -16,7 +16,7 @@ from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
 from clmot.motchallenge.classes import DISTRACTORS
 from clmot.motchallenge.sequence import MANIFEST_FILE, SEQINFO_FILE, read_manifest, read_seqinfo
-from clmot.motchallenge.splits import home_benchmark, tracking_range, without_detector
+from clmot.motchallenge.splits import home_benchmark, second_half, without_detector
 from clmot.progress import progress
 
 SCORED_SPLITS = ("all", "half")
@@ -262,7 +262,7 @@ def _scored_frames(name: str, truth: TruthFile, split: str, last_row: int) -> tu
             f"{truth.path}: nothing states how many frames the film has, so it cannot be halved: put its "
             f"{SEQINFO_FILE} beside it."
         )
-    frames = tracking_range(name, truth.length, "train", split)
+    frames = second_half(truth.length)
     if frames is None:
         raise InputError(f"{truth.path}: a film of {truth.length} frames has no second half to score.")
     return frames.first, truth.length

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import SEQINFO_FILE, image_path, read_manifest, read_seqinfo
-from clmot.motchallenge.splits import FrameRange, tracking_range
+from clmot.motchallenge.splits import FrameRange, Split
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,7 @@ class TrackedPart:
     """Frames per second."""
 
 
-def find_tracked_parts(
-    directory: str | os.PathLike[str], split: str, validation_sequences: Sequence[str]
-) -> dict[str, TrackedPart]:
+def find_tracked_parts(directory: str | os.PathLike[str], split: Split) -> dict[str, TrackedPart]:
     """What the split wants tracked of each sequence in `data/frames/B`, by name.
 
     Raises:
@@ -36,7 +33,7 @@ def find_tracked_parts(
     directory = Path(directory)
     found = {}
     for entry in read_manifest(directory):
-        frames = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
+        frames = split.tracking_range(entry)
         if frames is not None:
             sequence = directory / entry.name
             info = read_seqinfo(sequence / SEQINFO_FILE)
@@ -44,7 +41,7 @@ def find_tracked_parts(
             found[entry.name] = TrackedPart(images, frames, entry.frames, entry.frame_rate)
     if not found:
         raise InputError(
-            f"'data.split: {split}' tracks no frame of {directory}: take {directory.name} out of 'data.benchmarks', or "
-            "choose another split."
+            f"'data.split: {split.kind}' tracks no frame of {directory}: take {directory.name} out of "
+            "'data.benchmarks', or choose another split."
         )
     return found

@@ -166,10 +166,14 @@ def image_path(sequence_dir: str | os.PathLike[str], info: SequenceInfo, frame: 
     return Path(sequence_dir) / info.image_dir / frame_name(frame, info.extension)
 
 
-def read_manifest(directory: str | os.PathLike[str]) -> list[ManifestEntry]:
+def read_manifest(directory: str | os.PathLike[str], stage: str = "download") -> list[ManifestEntry]:
     """The sequences of a benchmark, sorted by name, from `directory/manifest.json`.
 
-    `data/frames/B` lists every extracted sequence, `data/gt/B` those that have ground truth.
+    `data/frames/B` and `data/held_out/B` list every extracted sequence, `data/gt/B` those that have ground truth.
+
+    Args:
+        directory: where it is.
+        stage: the stage that writes it, for messages.
 
     Raises:
         InputError: the manifest is absent or not one that `write_manifest` wrote.
@@ -178,13 +182,13 @@ def read_manifest(directory: str | os.PathLike[str]) -> list[ManifestEntry]:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run the download stage (`dvc repro`) first.") from None
+        raise InputError(f"{path} does not exist: run the {stage} stage (`dvc repro`) first.") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): run the download stage again.") from None
+        raise InputError(f"{path} cannot be read ({error}): run the {stage} stage again.") from None
     try:
         entries = [_entry(item) for item in content["sequences"]]
     except (KeyError, TypeError, ValueError):
-        raise InputError(f"{path} is not a manifest of sequences: run the download stage again.") from None
+        raise InputError(f"{path} is not a manifest of sequences: run the {stage} stage again.") from None
     return sorted(entries, key=lambda entry: entry.name)
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import ManifestEntry
+from clmot.params import DataParams
 
 DETECTORS = ("DPM", "FRCNN", "SDP")
 """MOT17 has every sequence once for each of these public detectors, with the same frames and ground truth."""
@@ -101,58 +102,59 @@ def home_benchmark(name: str) -> str | None:
     return "MOT15" if name in MOT15_FRAME_RATES else None
 
 
-def training_range(
-    entry_name: str, length: int, subset: str, split: str, validation_sequences: Sequence[str] = ()
-) -> FrameRange | None:
-    """The frames of a sequence that may train, or None.
+@dataclass(frozen=True)
+class Split:
+    """Which frames train and which are tracked: `data.split` and `data.validation_sequences` as one value."""
 
-    Args:
-        entry_name: the sequence's name, with or without MOT17's detector suffix.
-        length: its number of frames.
-        subset: `train` or `test`, where the archive has it.
-        split: `half`, `sequence`, `full` or `itself`.
-        validation_sequences: the held-out names of `sequence`.
-    """
-    if split == ITSELF:
-        return FrameRange(1, length)
-    if subset != "train":
-        return None
-    if split == "half":
-        return FrameRange(1, min(length, length // 2 + 1))
-    if split == "sequence" and _is_named(entry_name, validation_sequences):
-        return None
-    return FrameRange(1, length)
+    kind: str
+    """`half`, `sequence`, `full` or `itself`."""
+    held_out: tuple[str, ...] = ()
+    """With `sequence`, the names that are tracked, with or without MOT17's detector suffix."""
+
+    @classmethod
+    def from_params(cls, data: DataParams) -> Split:
+        """What params.yaml says."""
+        return cls(data.split, data.validation_sequences)
+
+    def training_range(self, entry: ManifestEntry) -> FrameRange | None:
+        """The frames of a sequence that may train, or None."""
+        whole = FrameRange(1, entry.frames)
+        if self.kind == ITSELF:
+            return whole
+        if entry.subset != "train" or (self.kind == "sequence" and _is_named(entry.name, self.held_out)):
+            return None
+        return FrameRange(1, min(entry.frames, entry.frames // 2 + 1)) if self.kind == "half" else whole
+
+    def tracking_range(self, entry: ManifestEntry) -> FrameRange | None:
+        """The frames of a sequence that are tracked and scored, or None.
+
+        Results count from 1 within the range: frame f of the film is f - first + 1 there.
+        """
+        trains = entry.subset == "train"
+        if self.kind == "half":
+            return second_half(entry.frames) if trains else None
+        tracked = {
+            ITSELF: True,
+            "sequence": trains and _is_named(entry.name, self.held_out),
+            "full": entry.subset == "test",
+        }
+        return FrameRange(1, entry.frames) if tracked[self.kind] else None
 
 
-def tracking_range(
-    entry_name: str, length: int, subset: str, split: str, validation_sequences: Sequence[str] = ()
-) -> FrameRange | None:
-    """The frames of a sequence that are tracked and scored, or None. Arguments as in `training_range`.
-
-    Results count from 1 within the range: frame f of the film is f - first + 1 there.
-    """
-    if split == ITSELF:
-        return FrameRange(1, length)
-    if split == "half":
-        first = length // 2 + 2
-        return FrameRange(first, length) if subset == "train" and first <= length else None
-    if split == "sequence":
-        held_out = subset == "train" and _is_named(entry_name, validation_sequences)
-        return FrameRange(1, length) if held_out else None
-    return FrameRange(1, length) if subset == "test" else None
+def second_half(length: int) -> FrameRange | None:
+    """The frames of a film of `length` frames that `half` tracks; None where the first half is all of it."""
+    first = length // 2 + 2
+    return FrameRange(first, length) if first <= length else None
 
 
 def check_split(
-    sequences: Mapping[str, Sequence[ManifestEntry]],
-    split: str,
-    validation_sequences: Sequence[str] = (),
-    *,
-    benchmarks: Iterable[str] | None = None,
+    sequences: Mapping[str, Sequence[ManifestEntry]], split: Split, *, benchmarks: Iterable[str] | None = None
 ) -> None:
     """Refuse a split that tracks what it trained on, names unknown sequences, or leaves nothing to train on.
 
     Args:
         sequences: benchmark -> its sequences.
+        split: which frames train and which are tracked.
         benchmarks: all benchmarks that take part, when `sequences` holds only some of them. A held-out name
             is then only unknown when it could be in none of the others, and a benchmark that is wholly held
             out is fine.
@@ -162,39 +164,63 @@ def check_split(
     """
     names = [entry.name for entries in sequences.values() for entry in entries if entry.subset == "train"]
     others = sorted(set(benchmarks or ()) - set(sequences))
-    if split == "sequence":
-        for held_out in validation_sequences:
+    if split.kind == "sequence":
+        for held_out in split.held_out:
             _check_known(held_out, names, sequences, others)
-
-    trained: dict[str, list[tuple[str, int, FrameRange]]] = {}
-    for benchmark, entries in sequences.items():
-        for entry in entries:
-            frames = training_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-            if frames is not None:
-                trained.setdefault(film(entry.name), []).append((f"{benchmark}'s {entry.name}", entry.frames, frames))
+    trained: dict[str, list[_Part]] = {}
+    for part in _parts(sequences, split.training_range):
+        trained.setdefault(film(part.entry.name), []).append(part)
     if not trained and not others:
         raise InputError(
-            f"the split '{split}' leaves no sequence to train on: hold out fewer in "
+            f"the split '{split.kind}' leaves no sequence to train on: hold out fewer in "
             "'data.validation_sequences', or add a benchmark to 'data.benchmarks'."
         )
-    if split == ITSELF:
-        return
-    for benchmark, entries in sequences.items():
-        for entry in entries:
-            frames = tracking_range(entry.name, entry.frames, entry.subset, split, validation_sequences)
-            if frames is None:
-                continue
-            tracked = f"{benchmark}'s {entry.name}"
-            for label, length, training in trained.get(film(entry.name), []):
-                # Sequences of one film and one length are cut at the same moment by `half`; when the
-                # lengths differ it is unknown which frames correspond.
-                if length != entry.frames or training.last >= frames.first:
-                    raise InputError(_leak_sentence(label, tracked, split, length, entry.frames))
-    if split == "sequence":
-        # Held-out films of benchmarks that are not in `sequences` are known by name.
-        for held_out in validation_sequences:
-            for label, _, _ in trained.get(film(held_out), []):
-                raise InputError(_leak_sentence(label, held_out, split, 0, 0))
+    if split.kind != ITSELF:
+        _check_leaks(trained, _parts(sequences, split.tracking_range), split)
+
+
+def tracked_films(sequences: Mapping[str, Sequence[ManifestEntry]], split: Split) -> dict[str, str]:
+    """The films that are tracked, by the one name of all who show them, with what people call them.
+
+    Args:
+        sequences: benchmark -> its sequences.
+        split: which frames are tracked.
+    """
+    return {film(part.entry.name): str(part) for part in _parts(sequences, split.tracking_range)}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The frames of a sequence that train, or that are tracked."""
+
+    benchmark: str
+    entry: ManifestEntry
+    frames: FrameRange
+
+    def __str__(self) -> str:
+        return f"{self.benchmark}'s {self.entry.name}"
+
+
+def _parts(
+    sequences: Mapping[str, Sequence[ManifestEntry]], frames_of: Callable[[ManifestEntry], FrameRange | None]
+) -> list[_Part]:
+    found = ((benchmark, entry, frames_of(entry)) for benchmark, entries in sequences.items() for entry in entries)
+    return [_Part(benchmark, entry, frames) for benchmark, entry, frames in found if frames is not None]
+
+
+def _check_leaks(trained: Mapping[str, Sequence[_Part]], tracked: Iterable[_Part], split: Split) -> None:
+    """Refuse to train on a film that is tracked."""
+    for part in tracked:
+        for other in trained.get(film(part.entry.name), []):
+            # Sequences of one film and one length are cut at the same moment by `half`; when the
+            # lengths differ it is unknown which frames correspond.
+            if other.entry.frames != part.entry.frames or other.frames.last >= part.frames.first:
+                lengths = (other.entry.frames, part.entry.frames)
+                raise InputError(_leak_sentence(str(other), str(part), split.kind, *lengths))
+    for held_out in split.held_out if split.kind == "sequence" else ():
+        # Held-out films of benchmarks that are elsewhere are known by name.
+        for other in trained.get(film(held_out), []):
+            raise InputError(_leak_sentence(str(other), held_out, split.kind, 0, 0))
 
 
 def _is_named(name: str, names: Iterable[str]) -> bool:

@@ -19,6 +19,7 @@ from clmot.files import staged_file
 from clmot.images import read_image
 from clmot.inference.tracked_frames import TrackedPart, find_tracked_parts
 from clmot.motchallenge.annotations import AnnotationTable, read_results
+from clmot.motchallenge.splits import Split
 from clmot.params import load_params
 from clmot.progress import progress
 from clmot.reporting.drawing import draw_tracks, fullest_frame
@@ -94,12 +95,11 @@ def find_tracked_sequences(names: Sequence[str]) -> list[TrackedSequence]:
         InputError: a name is of neither; frames or tracks are absent or faulty, or do not belong together.
     """
     data = load_params().data
+    split = Split.from_params(data)
     parts = {
         (benchmark, name): part
         for benchmark in sorted(data.benchmarks)
-        for name, part in find_tracked_parts(
-            Path("data/frames") / benchmark, data.split, data.validation_sequences
-        ).items()
+        for name, part in find_tracked_parts(Path("data/frames") / benchmark, split).items()
     }
     known = {name for key in parts for name in key}
     for name in names:

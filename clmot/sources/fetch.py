@@ -24,9 +24,9 @@ from clmot.films.find_films import is_video
 from clmot.sources.checksums import file_sha256
 from clmot.sources.download import Unavailable, download
 from clmot.sources.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
+from clmot.sources.scenes import SYNTHETIC
 from clmot.sources.server import readable
 
-SYNTHETIC = "synthetic"
 OFFICIAL = "official"
 NO_ARCHIVES = "none"
 _KNOWN = (

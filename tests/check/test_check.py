@@ -25,7 +25,8 @@ from clmot.data.strip import strip_benchmark
 from clmot.errors import InputError
 from clmot.films.find_films import boxes_beside
 from clmot.films.video import Measured, measure
-from clmot.params import ExtraSetParams, parse_params
+from clmot.motchallenge.splits import Split
+from clmot.params import ExtraSetParams, load_params, parse_params
 from clmot.sources.fetch import fetch_archives
 
 ROOT = Path(__file__).parents[2]
@@ -683,13 +684,13 @@ class TestFilms:
         path = zipped(film, tmp_path / "MOT17.zip")
         outs = [data / kind / "MOT17" for kind in ("frames", "gt", "detections")]
         extract_benchmark(path, "MOT17", "half", *outs)
-        strip_benchmark(outs[1], data / "boxes" / "MOT17", "MOT17", "half", [], [1], 0)
+        strip_benchmark(data, "MOT17", Split("half"), load_params(ROOT / "params.yaml").strip)
         for folder in (
             data,
             *(out for out in outs),
             data / "frames",
-            data / "boxes",
-            data / "boxes" / "MOT17",
+            data / "training",
+            data / "training" / "MOT17",
         ):
             found = check(folder)
             assert found.lines == []

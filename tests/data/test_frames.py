@@ -10,37 +10,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_training import batch_of_film, film_of
+from tiny_training import batch_of_film, film_of, training_folder
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from clmot.data.frames import FrameDataset, collate, find_training_frames
 from clmot.errors import InputError
-from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Film `a` of 6 frames, of which 1 to 4 train; frame 2 shows nobody; film `b` is held out."""
-    for film in ("a", "b"):
-        folder = tmp_path / "frames" / "MOT17" / film
-        (folder / "img1").mkdir(parents=True)
-        for number in range(1, 7):
-            (folder / "img1" / f"{number:06d}.jpg").touch()
-        write_seqinfo(folder / "seqinfo.ini", SequenceInfo(film, "img1", 30.0, 6, 40, 30, ".jpg"))
-    boxes = tmp_path / "boxes" / "MOT17"
-    boxes.mkdir(parents=True)
+    """Film `a` with 4 frames that train; frame 2 shows no one."""
     rows = ["1,-1,1,1,10,20,1,1,1", "1,-1,11,6,10,20,1,1,0.5", "3,-1,2,3,10,20,1,1,1", "4,-1,5,5,4,4,1,1,1"]
-    (boxes / "a.txt").write_text("\n".join(rows) + "\n")
-    sequences = {
-        "a": {"frames": [1, 4], "kept": 4, "dropped": {}},
-        "b": {"frames": None, "kept": 0, "dropped": {}},
-    }
-    (boxes / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
-    return tmp_path
+    training_folder(tmp_path, "a", 4, rows)
+    return tmp_path / "data" / "training"
 
 
 def test_every_frame_of_the_training_range_is_found(data):
-    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames = find_training_frames(data, ["MOT17"])
     assert [(f.film, f.number, len(f.boxes)) for f in frames] == [
         ("MOT17/a", 1, 2),
         ("MOT17/a", 2, 0),
@@ -53,25 +39,24 @@ def test_every_frame_of_the_training_range_is_found(data):
 
 
 def test_a_frame_that_is_missing_is_named_before_training_starts(data):
-    image = data / "frames" / "MOT17" / "a" / "img1" / "000003.jpg"
+    image = data / "MOT17" / "a" / "img1" / "000003.jpg"
     image.unlink()
     with pytest.raises(InputError, match=f"^{image} is missing: delete .*/MOT17 and run `dvc repro`"):
-        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+        find_training_frames(data, ["MOT17"])
     shutil.rmtree(image.parent)
     with pytest.raises(InputError, match=r"000001\.jpg is missing"):
-        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+        find_training_frames(data, ["MOT17"])
 
 
 def test_nothing_to_train_on_is_a_sentence(data):
-    report = data / "boxes" / "MOT17" / "strip.json"
-    held_out = {"a": {"frames": None, "kept": 0, "dropped": {}}}
-    report.write_text(json.dumps({"benchmark": "MOT17", "sequences": held_out}))
+    report = data / "MOT17" / "strip.json"
+    report.write_text(json.dumps({"benchmark": "MOT17", "sequences": {}}))
     with pytest.raises(InputError, match=r"holds no training frame of MOT17: check `data\.split`"):
-        find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+        find_training_frames(data, ["MOT17"])
 
 
 def test_a_batch_pads_boxes_and_knows_which_are_real(data):
-    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames = find_training_frames(data, ["MOT17"])
     for frame in frames:
         cv2.imwrite(str(frame.image), np.full((30, 40, 3), (0, 0, 255), np.uint8))
     dataset = FrameDataset(frames, (96, 64))
@@ -86,7 +71,7 @@ def test_a_batch_pads_boxes_and_knows_which_are_real(data):
 
 
 def test_a_batch_holds_the_pixels_in_rgb_and_in_their_places(data):
-    frames = find_training_frames(data / "frames", data / "boxes", ["MOT17"])
+    frames = find_training_frames(data, ["MOT17"])
     image = np.zeros((30, 40, 3), np.uint8)
     image[5, 7] = (10, 20, 200)  # BGR
     for frame in frames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import errno
 import json
 import os
 import re
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,41 +20,63 @@ from hypothesis import strategies as st
 from tiny_archive import damage, gt_rows, sequence_files, tree, write_zip
 
 from clmot.archives.extract import extract_benchmark
-from clmot.data.strip import (
+from clmot.data.frames import find_training_frames
+from clmot.data.strip import format_report, strip_benchmark
+from clmot.data.training_folder import (
     REASONS,
-    DetectorBoxes,
     StrippedSequence,
     read_identities,
     read_strip_report,
     read_training_boxes,
-    strip_benchmark,
 )
-from clmot.data.strip_report import format_report
 from clmot.errors import InputError
-from clmot.motchallenge.sequence import ManifestEntry, write_manifest
-from clmot.motchallenge.splits import FrameRange
+from clmot.motchallenge.sequence import (
+    ManifestEntry,
+    SequenceInfo,
+    read_manifest,
+    read_seqinfo,
+    write_manifest,
+    write_seqinfo,
+)
+from clmot.motchallenge.splits import FrameRange, Split
+from clmot.params import StripParams
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def ground_truth(folder: Path, tables: dict[str, str], length: int = 10) -> Path:
-    """A `data/gt/B` with these tables."""
+def ground_truth(data: Path, tables: dict[str, str], length: int = 10, benchmark: str = "MOT17") -> Path:
+    """`data/gt/B` with these tables, and `data/frames/B` with frames that no one looks at."""
+    frames, gt = data / "frames" / benchmark, data / "gt" / benchmark
     for name, text in tables.items():
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / name / "gt.txt").write_text(text)
-    write_manifest(folder, "MOT17", [ManifestEntry(name, "train", length, 640, 480, 25.0) for name in tables])
-    return folder
+        (gt / name).mkdir(parents=True, exist_ok=True)
+        (gt / name / "gt.txt").write_text(text)
+        draw_frames(frames / name, length)
+    entries = [ManifestEntry(name, "train", length, 640, 480, 25.0) for name in tables]
+    for folder in (frames, gt):
+        write_manifest(folder, benchmark, entries)
+    return data
 
 
-def strip(gt: Path, out: Path, **changes: object) -> dict[str, StrippedSequence]:
-    arguments: dict[str, object] = {
-        "benchmark": "MOT17",
-        "split": "half",
-        "validation_sequences": (),
-        "classes": (1,),
-        "min_visibility": 0.1,
-    } | changes
-    return strip_benchmark(gt, out, **arguments)  # type: ignore[arg-type]
+def draw_frames(folder: Path, length: int) -> None:
+    write_seqinfo(folder / "seqinfo.ini", SequenceInfo(folder.name, "img1", 25.0, length, 640, 480, ".jpg"))
+    (folder / "img1").mkdir(parents=True, exist_ok=True)
+    for number in range(1, length + 1):
+        (folder / "img1" / f"{number:06d}.jpg").write_text(f"{folder.name} {number}")
+
+
+def strip(data: Path, **changes: Any) -> dict[str, StrippedSequence]:
+    values = {"classes": (1,), "min_visibility": 0.1, "boxes": "truth", "min_score": 0.5, "keep_identities": False}
+    values["held_out_identities"] = False
+    params = StripParams(**values | {name: changes.pop(name) for name in list(changes) if name in values})
+    split = Split(changes.pop("split", "half"), changes.pop("held_out", ()))
+    return strip_benchmark(data, changes.pop("benchmark", "MOT17"), split, params, **changes)
+
+
+OUTS = ("training", "held_out", "identities")
+
+
+def training(data: Path) -> Path:
+    return data / "training" / "MOT17"
 
 
 MIXED = """\
@@ -72,9 +95,9 @@ MIXED = """\
 
 class TestStripping:
     def test_rows_and_report(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        report = strip(gt, tmp_path / "boxes")
-        assert (tmp_path / "boxes" / "MOT17-02.txt").read_bytes() == (
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        report = strip(data)
+        assert (training(data) / "MOT17-02" / "boxes.txt").read_bytes() == (
             b"1,-1,-3,20,5,8,1,1,0.1\n"
             b"1,-1,10.25,20,5,8,1,1,1\n"
             b"1,-1,10.25,20,5,8,1,1,1\n"  # equal boxes of two people both stay
@@ -82,57 +105,62 @@ class TestStripping:
         )
         dropped = {"outside_split": 2, "flag": 1, "class": 1, "degenerate": 1, "visibility": 1}
         assert report == {"MOT17-02": StrippedSequence(FrameRange(1, 6), 4, dropped)}
-        assert json.loads((tmp_path / "boxes" / "strip.json").read_text()) == {
+        del dropped["outside_split"]  # how long the film goes on is no business of training
+        assert json.loads((training(data) / "strip.json").read_text()) == {
             "benchmark": "MOT17",
             "sequences": {"MOT17-02": {"frames": [1, 6], "kept": 4, "dropped": dropped}},
         }
-        assert read_strip_report(tmp_path / "boxes") == {"MOT17-02": FrameRange(1, 6)}
+        assert read_strip_report(training(data)) == {"MOT17-02": FrameRange(1, 6)}
 
     def test_classes_and_visibility(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        report = strip(gt, tmp_path / "boxes", classes=(7, 1), min_visibility=0)
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        report = strip(data, classes=(7, 1), min_visibility=0)
         assert report["MOT17-02"].kept == 6
 
     def test_rows_without_class_and_visibility(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"TUD-Campus": gt_rows(10, columns=10) + "2,9,1,1,4,4,0,-1,-1,-1\n"})
-        report = strip(gt, tmp_path / "boxes", benchmark="MOT15", min_visibility=0.9)
+        data = ground_truth(
+            tmp_path, {"TUD-Campus": gt_rows(10, columns=10) + "2,9,1,1,4,4,0,-1,-1,-1\n"}, benchmark="MOT15"
+        )
+        report = strip(data, benchmark="MOT15", min_visibility=0.9)
         assert report["TUD-Campus"].kept == 12
         assert report["TUD-Campus"].dropped["flag"] == 1
-        assert (tmp_path / "boxes" / "TUD-Campus.txt").read_text().startswith("1,-1,5,4,6.5,12,1,1,1\n")
+        assert (
+            (data / "training" / "MOT15" / "TUD-Campus" / "boxes.txt").read_text().startswith("1,-1,5,4,6.5,12,1,1,1\n")
+        )
 
     def test_held_out_sequences_have_no_file(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})
-        report = strip(gt, tmp_path / "boxes", split="sequence", validation_sequences=("MOT17-04-DPM",))
-        assert sorted(tree(tmp_path / "boxes")) == ["MOT17-02.txt", "strip.json"]
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": MIXED})
+        report = strip(data, split="sequence", held_out=("MOT17-04-DPM",))
+        assert sorted(path.name for path in training(data).iterdir()) == ["MOT17-02", "strip.json"]
         assert report["MOT17-04"].frames is None
         assert report["MOT17-04"].dropped["outside_split"] == 10
-        assert read_strip_report(tmp_path / "boxes") == {"MOT17-02": FrameRange(1, 10)}
+        assert read_strip_report(training(data)) == {"MOT17-02": FrameRange(1, 10)}
 
     def test_a_film_without_training_people(self, tmp_path: Path) -> None:
         nobody = "1,1,10,20,5,8,0,1,1\n"
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": nobody})
-        strip(gt, tmp_path / "boxes")
-        assert (tmp_path / "boxes" / "MOT17-04.txt").read_bytes() == b""
-        assert len(read_training_boxes(tmp_path / "boxes" / "MOT17-04.txt")) == 0
-        assert read_strip_report(tmp_path / "boxes")["MOT17-04"] == FrameRange(1, 6)
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": nobody})
+        strip(data)
+        assert (training(data) / "MOT17-04" / "boxes.txt").read_bytes() == b""
+        assert len(read_training_boxes(training(data) / "MOT17-04" / "boxes.txt")) == 0
+        assert read_strip_report(training(data))["MOT17-04"] == FrameRange(1, 6)
 
     def test_written_numbers_read_back_exactly(self, tmp_path: Path) -> None:
         values = np.random.default_rng(0).normal(scale=300, size=(20, 2)) / 3
         rows = "".join(
             f"1,{i},{x!r},{y!r},5.1,8e-3,1,1,0.3333333333333333\n" for i, (x, y) in enumerate(values.tolist())
         )
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": rows})
-        strip(gt, tmp_path / "boxes")
-        table = read_training_boxes(tmp_path / "boxes" / "MOT17-02.txt")
+        data = ground_truth(tmp_path, {"MOT17-02": rows})
+        strip(data)
+        table = read_training_boxes(training(data) / "MOT17-02" / "boxes.txt")
         assert sorted(map(tuple, table.box[:, :2].tolist())) == sorted(map(tuple, values.tolist()))
         assert set(table.box[:, 3].tolist()) == {8e-3}
         assert set(table.visibility.tolist()) == {0.3333333333333333}
 
     def test_boxes_of_the_tracked_frames_stand_apart(self, tmp_path: Path) -> None:
         """Those that evaluation counts, whatever trains: flagged pedestrians, numbered within the film."""
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED + "10,4,70.5,20,0,8,1,1,0\n10,3,1,20,5,8,1,1,1\n"})
-        out = tmp_path / "held_out"
-        report = strip(gt, tmp_path / "boxes", min_visibility=1, held_out_dir=out)
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED + "10,4,70.5,20,0,8,1,1,0\n10,3,1,20,5,8,1,1,1\n"})
+        out = data / "held_out" / "MOT17"
+        report = strip(data, min_visibility=1)
         assert (out / "MOT17-02.txt").read_bytes() == (
             b"7,-1,70,20,5,8,1,1,1\n"
             b"10,-1,1,20,5,8,1,1,1\n"
@@ -142,51 +170,42 @@ class TestStripping:
             "benchmark": "MOT17",
             "sequences": {"MOT17-02": {"frames": [7, 10], "boxes": 3}},
         }
-        assert strip(gt, tmp_path / "again", min_visibility=1) == report
+        assert read_manifest(out) == read_manifest(data / "frames" / "MOT17")
+        assert report["MOT17-02"].kept == 3
 
     def test_a_bound_may_see_who_is_tracked_and_training_sees_no_more(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        closed, opened = tmp_path / "closed", tmp_path / "opened"
-        strip(gt, closed / "boxes", held_out_dir=closed / "held_out", identities_dir=closed / "identities")
-        strip(
-            gt,
-            opened / "boxes",
-            held_out_dir=opened / "held_out",
-            identities_dir=opened / "identities",
-            held_out_identities=True,
-        )
-        assert tree(closed / "boxes") == tree(opened / "boxes")
-        assert tree(closed / "identities") == tree(opened / "identities")
-        rows = (opened / "held_out" / "MOT17-02.txt").read_text().splitlines()
-        hidden = (closed / "held_out" / "MOT17-02.txt").read_text().splitlines()
+        closed, opened = (ground_truth(tmp_path / name, {"MOT17-02": MIXED}) for name in ("closed", "opened"))
+        strip(closed)
+        strip(opened, held_out_identities=True)
+        for out in ("training", "identities"):
+            assert tree(closed / out) == tree(opened / out)
+        rows = (opened / "held_out/MOT17/MOT17-02.txt").read_text().splitlines()
+        hidden = (closed / "held_out/MOT17/MOT17-02.txt").read_text().splitlines()
         assert {row.split(",")[1] for row in hidden} == {"-1"}
         assert "-1" not in {row.split(",")[1] for row in rows}
         assert [row.split(",")[2:] for row in rows] == [row.split(",")[2:] for row in hidden]
 
     def test_only_held_out_sequences_have_held_out_boxes(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})
-        options = {"split": "sequence", "validation_sequences": ("MOT17-04",)}
-        strip(gt, tmp_path / "boxes", held_out_dir=tmp_path / "held_out", **options)
-        assert sorted(tree(tmp_path / "held_out")) == ["MOT17-04.txt", "held_out.json"]
-        assert len((tmp_path / "held_out" / "MOT17-04.txt").read_text().splitlines()) == 7
-        strip(gt, tmp_path / "boxes", held_out_dir=tmp_path / "held_out", split="full")
-        assert sorted(tree(tmp_path / "held_out")) == ["held_out.json"]
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": MIXED})
+        options = {"split": "sequence", "held_out": ("MOT17-04",)}
+        out = data / "held_out" / "MOT17"
+        strip(data, **options)
+        assert sorted(tree(out)) == ["MOT17-04.txt", "held_out.json", "manifest.json"]
+        assert len((out / "MOT17-04.txt").read_text().splitlines()) == 7
+        strip(data, split="full")
+        assert sorted(tree(out)) == ["held_out.json", "manifest.json"]
 
     def test_a_second_run_gives_the_same_bytes(self, tmp_path: Path) -> None:
         """Nothing is appended to what an earlier run left."""
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        outs = {
-            "held_out_dir": tmp_path / "out" / "held_out",
-            "identities_dir": tmp_path / "out" / "identities",
-        }
-        strip(gt, tmp_path / "out" / "boxes", **outs)
-        first = tree(tmp_path / "out")
-        strip(gt, tmp_path / "out" / "boxes", **outs)
-        assert tree(tmp_path / "out") == first
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        strip(data)
+        first = tree(data)
+        strip(data)
+        assert tree(data) == first
 
     def test_table_for_people(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED, "MOT17-04": MIXED})
-        report = strip(gt, tmp_path / "boxes", split="sequence", validation_sequences=("MOT17-04",))
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": MIXED})
+        report = strip(data, split="sequence", held_out=("MOT17-04",))
         lines = format_report("MOT17", report).splitlines()
         assert lines[0].split() == [
             "MOT17",
@@ -239,14 +258,15 @@ class TestIdentityWall:
         straight = list(range(len(rows)))
         one = ground_truth(folder / "one", {"MOT17-02": text([i + 1 for i in straight], straight)})
         other = ground_truth(folder / "other", {"MOT17-02": text(identities, list(order))})
-        strip(one, folder / "boxes-one", split=split, held_out_dir=folder / "held-out-one")
-        strip(other, folder / "boxes-other", split=split, held_out_dir=folder / "held-out-other")
-        assert tree(folder / "boxes-one") == tree(folder / "boxes-other")
-        assert tree(folder / "held-out-one") == tree(folder / "held-out-other")
+        for project in (one, other):
+            strip(project, split=split)
+        for out in OUTS:
+            assert tree(one / out) == tree(other / out)
 
     def test_every_written_identity_is_unknown(self, tmp_path: Path) -> None:
-        strip(ground_truth(tmp_path / "gt", {"MOT17-02": MIXED}), tmp_path / "boxes")
-        assert set(read_training_boxes(tmp_path / "boxes" / "MOT17-02.txt").identity.tolist()) == {-1}
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        strip(data)
+        assert set(read_training_boxes(training(data) / "MOT17-02" / "boxes.txt").identity.tolist()) == {-1}
 
     def test_boxes_with_identities_are_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_text("1,-1,1,1,4,4,1,1,1\n1,3,1,1,4,4,1,1,1\n")
@@ -264,36 +284,46 @@ class TestMistakes:
         ],
     )
     def test_faulty_row_keeps_earlier_outs(self, tmp_path: Path, row: str, message: str) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        strip(gt, tmp_path / "out" / "boxes", held_out_dir=tmp_path / "out" / "held_out")
-        before = tree(tmp_path / "out")
-        ground_truth(gt, {"MOT17-02": MIXED + row + "\n"})
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        strip(data)
+        before = [tree(data / out) for out in OUTS]
+        ground_truth(data, {"MOT17-02": MIXED + row + "\n"})
         with pytest.raises(InputError, match=message):
-            strip(gt, tmp_path / "out" / "boxes", held_out_dir=tmp_path / "out" / "held_out")
-        assert tree(tmp_path / "out") == before
+            strip(data)
+        assert [tree(data / out) for out in OUTS] == before
+
+    def test_a_missing_frame_keeps_earlier_outs(self, tmp_path: Path) -> None:
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": MIXED})
+        strip(data)
+        before = [tree(data / out) for out in OUTS]
+        (data / "frames/MOT17/MOT17-04/img1/000007.jpg").unlink()  # held out: no business of strip's
+        strip(data)
+        (data / "frames/MOT17/MOT17-04/img1/000006.jpg").unlink()
+        with pytest.raises(InputError, match=r"MOT17-04/img1/000006\.jpg is missing: delete .*frames/MOT17 and run"):
+            strip(data)
+        assert [tree(data / out) for out in OUTS] == before
 
     def test_nothing_left(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
         with pytest.raises(InputError, match=r"none of the 10 boxes of MOT17 is left by 'strip\.classes: \[5\]'"):
-            strip(gt, tmp_path / "boxes", classes=(5,))
+            strip(data, classes=(5,))
 
     def test_everything_held_out(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"MOT17-02": MIXED})
-        options = {"split": "sequence", "validation_sequences": ("MOT17-02",)}
+        data = ground_truth(tmp_path, {"MOT17-02": MIXED})
+        options = {"split": "sequence", "held_out": ("MOT17-02",)}
         with pytest.raises(InputError, match="leaves no sequence to train on"):
-            strip(gt, tmp_path / "boxes", **options)
-        strip(gt, tmp_path / "boxes", benchmarks=("MOT17", "MOT20"), **options)  # others train
-        assert read_strip_report(tmp_path / "boxes") == {}
+            strip(data, **options)
+        strip(data, benchmarks=("MOT17", "MOT20"), **options)  # others train
+        assert read_strip_report(training(data)) == {}
 
     def test_leak(self, tmp_path: Path) -> None:
-        gt = ground_truth(tmp_path / "gt", {"Venice-2": MIXED, "TUD-Campus": MIXED})
+        data = ground_truth(tmp_path, {"Venice-2": MIXED, "TUD-Campus": MIXED}, benchmark="MOT15")
         with pytest.raises(InputError, match=r"MOT15's Venice-2 would train .* MOT17-02"):
             strip(
-                gt,
-                tmp_path / "boxes",
+                data,
                 benchmark="MOT15",
                 split="sequence",
-                validation_sequences=("MOT17-02",),
+                held_out=("MOT17-02",),
                 benchmarks=("MOT15", "MOT17"),
             )
 
@@ -307,7 +337,7 @@ class TestMistakes:
 
     def test_absent_inputs(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"manifest\.json does not exist: run the download stage"):
-            strip(tmp_path, tmp_path / "boxes")
+            strip(tmp_path)
         with pytest.raises(InputError, match=r"x\.txt cannot be read .*: run the strip stage"):
             read_training_boxes(tmp_path / "x.txt")
         with pytest.raises(InputError, match=r"strip\.json does not exist: run the strip stage"):
@@ -336,12 +366,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestStages:
     def test_as_dvc_runs_them(self, project: Path) -> None:
         def run(name: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", f"stages.{name}", "MOT17"]
+            command = [sys.executable, "-m", f"stages.{name}", *(["MOT17"] if name != "scenes" else [])]
             environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
             return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
-        done = run("download")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        for stage in ("scenes", "download"):
+            done = run(stage)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         done = run("strip")
         assert (done.returncode, done.stderr) == (0, "")
         assert [line.split()[0] for line in done.stdout.splitlines()] == [
@@ -350,15 +381,21 @@ class TestStages:
             "MOT17-04",
             "all",
         ]
-        boxes = sorted(tree(project / "data" / "boxes" / "MOT17"))
-        assert boxes == ["MOT17-02.txt", "MOT17-04.txt", "strip.json"]
+        assert [name for name in sorted(tree(training(project / "data"))) if not name.endswith(".jpg")] == [
+            "MOT17-02/boxes.txt",
+            "MOT17-02/seqinfo.ini",
+            "MOT17-04/boxes.txt",
+            "MOT17-04/seqinfo.ini",
+            "strip.json",
+        ]
         assert sorted(p.name for p in (project / "data").iterdir()) == [
-            "boxes",
             "detections",
             "frames",
             "gt",
             "held_out",
             "identities",
+            "scenes.json",
+            "training",
         ]
         before = tree(project / "data")
         (project / "zips" / "MOT17.zip").write_text("not a zip")
@@ -387,6 +424,7 @@ class TestStages:
             assert message in err
             assert tree(project / "data") == before
 
+        run("scenes")
         run("download", "MOT17")
         run("strip", "MOT17")
         before = tree(project / "data")
@@ -422,68 +460,153 @@ class TestStages:
 
 @pytest.mark.shared_data
 def test_real_frames(shared: Path, tmp_path: Path) -> None:
-    frames, gt, boxes = (tmp_path / name for name in ("frames", "gt", "boxes"))
+    frames, gt = (tmp_path / name / "MOT17" for name in ("frames", "gt"))
     extract_benchmark(shared / "data" / "MOT17.zip", "MOT17", "half", frames, gt)
-    shutil.rmtree(frames)
-    (report,) = strip(gt, boxes).values()
+    (report,) = strip(tmp_path).values()
     assert report.frames == FrameRange(1, 301)
     assert report.kept + sum(report.dropped[reason] for reason in REASONS) == 30_003
-    table = read_training_boxes(boxes / "MOT17-02.txt")
+    table = read_training_boxes(training(tmp_path) / "MOT17-02" / "boxes.txt")
     assert len(table) == report.kept == 5664
     assert table.visibility.min() >= 0.1
     assert table.frame.max() <= 301
 
 
-def detector_boxes(folder: Path, table: str, min_score: float = 0.5, length: int = 10) -> DetectorBoxes:
-    """A folder of detections of `film`, and of a film without ground truth."""
-    frames, boxes = folder / "frames", folder / "boxes"
-    for place in (frames, boxes):
-        place.mkdir(parents=True, exist_ok=True)
+class TestTrainingFolder:
+    """All that training sees: links to the frames of the training ranges, and their boxes."""
+
+    FILMS = {"MOT17-02": MIXED, "MOT17-04": MIXED}
+
+    @pytest.mark.parametrize("length", [1, 2, 9])
+    def test_frames_that_train_are_links(self, tmp_path: Path, length: int) -> None:
+        data = ground_truth(tmp_path, {"film": "1,1,10,20,5,8,1,1,1\n"}, length)
+        strip(data)
+        folder = training(data) / "film"
+        names = [f"{number:06d}.jpg" for number in range(1, min(length, length // 2 + 1) + 1)]
+        assert sorted(path.name for path in (folder / "img1").iterdir()) == names
+        for name in names:
+            assert (folder / "img1" / name).samefile(data / "frames/MOT17/film/img1" / name)
+        assert read_seqinfo(folder / "seqinfo.ini").length == len(names)
+        found = find_training_frames(data / "training", ["MOT17"])
+        assert [(frame.image.name, frame.number) for frame in found] == [(n, i) for i, n in enumerate(names, 1)]
+
+    @pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+    def test_frames_that_cannot_be_linked_are_copied_and_it_is_said_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: int
+    ) -> None:
+        data = ground_truth(tmp_path, self.FILMS)
+        strip(data)
+        linked = tree(data / "training")
+
+        def refuse(*_: object) -> None:
+            raise OSError(refusal, os.strerror(refusal))
+
+        monkeypatch.setattr(os, "link", refuse)
+        strip(data)
+        assert tree(data / "training") == linked
+        image = "MOT17-02/img1/000001.jpg"
+        assert not (training(data) / image).samefile(data / "frames" / "MOT17" / image)
+        said = (
+            f"note: the frames of MOT17 that train are copied, because they cannot be linked ({os.strerror(refusal)})."
+        )
+        assert capsys.readouterr().err == f"{said}\n"
+
+    def test_copies_that_do_not_fit_are_not_begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = ground_truth(tmp_path, self.FILMS)
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EXDEV, "no")
+
+        monkeypatch.setattr(os, "link", refuse)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))
+        with pytest.raises(InputError, match=r"a copy of the frames of MOT17 that train needs 0\.00 GB"):
+            strip(data)
+        assert tree(data / "training") == {}
+
+    def test_links_of_frames_that_are_symbolic_links(self, tmp_path: Path) -> None:
+        """DVC can be told to link so; the training frame shall not depend on that."""
+        data = ground_truth(tmp_path, self.FILMS)
+        image = data / "frames/MOT17/MOT17-02/img1/000002.jpg"
+        image.rename(tmp_path / "cached")
+        image.symlink_to(tmp_path / "cached")
+        strip(data)
+        found = training(data) / "MOT17-02/img1/000002.jpg"
+        assert not found.is_symlink()
+        assert found.samefile(tmp_path / "cached")
+
+    @pytest.mark.parametrize("rows", ["", "7,1,1,1,5,5,1,1,1\n", "12,9,1,1,5,5,0,7,1\n11,3,1,1,5,5,1,1,1\n"])
+    def test_what_is_held_out_changes_no_byte(self, tmp_path: Path, rows: str) -> None:
+        """One more frame at the end (10 and 11 are halved alike), and other rows there."""
+        outs = []
+        for length, more in ((10, ""), (11, rows if "12" not in rows else "")):
+            data = ground_truth(tmp_path / str(length), {"film": MIXED + more}, length)
+            strip(data)
+            outs.append(tree(data / "training"))
+        assert outs[0] == outs[1]
+
+    def test_a_film_of_the_test_set_changes_no_byte(self, tmp_path: Path) -> None:
+        data = ground_truth(tmp_path, self.FILMS)
+        for split in ("half", "full"):
+            strip(data, split=split)
+            before = tree(data / "training")
+            entries = read_manifest(data / "frames" / "MOT17")
+            new = ManifestEntry("street", "test", 5, 640, 480, 25.0)
+            write_manifest(data / "frames" / "MOT17", "MOT17", [*entries, new])
+            strip(data, split=split)
+            assert tree(data / "training") == before
+            write_manifest(data / "frames" / "MOT17", "MOT17", entries)
+
+
+def detector_boxes(data: Path, table: str, length: int = 10, kind: str = "mine") -> str:
+    """A folder of detections of `film`, and of a film without ground truth; its path."""
+    frames, boxes = data / "frames" / "MOT17", data / kind
+    boxes.mkdir(parents=True, exist_ok=True)
     entries = [
         ManifestEntry(name, subset, length, 640, 480, 25.0)
         for name, subset in (("film", "train"), ("unlabelled", "test"))
     ]
-    write_manifest(frames, "MOT17", entries)
     for entry in entries:
+        draw_frames(frames / entry.name, length)
         (boxes / f"{entry.name}.txt").write_text(table)
-    return DetectorBoxes(str(boxes), min_score, frames, folder / "public")
+    write_manifest(frames, "MOT17", entries)
+    return str(boxes)
 
 
 FOUND = "1,-1,10,20,5,8,0.9\n1,-1,30,20,5,8,0.4\n9,-1,10,20,5,8,0.7\n9,-1,30,20,0,8,0.7\n"
 
 
 def test_a_detectors_boxes_train_where_they_are_told_to(tmp_path):
-    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
-    given = detector_boxes(tmp_path, FOUND)
-    report = strip(gt, tmp_path / "out", detector=given, split="itself", held_out_dir=tmp_path / "held")
+    data = ground_truth(tmp_path, {"film": MIXED})
+    report = strip(data, boxes=detector_boxes(data, FOUND), split="itself")
     assert report["film"].kept == 2
     assert report["film"].dropped["flag"] == 1  # a low score
     assert report["film"].dropped["degenerate"] == 1
-    rows = (tmp_path / "out" / "film.txt").read_text().splitlines()
+    rows = (training(data) / "film" / "boxes.txt").read_text().splitlines()
     assert rows == ["1,-1,10,20,5,8,1,1,1", "9,-1,10,20,5,8,1,1,1"]
     # A film without ground truth trains as well, and is judged by no one.
-    assert (tmp_path / "out" / "unlabelled.txt").read_text().splitlines() == rows
-    assert not (tmp_path / "held" / "unlabelled.txt").exists()
+    assert (training(data) / "unlabelled" / "boxes.txt").read_text().splitlines() == rows
+    assert len(list((training(data) / "unlabelled" / "img1").iterdir())) == 10
+    assert not (data / "held_out" / "MOT17" / "unlabelled.txt").exists()
 
 
 def test_no_identity_and_no_true_box_reaches_a_detectors_boxes(tmp_path):
-    given = detector_boxes(tmp_path, FOUND)
     outs = []
     for number, table in enumerate([MIXED, "1,77,1,1,500,400,1,1,1\n"]):
-        gt = ground_truth(tmp_path / f"gt{number}", {"film": table})
-        strip(gt, tmp_path / f"out{number}", detector=given, split="itself")
-        outs.append(tree(tmp_path / f"out{number}"))
+        data = ground_truth(tmp_path / str(number), {"film": table})
+        strip(data, boxes=detector_boxes(data, FOUND), split="itself")
+        outs.append(tree(data / "training"))
     assert outs[0] == outs[1]
 
 
 def test_a_detectors_frames_must_be_the_films(tmp_path):
-    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
+    data = ground_truth(tmp_path, {"film": MIXED})
     with pytest.raises(InputError, match=r"boxes of frame 9, but film has 5 frames"):
-        strip(gt, tmp_path / "out", detector=detector_boxes(tmp_path, FOUND, length=5), split="itself")
+        strip(data, boxes=detector_boxes(data, FOUND, length=5), split="itself")
 
 
 def test_public_boxes_must_be_there(tmp_path):
-    gt = ground_truth(tmp_path / "gt", {"film": MIXED})
-    given = dataclasses.replace(detector_boxes(tmp_path, FOUND), source="public")
+    data = ground_truth(tmp_path, {"film": MIXED})
+    detector_boxes(data, FOUND)
     with pytest.raises(InputError, match=r"'strip.boxes: public' needs one"):
-        strip(gt, tmp_path / "out", detector=given, split="itself")
+        strip(data, boxes="public", split="itself")
+    detector_boxes(data, FOUND, kind="detections/MOT17")
+    assert strip(data, boxes="public", split="itself")["film"].kept == 2

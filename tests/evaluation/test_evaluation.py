@@ -23,6 +23,7 @@ from clmot.evaluation.preprocessing import ScoredFrames, iou_matrix, judge_truth
 from clmot.evaluation.score import COUNTS, METRICS, SequenceScores, combine
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
+from clmot.motchallenge.splits import Split
 
 with contextlib.redirect_stdout(io.StringIO()):  # its import names the optional parts that are absent
     import trackeval
@@ -266,7 +267,7 @@ def test_half_split_agrees_with_trackeval_on_the_second_half(tmp_path, benchmark
         halves[name] = (truth.in_frames(first, LENGTH, renumber=True), results)
     write_manifest(tmp_path / "data" / "gt", benchmark, entries)
     theirs = by_trackeval(tmp_path, benchmark, halves, LENGTH - first + 1)
-    ours = score_benchmark(tmp_path / "tracks", tmp_path / "data" / "gt", benchmark, "half")
+    ours = score_benchmark(tmp_path / "tracks", tmp_path / "data" / "gt", benchmark, Split("half"))
     assert [s.sequence for s in ours.sequences] == list(halves)
     for scores in ours.sequences:
         assert_parity(scores, theirs[scores.sequence])

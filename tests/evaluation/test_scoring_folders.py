@@ -17,6 +17,7 @@ from clmot.evaluation.folders import score_folder
 from clmot.evaluation.score import METRICS
 from clmot.motchallenge.annotations import AnnotationTable, read_results
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
+from clmot.motchallenge.splits import Split
 
 LENGTH = 20
 
@@ -133,7 +134,7 @@ def test_half_is_what_the_evaluate_stage_scores(ours: Path, tmp_path: Path) -> N
     for film in ("MOT17-02", "MOT17-04"):
         write(tmp_path / "tracks" / f"{film}.txt", tracks(range(first, LENGTH - 6), shift=first - 1))
     found = score_folder(tmp_path / "tracks", ours, split="half")
-    stage = score_benchmark(tmp_path / "tracks", ours, "MOT17", "half")
+    stage = score_benchmark(tmp_path / "tracks", ours, "MOT17", Split("half"))
     assert stage.combined is not None
     assert found.combined.metrics() == stage.combined.metrics()
     assert found.combined.FN == 2 * 2 * 2

@@ -34,7 +34,8 @@ from tiny_films import (
 
 from clmot.archives import extract as archive_module
 from clmot.archives.extract import extract_benchmark
-from clmot.data.strip import read_training_boxes, strip_benchmark
+from clmot.data.strip import strip_benchmark
+from clmot.data.training_folder import read_training_boxes
 from clmot.errors import InputError
 from clmot.films import video as video_module
 from clmot.films.boxes import read_truth
@@ -44,6 +45,8 @@ from clmot.films.open_films import open_with_films
 from clmot.films.video import FrameReader, measure
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth
 from clmot.motchallenge.sequence import read_manifest, read_seqinfo
+from clmot.motchallenge.splits import Split
+from clmot.params import StripParams
 from clmot.problems import Problem, refuse
 from clmot.sources.fetch import fetch_archives
 
@@ -51,13 +54,22 @@ from clmot.sources.fetch import fetch_archives
 def download(source: Path, out: Path, split: str = "half") -> Path:
     """What the download stage does for MOT17; the folder of its outs."""
     archives = fetch_archives(str(source), "MOT17", out / "cache", 0, 8)
-    extract_benchmark(archives, "MOT17", split, out / "frames", out / "gt", out / "det", opener=open_with_films)
+    extract_benchmark(
+        archives,
+        "MOT17",
+        split,
+        out / "frames" / "MOT17",
+        out / "gt" / "MOT17",
+        out / "detections" / "MOT17",
+        opener=open_with_films,
+    )
     return out
 
 
-def strip(out: Path, split: str = "half", held_out: tuple[str, ...] = ()) -> Path:
-    strip_benchmark(out / "gt", out / "boxes", "MOT17", split, held_out, [1], 0.3)
-    return out / "boxes"
+def strip(out: Path, split: str = "half", held_out: tuple[str, ...] = (), keep_identities: bool = False) -> Path:
+    params = StripParams((1,), 0.3, "truth", 0.0, keep_identities, False)
+    strip_benchmark(out, "MOT17", Split(split, held_out), params)
+    return out / "training" / "MOT17"
 
 
 def truth(film: Film, frames: int = FRAMES) -> AnnotationTable:
@@ -88,10 +100,10 @@ class TestPixels:
     def test_frames_of_every_container(self, suffix: str, tmp_path: Path) -> None:
         write_film(tmp_path / "my_films" / "train" / f"door{suffix}", "mot")
         out = download(tmp_path / "my_films", tmp_path / "out")
-        info = read_seqinfo(out / "frames" / "door" / "seqinfo.ini")
+        info = read_seqinfo(out / "frames" / "MOT17" / "door" / "seqinfo.ini")
         assert (info.length, info.width, info.height, info.frame_rate) == (FRAMES, WIDTH, HEIGHT, 25)
         assert_boxes_lie_on_the_white(
-            out / "frames" / "door" / "img1", read_ground_truth(out / "gt" / "door" / "gt.txt")
+            out / "frames" / "MOT17" / "door" / "img1", read_ground_truth(out / "gt" / "MOT17" / "door" / "gt.txt")
         )
 
     @pytest.mark.parametrize("first", [0, 1])
@@ -144,7 +156,7 @@ class TestPixels:
         text = "2,-1,5.25,6,7,8,0.4,-1,-1,-1\r\n\r\n1,-1,5,6,7,8,0.9,-1,-1,-1\r\n"
         video.with_suffix(".txt").write_bytes(text.encode())
         out = download(tmp_path / "door.avi", tmp_path / "out")
-        assert (out / "gt" / "door" / "gt.txt").read_bytes() == text.encode()
+        assert (out / "gt" / "MOT17" / "door" / "gt.txt").read_bytes() == text.encode()
 
     def test_a_turned_picture_is_shown_upright(self, tmp_path: Path) -> None:
         video = turn(write_video(tmp_path / "door.mp4"))
@@ -284,23 +296,23 @@ class TestSources:
         write_film(mixed / "train" / "door.mp4", "yolo")
         write_film(mixed / "test" / "hall.avi", None, 5)
         one, both = download(plain, tmp_path / "1"), download(mixed, tmp_path / "2")
-        assert [entry.name for entry in read_manifest(both / "frames")] == ["MyFilm", "door"]
-        before, after = (tree(out / "frames" / "MyFilm") for out in (one, both))
+        assert [entry.name for entry in read_manifest(both / "frames" / "MOT17")] == ["MyFilm", "door"]
+        before, after = (tree(out / "frames" / "MOT17" / "MyFilm") for out in (one, both))
         assert before == after
-        assert tree(one / "gt" / "MyFilm") == tree(both / "gt" / "MyFilm")
+        assert tree(one / "gt" / "MOT17" / "MyFilm") == tree(both / "gt" / "MOT17" / "MyFilm")
 
     def test_the_test_set_is_decoded_where_it_is_tracked(self, tmp_path: Path) -> None:
         write_film(tmp_path / "f" / "train" / "door.mp4", "coco")
         write_film(tmp_path / "f" / "test" / "hall.avi", None, 5)
         full = download(tmp_path / "f", tmp_path / "full", "full")
-        assert {e.name: (e.subset, e.frames) for e in read_manifest(full / "frames")} == {
+        assert {e.name: (e.subset, e.frames) for e in read_manifest(full / "frames" / "MOT17")} == {
             "door": ("train", FRAMES),
             "hall": ("test", 5),
         }
-        assert [entry.name for entry in read_manifest(full / "gt")] == ["door"]
+        assert [entry.name for entry in read_manifest(full / "gt" / "MOT17")] == ["door"]
         (tmp_path / "f" / "test" / "hall.avi").write_bytes(b"broken")
         half = download(tmp_path / "f", tmp_path / "half")
-        assert [entry.name for entry in read_manifest(half / "frames")] == ["door"]
+        assert [entry.name for entry in read_manifest(half / "frames" / "MOT17")] == ["door"]
         with pytest.raises(InputError, match=r"hall\.avi is not a video"):
             download(tmp_path / "f", tmp_path / "full", "full")
 
@@ -309,11 +321,11 @@ class TestSources:
         video = write_film(tmp_path / "my videos" / "door.mkv", kind)
         write_film(tmp_path / "my videos" / "another.mkv", None)
         out = download(video, tmp_path / "out")
-        assert [entry.name for entry in read_manifest(out / "gt")] == ["door"]
+        assert [entry.name for entry in read_manifest(out / "gt" / "MOT17")] == ["door"]
 
     def test_below_the_benchmarks_name(self, tmp_path: Path) -> None:
         write_film(tmp_path / "MOT17" / "door.mp4", "mot")
-        assert [e.name for e in read_manifest(download(tmp_path, tmp_path / "out") / "gt")] == ["door"]
+        assert [e.name for e in read_manifest(download(tmp_path, tmp_path / "out") / "gt" / "MOT17")] == ["door"]
 
     def test_a_second_time_gives_the_same_bytes(self, tmp_path: Path) -> None:
         write_film(tmp_path / "f" / "door.mp4", "coco")
@@ -353,7 +365,7 @@ class TestSources:
             write_film(folder / "f" / "hall.mp4", kind, identities=identities)
             out = download(folder / "f", folder / "out", split)
             boxes = strip(out, split, ("hall",) if split == "sequence" else ())
-            assert len(read_training_boxes(boxes / "door.txt")) == 2 * (
+            assert len(read_training_boxes(boxes / "door" / "boxes.txt")) == 2 * (
                 FRAMES if split == "sequence" else FRAMES // 2 + 1
             )
             kept.append(tree(boxes))
@@ -362,18 +374,8 @@ class TestSources:
     def test_the_supervised_baseline_needs_identities(self, tmp_path: Path) -> None:
         write_film(tmp_path / "f" / "door.mp4", "yolo", identities=False)
         out = download(tmp_path / "f", tmp_path / "out")
-        with pytest.raises(InputError, match=r"door/gt\.txt has training boxes without identities"):
-            strip_benchmark(
-                out / "gt",
-                out / "boxes",
-                "MOT17",
-                "half",
-                (),
-                [1],
-                0.3,
-                identities_dir=out / "ids",
-                keep_identities=True,
-            )
+        with pytest.raises(InputError, match=r"door has training boxes without identities"):
+            strip(out, keep_identities=True)
 
 
 class TestFormats:
@@ -595,7 +597,7 @@ class TestVideos:
         write_boxes(video, "mot", walkers(left))
         out = download(tmp_path, tmp_path / "out")
         assert f"warning: {video}: announces 60 frames, but only {left} can be decoded" in capsys.readouterr().err
-        assert [entry.frames for entry in read_manifest(out / "frames")] == [left]
+        assert [entry.frames for entry in read_manifest(out / "frames" / "MOT17")] == [left]
         write_boxes(video, "mot", walkers(left + 1))
         with pytest.raises(
             InputError, match=rf"door\.txt:\d+: has boxes in frame {left + 1}, but door\.avi has {left}"
@@ -632,7 +634,7 @@ class TestVideos:
         out = download(tmp_path, tmp_path / "out")
         said = "does not say its frame rate; 30 frames per second are assumed" in capsys.readouterr().err
         assert said is not timed
-        assert read_seqinfo(out / "gt" / "door" / "seqinfo.ini").frame_rate == (25 if timed else 30)
+        assert read_seqinfo(out / "gt" / "MOT17" / "door" / "seqinfo.ini").frame_rate == (25 if timed else 30)
 
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     def test_a_rate_that_varies(self, suffix: str, tmp_path: Path) -> None:
@@ -666,7 +668,7 @@ class TestVideos:
         monkeypatch.setattr(video_module, "_retrieved", changing)
         with pytest.raises(InputError, match=r"door\.avi: frame 9 is 32x32, but the first is 96x64"):
             download(tmp_path, tmp_path / "out")
-        assert not any((tmp_path / "out").iterdir())
+        assert tree(tmp_path / "out") == {}
 
     def test_a_video_that_shrinks_meanwhile(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "door.avi")
@@ -690,7 +692,7 @@ class TestVideos:
         assert not (tmp_path / "out").exists()
         monkeypatch.undo()
         out = download(tmp_path / "f", tmp_path / "out")
-        needed = sum(len(data) for data in tree(out / "frames" / "door" / "img1").values())
+        needed = sum(len(data) for data in tree(out / "frames" / "MOT17" / "door" / "img1").values())
         assert needed / 2 < asked[0] < needed * 2
 
     def test_quiet_off_a_terminal(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from clmot.motchallenge.sequence import read_manifest
 from clmot.reporting import mlflow_run
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("download", "strip", "collect", "pretrain", "train", "track", "evaluate")
+STAGES = ("scenes", "download", "strip", "index", "pretrain", "train", "track", "evaluate")
 
 
 def example() -> list[str]:
@@ -122,13 +122,13 @@ def test_boxes_that_nobody_named(project: Project, capsys: pytest.CaptureFixture
     assert "AP" in both
     assert "IDF1" in both
 
-    boxes = tree(Path("data/boxes"))
+    boxes = tree(Path("data/training"))
     write_boxes(Path("my_films/hall.mp4"), "yolo", walkers(), identities=False)
     for stage in ("download", "strip", "evaluate"):
         arguments = ["MOT17"] if stage != "evaluate" else []
         project.monkeypatch.setattr(sys, "argv", [stage, *arguments])
         importlib.import_module(f"stages.{stage}").main()
-    assert tree(Path("data/boxes")) == boxes
+    assert tree(Path("data/training")) == boxes
     assert [entry.name for entry in read_manifest(Path("data/gt/MOT17"))] == ["door", "hall"]
     row = next(line for line in Path("metrics/table.md").read_text().splitlines() if line.startswith("| MOT17"))
     assert set(row.replace("MOT17", "").split()) == {"|", "-"}

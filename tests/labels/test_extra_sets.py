@@ -34,18 +34,18 @@ from tiny_box_sets import (
     write_image,
     write_set,
 )
+from tiny_training import training_folder
 
-from clmot.data.extra_sets import read_extra_sets
+from clmot.data.extra_sets import ExtraImage, ExtraSet, read_extra_sets
 from clmot.data.frames import (
     FrameDataset,
     TrainingFrame,
-    check_extra_frames,
     collate,
     epoch_order,
     find_extra_frames,
     find_training_frames,
 )
-from clmot.data.index import collect_set, collect_sets, format_report
+from clmot.data.index import check_sets, format_report, index_set, index_sets
 from clmot.errors import InputError
 from clmot.images import read_image
 from clmot.labels.coco import read_coco
@@ -53,7 +53,8 @@ from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import class_names
 from clmot.labels.pictures import UnreadablePicture, picture_size, read_picture
 from clmot.labels.rows import parse_rows
-from clmot.motchallenge.sequence import ManifestEntry, SequenceInfo, write_manifest, write_seqinfo
+from clmot.motchallenge.sequence import ManifestEntry, write_manifest
+from clmot.motchallenge.splits import Split, tracked_films
 from clmot.params import ExtraSetParams
 from clmot.problems import Problem, refuse
 
@@ -67,15 +68,15 @@ def no_other_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def collected(given: ExtraSetParams, out: Path) -> dict[str, bytes]:
-    """The files that collecting one set writes."""
-    collect_sets([given], out)
+def indexed(given: ExtraSetParams, out: Path) -> dict[str, bytes]:
+    """The files that indexing one set writes."""
+    index_sets([given], out)
     return tree(out)
 
 
 def sentence(given: ExtraSetParams) -> str:
     with pytest.raises(InputError) as caught:
-        collect_set(given)
+        index_set(given)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -84,7 +85,7 @@ def sentence(given: ExtraSetParams) -> str:
 class TestFormats:
     @pytest.mark.parametrize("kind", FORMATS)
     def test_all_show_the_same_people(self, kind: str, tmp_path: Path) -> None:
-        collect_sets([write_set(tmp_path / kind, kind)], tmp_path / "out")
+        index_sets([write_set(tmp_path / kind, kind)], tmp_path / "out")
         (found,) = read_extra_sets(tmp_path / "out")
         assert sorted(Path(image.name).stem for image in found.images) == sorted(SCENES)
         for image in found.images:
@@ -100,7 +101,7 @@ class TestFormats:
         """The identity wall, also where people stand in another order because of who they are."""
         folder = tmp_path / "set"
         given = write_set(folder, kind)
-        before = collected(given, tmp_path / "out")
+        before = indexed(given, tmp_path / "out")
         labels = tree(folder)
         write_set(folder, kind, identity=lambda n: [7, -1, 123456789, 0][n])
         for file in text_files(given):
@@ -117,17 +118,17 @@ class TestFormats:
                 content["images"].reverse()
                 file.write_text(json.dumps(content))
         assert tree(folder) != labels
-        assert collected(given, tmp_path / "out") == before
+        assert indexed(given, tmp_path / "out") == before
 
     @pytest.mark.parametrize("kind", FORMATS)
     def test_windows_line_ends_a_mark_and_blank_lines_are_fine(self, kind: str, tmp_path: Path) -> None:
         given = write_set(tmp_path / "set", kind)
-        before = collected(given, tmp_path / "out")
+        before = indexed(given, tmp_path / "out")
         for file in text_files(given):
             text = file.read_text(encoding="utf-8")
             text = text.replace("\n", "\r\n\r\n") + "\r\n"
             file.write_bytes(b"\xef\xbb\xbf" + text.encode())
-        assert collected(given, tmp_path / "out") == before
+        assert indexed(given, tmp_path / "out") == before
 
     @pytest.mark.parametrize("kind", FORMATS)
     def test_the_same_bytes_wherever_the_set_lies(
@@ -140,7 +141,7 @@ class TestFormats:
             given = write_set(project / "sets", kind)
             relative = {key: os.path.relpath(getattr(given, key), project) for key in ("images", "labels")}
             monkeypatch.setenv("DVC_ROOT", str(project))
-            written.append(collected(dataclasses.replace(given, **relative), tmp_path / "out"))  # type: ignore[arg-type]
+            written.append(indexed(dataclasses.replace(given, **relative), tmp_path / "out"))  # type: ignore[arg-type]
             assert [f.image.is_file() for f in find_extra_frames(tmp_path / "out")] == [True] * 3
         assert written[0] == written[1]
 
@@ -157,20 +158,20 @@ class TestFormats:
         ]
         (tmp_path / "a.odgt").write_text(json.dumps({"ID": "a", "gtboxes": people}))
         given = entry("crowdhuman", tmp_path / "Images", tmp_path / "a.odgt", ("person",))
-        found = collect_set(given)
+        found = index_set(given)
         assert found.dropped == {"ignored": 2, "class": 1, "degenerate": 1, "outside": 2}
         np.testing.assert_array_equal(found.images[0].boxes, [[60, 44, 560, 544]])
         assert format_report([found]).splitlines()[1].split() == [
             *("crowdhuman", "1", "0", "0", "1"),
             *("2", "1", "1", "2", "1"),
         ]
-        everything = collect_set(dataclasses.replace(given, classes=()))
+        everything = index_set(dataclasses.replace(given, classes=()))
         assert everything.dropped == {"ignored": 2, "class": 0, "degenerate": 2, "outside": 2}
 
     def test_crowds_of_coco_are_ignored(self, tmp_path: Path) -> None:
         given = write_set(tmp_path, "coco")
         replace_text(Path(given.labels), '"iscrowd": 0', '"iscrowd": 1')
-        assert collect_set(given).dropped["ignored"] == 1
+        assert index_set(given).dropped["ignored"] == 1
 
 
 class TestLists:
@@ -180,12 +181,12 @@ class TestLists:
     @pytest.mark.parametrize("absolute", [False, True])
     def test_a_list_is_as_good_as_the_folder(self, kind: str, absolute: bool, tmp_path: Path) -> None:
         given = write_set(tmp_path / "Set", kind)
-        of_folder = collect_set(given)
+        of_folder = index_set(given)
         files = sorted((tmp_path / "Set" / "images").rglob("*.*g"), reverse=True)
         lines = [str(file) if absolute else f"./{file.relative_to(tmp_path).as_posix()}" for file in files]
         (tmp_path / "set.train").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
         listed = dataclasses.replace(given, images=str(tmp_path), labels=str(tmp_path / "set.train"), classes=())
-        of_list = collect_set(listed)
+        of_list = index_set(listed)
         folder = Path(given.images).relative_to(tmp_path).as_posix()
         assert [f"{folder}/{image.name}" for image in of_folder.images] == [image.name for image in of_list.images]
         for one, other in zip(of_folder.images, of_list.images, strict=True):
@@ -196,7 +197,7 @@ class TestLists:
         file = tmp_path / "Set" / "images" / "part" / "many.jpg"
         (tmp_path / "list").write_text(f"{file}\n")
         listed = dataclasses.replace(given, images=str(tmp_path / "other"), labels=str(tmp_path / "list"))
-        collect_sets([listed], tmp_path / "out")
+        index_sets([listed], tmp_path / "out")
         (frame,) = find_extra_frames(tmp_path / "out")
         assert frame.image == file
 
@@ -211,7 +212,7 @@ class TestLists:
         )
         (tmp_path / "list").write_text("\n".join(names))
         listed = dataclasses.replace(given, images=str(tmp_path), labels=str(tmp_path / "list"))
-        assert [image.name for image in collect_set(listed).images] == ["Set/images/part/many.jpg"]
+        assert [image.name for image in index_set(listed).images] == ["Set/images/part/many.jpg"]
 
     def test_a_name_longer_than_names_may_be(self, tmp_path: Path) -> None:
         (tmp_path / "images").mkdir()
@@ -229,7 +230,7 @@ class TestLists:
         label.parent.mkdir()
         label.write_text("0 -1 .5 .5 .5 .5\n")
         (tmp_path / "list").write_text("images/images/a.jpg\n")
-        assert collect_set(entry("jde", tmp_path, tmp_path / "list", ())).kept == 1
+        assert index_set(entry("jde", tmp_path, tmp_path / "list", ())).kept == 1
 
 
 @pytest.mark.parametrize(("kind", "change", "words"), FAULTS, ids=[f"{k}-{w[-1]}" for k, _, w in FAULTS])
@@ -237,12 +238,12 @@ def test_a_fault_is_one_sentence_and_nothing_is_written(
     kind: str, change: Change, words: list[str], tmp_path: Path
 ) -> None:
     given = write_set(tmp_path / "set", kind)
-    before = collected(given, tmp_path / "out")
+    before = indexed(given, tmp_path / "out")
     change(given)
     message = sentence(given)
     assert all(word in message for word in words), message
     with pytest.raises(InputError):
-        collect_sets([given], tmp_path / "out")
+        index_sets([given], tmp_path / "out")
     assert tree(tmp_path / "out") == before
 
 
@@ -276,7 +277,7 @@ class TestWholeSets:
 
     def test_a_class_by_number_or_name(self, tmp_path: Path) -> None:
         given = write_set(tmp_path, "yolo")
-        assert [collect_set(dataclasses.replace(given, classes=c)).kept for c in ((1,), ("person",), ())] == [4] * 3
+        assert [index_set(dataclasses.replace(given, classes=c)).kept for c in ((1,), ("person",), ())] == [4] * 3
 
     def test_nobody_left(self, tmp_path: Path) -> None:
         given = dataclasses.replace(write_set(tmp_path, "yolo"), classes=("dog",))
@@ -287,7 +288,7 @@ class TestWholeSets:
         given = write_set(tmp_path, "yolo")
         for file in text_files(given):
             file.write_text("\n")
-        found = collect_set(given)
+        found = index_set(given)
         assert (found.kept, found.empty, found.unlabelled) == (0, 3, 0)
 
     def test_links_to_folders(self, tmp_path: Path) -> None:
@@ -296,7 +297,7 @@ class TestWholeSets:
         (tmp_path / "linked" / "part").symlink_to(Path(given.images) / "part")
         (tmp_path / "linked" / "round").symlink_to(tmp_path / "linked")
         linked = dataclasses.replace(given, images=str(tmp_path / "linked"))
-        assert [i.digest for i in collect_set(linked).images] == [i.digest for i in collect_set(given).images]
+        assert [i.digest for i in index_set(linked).images] == [i.digest for i in index_set(given).images]
 
     @pytest.mark.parametrize(
         ("file", "text"),
@@ -470,18 +471,18 @@ class TestWeights:
         assert sorted(chain(*order(short, 50, 100))) == list(range(15)), "films shorter than the stride"
 
 
+def hold_out(root: Path, name: str) -> None:
+    """`data/held_out/MOT17` with one film of 8 frames."""
+    write_manifest(root / "data/held_out/MOT17", "MOT17", [ManifestEntry(name, "train", 8, 40, 30, 30.0)])
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with a film of 4 frames, of which all train, and sets of every format in data.extra."""
-    folder = tmp_path / "data" / "frames" / "MOT17" / "a"
-    write_seqinfo(folder / "seqinfo.ini", SequenceInfo("a", "img1", 30.0, 4, 40, 30, ".jpg"))
-    for number in range(1, 5):
-        write_image(folder / "img1" / f"{number:06d}.jpg", (40, 30))
-    boxes = tmp_path / "data" / "boxes" / "MOT17"
-    boxes.mkdir(parents=True)
-    (boxes / "a.txt").write_text("1,-1,1,1,10,20,1,1,1\n2,-1,1,1,10,20,1,1,1\n")
-    sequences = {"a": {"frames": [1, 4], "kept": 2, "dropped": {}}}
-    (boxes / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
+    folder = training_folder(tmp_path, "a", 4, ["1,-1,1,1,10,20,1,1,1", "2,-1,1,1,10,20,1,1,1"])
+    for image in sorted((folder / "img1").iterdir()):
+        write_image(image, (40, 30))
+    hold_out(tmp_path, "a")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["data"]["extra"] = [
         {**dataclasses.asdict(write_set(tmp_path / "sets" / kind, kind)), "weight": 0.5 + index}
@@ -490,23 +491,24 @@ def project(tmp_path: Path) -> Path:
     for extra in params["data"]["extra"]:
         extra["classes"] = list(extra["classes"])
         extra["images"] = os.path.relpath(extra["images"], tmp_path)
+    params["data"]["benchmarks"] = ["MOT17"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     return tmp_path
 
 
-def collect() -> None:
-    from stages.collect import main
+def index() -> None:
+    from stages.index import main
 
     main()
 
 
 def found_frames() -> list[TrainingFrame]:
-    return find_training_frames("data/frames", "data/boxes", ["MOT17"], extra_dir="data/extra")
+    return find_training_frames("data/training", ["MOT17"], extra_dir="data/extra")
 
 
 class TestProject:
     def test_from_params_to_batches(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        collect()
+        index()
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == list(FORMATS)
         frames = found_frames()
         assert [f.film for f in frames] == ["MOT17/a"] * 4 + [f"extra/{kind}" for kind in FORMATS for _ in range(3)]
@@ -527,7 +529,6 @@ class TestProject:
         import stages.pretrain
 
         monkeypatch.setattr(stages.pretrain, "training_run", lambda *_: contextlib.nullcontext())
-        write_manifest("data/frames/MOT17", "MOT17", [ManifestEntry("a", "train", 8, 40, 30, 30.0)])
         params = yaml.safe_load(Path("params.yaml").read_text())
         params["data"]["benchmarks"] = ["MOT17"]
         params["model"] |= {"input_size": [64, 64], "neck_channels": [8, 8, 8, 8], "head_channels": 8}
@@ -536,7 +537,7 @@ class TestProject:
         Path("params.yaml").write_text(yaml.safe_dump(params))
 
         def trained() -> dict[str, bytes]:
-            collect()
+            index()
             stages.pretrain.main()
             return tree(project / "models/detector")
 
@@ -553,11 +554,11 @@ class TestProject:
             trained()
 
     def test_an_image_of_no_film_stands_before_itself(self, project: Path) -> None:
-        collect()
+        index()
         frames = found_frames()
         dataset = FrameDataset(frames, (96, 64), previous_min_iou=0.75)
-        for index in range(4, len(frames)):
-            item = dataset[index]
+        for number in range(4, len(frames)):
+            item = dataset[number]
             assert torch.equal(item["previous"]["image"], item["image"])
             assert torch.equal(item["previous"]["boxes"], item["boxes"])
             assert item["previous"]["valid"].all()
@@ -566,52 +567,50 @@ class TestProject:
         params = yaml.safe_load(Path("params.yaml").read_text())
         params["data"]["extra"] = []
         Path("params.yaml").write_text(yaml.safe_dump(params))
-        collect()
+        index()
         assert "is empty" in capsys.readouterr().out
         assert list(tree(project / "data/extra")) == ["extra.json"]
         assert len(found_frames()) == 4
-        assert [f.image for f in found_frames()] == [
-            f.image for f in find_training_frames("data/frames", "data/boxes", ["MOT17"])
-        ]
+        assert [f.image for f in found_frames()] == [f.image for f in find_training_frames("data/training", ["MOT17"])]
 
-    def test_collecting_twice_gives_the_same_bytes(self, project: Path) -> None:
-        collect()
+    def test_indexing_twice_gives_the_same_bytes(self, project: Path) -> None:
+        index()
         before = tree(project / "data/extra")
         for path in (project / "sets").rglob("*"):
             os.utime(path, (1, 1))  # when a file was written does not matter
-        collect()
+        index()
         assert tree(project / "data/extra") == before
 
     def test_a_changed_image_is_noticed(self, project: Path) -> None:
-        collect()
+        index()
         before = tree(project / "data/extra")
         path = project / "sets/jde/images/part/many.jpg"
         size = path.stat().st_size
         write_image(path, SCENES["many"].size, shade=200)
         path.write_bytes(path.read_bytes().ljust(size, b"\0"))
-        collect()
+        index()
         after = tree(project / "data/extra")
         assert [name for name in before if before[name] != after[name]] == ["jde.images.txt"]
         path.write_bytes(path.read_bytes() + b"\0")
-        with pytest.raises(InputError, match=r"many\.jpg has changed since it was collected: run `dvc repro -f"):
+        with pytest.raises(InputError, match=r"many\.jpg has changed since it was indexed: run `dvc repro -s -f"):
             found_frames()
         path.unlink()
-        with pytest.raises(InputError, match=r"many\.jpg cannot be read .* since it was collected"):
+        with pytest.raises(InputError, match=r"many\.jpg cannot be read .* since it was indexed"):
             found_frames()
 
-    def test_before_collecting(self, project: Path) -> None:
-        with pytest.raises(InputError, match=r"extra\.json does not exist: run the collect stage"):
+    def test_before_indexing(self, project: Path) -> None:
+        with pytest.raises(InputError, match=r"extra\.json does not exist: run the index stage"):
             found_frames()
 
     @pytest.mark.parametrize("name", ["extra.json", "jde.images.txt", "jde.boxes.npy"])
     def test_a_damaged_manifest(self, project: Path, name: str) -> None:
-        collect()
+        index()
         path = project / "data/extra" / name
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(InputError, match="run `dvc repro -f collect`"):
+        with pytest.raises(InputError, match="run `dvc repro -s -f index`"):
             found_frames()
         path.unlink()
-        with pytest.raises(InputError, match="does not exist: run the collect stage"):
+        with pytest.raises(InputError, match="does not exist: run the index stage"):
             found_frames()
 
     @pytest.mark.parametrize(
@@ -627,15 +626,15 @@ class TestProject:
         ],
     )
     def test_films_that_are_tracked_do_not_train(self, folder: str, split: str, refused: bool) -> None:
-        image = Path("/data") / folder / "000001.jpg"
-        frames = [TrainingFrame(image, "extra/mine", 1, np.zeros((0, 4), np.float32), weight=1.0)]
+        image = ExtraImage("000001.jpg", 4, 4, 1, "digest", np.zeros((0, 4), np.float32))
+        found = [ExtraSet("mine", "jde", f"/data/{folder}", 1.0, (image,), 0, {})]
         entries = [ManifestEntry(n, s, 100, 64, 48, 30.0) for n, s in (("MOT17-02", "train"), ("MOT17-01", "test"))]
+        tracked = tracked_films({"MOT17": entries}, Split(split))
         if refused:
-            with pytest.raises(InputError, match=r"would train on a film that is tracked.*'extra/mine'"):
-                check_extra_frames(frames, {"MOT17": entries}, split)
+            with pytest.raises(InputError, match=r"would train on a film that is tracked.*'mine'"):
+                check_sets(found, tracked)
         else:
-            check_extra_frames(frames, {"MOT17": entries}, split)
-        check_extra_frames([dataclasses.replace(frames[0], weight=None)], {"MOT17": entries}, split)
+            check_sets(found, tracked)
 
 
 def test_refuse_lets_mild_faults_pass() -> None:

@@ -29,7 +29,7 @@ from clmot.models.pretrained import RANDOM, create_detector, create_tracker
 from clmot.params import ModelParams, load_params
 from clmot.reporting import mlflow_run
 from clmot.training.criteria import DetectorCriterion
-from stages import collect, download, pretrain, strip, track, train
+from stages import download, index, pretrain, scenes, strip, track, train
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -446,7 +446,7 @@ class Project:
         Path("params.yaml").write_text(yaml.safe_dump(self.values))
         for stage in stages:
             name = stage.__name__.split(".")[-1]
-            arguments = [] if name in ("pretrain", "train") else ["MOT17"]
+            arguments = ["MOT17"] if name in ("download", "strip", "track") else []
             self.monkeypatch.setattr("sys.argv", [name, *arguments])
             stage.main()
 
@@ -456,7 +456,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for stage in (pretrain, train):
         monkeypatch.setattr(stage, "training_run", lambda *_: contextlib.nullcontext())
     found = Project(tmp_path, monkeypatch)
-    found.run(download, strip, collect)
+    found.run(scenes, download, strip, index)
     return found
 
 

@@ -164,7 +164,7 @@ def test_a_rooms_init_does_nothing() -> None:
 
 def test_training_cannot_see_identities() -> None:
     """`data/identities` is how the supervised baseline alone sees any: it says "none" unless a param opens the wall."""
-    frames = {"data/frames", "data/boxes", "data/extra"}
+    frames = {"data/training", "data/extra"}
     begun = {"pretrain": {"${model.weights}"}, "train": {"${crop.weights}", "data/identities", "models/detector"}}
     allowed = {stage: frames | others for stage, others in begun.items()}
     for stage, wanted in allowed.items():

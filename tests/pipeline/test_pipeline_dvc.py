@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
 EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
-EVERYTHING |= {"collect", "pretrain", "train"}
+EVERYTHING |= {"scenes", "index", "pretrain", "train"}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_experiments_run_what_depends_on_their_params(project: Project) -> None:
 
 def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
     """The identity wall: what training sees does not change by a byte when all identities do."""
-    boxes = project.outs("data/boxes", "data/held_out")
+    boxes = project.outs("data/training", "data/held_out")
     models = project.outs("models")
     generator = np.random.default_rng(0)
     for path in sorted((project.folder / "data/gt").rglob("gt.txt")):
@@ -90,7 +90,7 @@ def test_rewriting_every_identity_retrains_nothing(project: Project) -> None:
     project.call("dvc", "commit", "--force", *(f"download@{name}" for name in BENCHMARKS))
 
     assert project.dvc("repro") == {*(f"strip@{name}" for name in BENCHMARKS), "evaluate"}
-    assert project.outs("data/boxes", "data/held_out") == boxes
+    assert project.outs("data/training", "data/held_out") == boxes
     assert project.outs("models") == models
 
 
@@ -109,23 +109,24 @@ def test_extra_sets_are_looked_at_again_when_asked(tmp_path: Path) -> None:
         causes = [cause for cause in status["pretrain"] if isinstance(cause, dict)]
         return {name for cause in causes for name in cause.get("changed deps", {}) if name == "data/extra"}
 
-    assert project.dvc("repro", "collect") == {"collect"}
-    assert project.dvc("repro", "collect") == set()
+    before_it = {"scenes"} | {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS}
+    assert project.dvc("repro", "index") == {"index", *before_it}
+    assert project.dvc("repro", "index") == set()
     before, locked = project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()
     assert len(before) == 3
     write_set(tmp_path / "sets", "jde", identity=lambda n: 9 - n)
-    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert project.dvc("repro", "-s", "-f", "index") == {"index"}
     assert (project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()) == (before, locked)
 
     write_image(Path(given.images) / "part" / "many.jpg", (64, 48), shade=200)
-    assert project.dvc("repro", "collect") == set()
-    assert project.dvc("repro", "-f", "collect") == {"collect"}
+    assert project.dvc("repro", "index") == set()
+    assert project.dvc("repro", "-s", "-f", "index") == {"index"}
     assert project.outs("data/extra") != before
     assert training_waits_for() == {"data/extra"}
     # An experiment in a copy of the project finds the same sets. A list is set as a whole.
     project.commit("with a set")
     again = ",".join(f"{key}:{value}" for key, value in entry.items())
-    experiment = ("exp", "run", "--temp", "-S", f"data.extra=[{{{again},weight:2,classes:[0]}}]", "collect")
+    experiment = ("exp", "run", "--temp", "-S", f"data.extra=[{{{again},weight:2,classes:[0]}}]", "index")
     label = Path(given.labels) / "part" / "many.txt"
     label.write_text(label.read_text() + "0 1 0.5 nan 0.1 0.1\n")
     failed = project.call("dvc", *experiment, expect=None)
@@ -133,7 +134,7 @@ def test_extra_sets_are_looked_at_again_when_asked(tmp_path: Path) -> None:
     assert f"error: {label}:4: column 4 is 'nan', expected a finite number" in failed.stderr
     assert "Traceback" not in failed.stderr
     write_set(tmp_path / "sets", "jde")
-    assert project.dvc(*experiment) == {"collect"}
+    assert project.dvc(*experiment) == {"index"}
     assert len(project.call("dvc", "exp", "list", "--name-only").stdout.split()) == 1
 
 
@@ -145,7 +146,7 @@ def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
     line = 1 + path.read_text().splitlines().index(next(t for t in path.read_text().splitlines() if "temprature" in t))
     sentence = f"error: params.yaml:{line}: unknown key 'loss.temprature'; did you mean 'loss.temperature'?"
 
-    for stage in ("download MOT15", "strip MOT15", "collect", "pretrain", "train", "track MOT15", "evaluate"):
+    for stage in ("scenes", "download MOT15", "strip MOT15", "index", "pretrain", "train", "track MOT15", "evaluate"):
         done = project.call("python", "-m", *f"stages.{stage}".split(), expect=2)
         assert done.stderr.strip() == sentence
     assert project.outs("models") == models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -10,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny_training import INPUT_SIZE, TinyTracker, film_of
+from tiny_training import INPUT_SIZE, TinyTracker, film_of, training_folder
 
 from clmot.cli.main import run
-from clmot.data.index import collect_sets
+from clmot.data.index import index_sets
 from clmot.errors import InputError
-from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
 from clmot.params import load_params
 from clmot.reporting import picture_file
 from clmot.reporting.drawing import identity_colour
@@ -39,30 +37,26 @@ def params_in(folder, **train):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """data/frames and data/boxes of one film of five frames, without people in the first, and params.yaml."""
-    folder = tmp_path / "data" / "frames" / "MOT17" / "film"
-    (folder / "img1").mkdir(parents=True)
-    write_seqinfo(folder / "seqinfo.ini", SequenceInfo("film", "img1", 25.0, 5, 90, 70, ".png"))
-    rows = []
-    for frame in film_of(tmp_path, [0, 3, 4, 2, 5]):
-        frame.image.rename(folder / "img1" / f"{frame.number:06d}.png")
-        for x1, y1, x2, y2 in frame.boxes.tolist():
-            rows.append(f"{frame.number},-1,{x1 + 1},{y1 + 1},{x2 - x1},{y2 - y1},1,1,1")
-    boxes = tmp_path / "data" / "boxes" / "MOT17"
-    boxes.mkdir(parents=True)
-    (boxes / "film.txt").write_text("\n".join(rows) + "\n")
-    sequences = {"film": {"frames": [1, 5], "kept": len(rows), "dropped": {}}}
-    (boxes / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
+    """data/training of one film of five frames, without people in the first, and params.yaml."""
+    frames = film_of(tmp_path, [0, 3, 4, 2, 5])
+    rows = [
+        f"{frame.number},-1,{x1 + 1},{y1 + 1},{x2 - x1},{y2 - y1},1,1,1"
+        for frame in frames
+        for x1, y1, x2, y2 in frame.boxes.tolist()
+    ]
+    folder = training_folder(tmp_path, "film", 5, rows, ".png")
+    for frame in frames:
+        frame.image.replace(folder / "img1" / f"{frame.number:06d}.png")
     params_in(tmp_path)
     monkeypatch.chdir(tmp_path)
-    collect_sets([], "data/extra")
+    index_sets([], "data/extra")
     return tmp_path
 
 
 def frames_of(params):
     from clmot.data.frames import find_training_frames
 
-    return find_training_frames("data/frames", "data/boxes", params.data.benchmarks)
+    return find_training_frames("data/training", params.data.benchmarks)
 
 
 @pytest.mark.parametrize("previous_frame", [False, True])
@@ -131,7 +125,7 @@ def test_what_cannot_be_shown_is_a_sentence(project):
     ):
         with pytest.raises(InputError, match=message):
             run(["show", "views", *arguments])
-    (project / "data" / "boxes" / "MOT17" / "strip.json").unlink()
+    (project / "data" / "training" / "MOT17" / "strip.json").unlink()
     with pytest.raises(InputError, match=r"run the strip stage"):
         run(["show", "views"])
     assert not (project / "views.jpg").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,23 @@ from torch import nn
 
 from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate
 from clmot.models.decode import gather_cells
+from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
 
 INPUT_SIZE = (96, 64)
+
+
+def training_folder(root: Path, film: str, length: int, rows: Sequence[str], suffix: str = ".jpg") -> Path:
+    """`data/training/MOT17` with one film whose frames 1 to `length` train; the frames that are not there are empty
+    files. The folder of the film."""
+    folder = root / "data" / "training" / "MOT17" / film
+    (folder / "img1").mkdir(parents=True, exist_ok=True)
+    for number in range(1, length + 1):
+        (folder / "img1" / f"{number:06d}{suffix}").touch()
+    write_seqinfo(folder / "seqinfo.ini", SequenceInfo(film, "img1", 30.0, length, 40, 30, suffix))
+    (folder / "boxes.txt").write_text("".join(f"{row}\n" for row in rows))
+    sequences = {film: {"frames": [1, length], "kept": len(rows), "dropped": {}}}
+    (folder.parent / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
+    return folder
 
 
 class TinyTracker(nn.Module):
