@@ -120,9 +120,8 @@ def strip_benchmark(
             is left, or identities are to be kept where there are none.
     """
     data_dir = Path(data_dir)
-    detector = None
-    if params.boxes != TRUTH:
-        detector = DetectorBoxes(params.boxes, params.min_score, data_dir / "detections" / benchmark)
+    given = DetectorBoxes(params.boxes, params.min_score, data_dir / "detections" / benchmark)
+    detector = given if params.boxes != TRUTH else None
     known, everything = (read_manifest(data_dir / kind / benchmark) for kind in ("gt", "frames"))
     entries = known if detector is None else everything
     check_split({benchmark: entries}, split, benchmarks=benchmarks)
