@@ -19,6 +19,7 @@ import yaml
 from clmot.errors import InputError
 from clmot.files import content_hash
 from clmot.params import PARAMS_FILE, Params, parse_params
+from clmot.wording import listed
 
 PIPELINE_FILE = "dvc.yaml"
 
@@ -44,12 +45,6 @@ def git(*arguments: str) -> str:
 def changed_files(paths: Iterable[str], *revisions: str) -> list[str]:
     """Tracked files at or below the paths that differ between two commits, or between one and the folder."""
     return git("diff", "--name-only", "--relative", "-z", *revisions, "--", *paths).split("\0")[:-1]
-
-
-def listed(names: list[str]) -> str:
-    """The first four, and how many more there are."""
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
 @dataclass(frozen=True)

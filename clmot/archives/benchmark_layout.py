@@ -23,6 +23,7 @@ from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SUBSETS
 from clmot.motchallenge.splits import film, home_benchmark, without_detector
+from clmot.wording import joined, listed
 
 GROUND_TRUTH_FILE = "gt/gt.txt"
 
@@ -171,9 +172,9 @@ def _nothing_found(contents: Mapping[Path, Mapping[str, Entry]], subset: str, co
     """Says what an archive holds instead of the sequences that were looked for."""
     if copies:
         names = sorted({copy.name for copy in copies})
-        held = f"it has only {copies[0].subset}/ with {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        held = f"it has only {copies[0].subset}/ with {listed(names)}"
     else:
         tops = sorted({"/".join(name.split("/")[:3]) for members in contents.values() for name in members})
-        held = f"it holds {', '.join(tops[:5])}{' ...' if len(tops) > 5 else ''}" if tops else "it is empty"
+        held = f"it holds {listed(tops)}" if tops else "it is empty"
     wanted = f"{subset}/<sequence>/img1/000001.jpg, at the root or below a folder like MOT17/"
-    return f"{' and '.join(map(str, contents))} has no {subset} sequence ({held}): expected {wanted}."
+    return f"{joined(contents)} has no {subset} sequence ({held}): expected {wanted}."

@@ -41,6 +41,7 @@ from clmot.motchallenge.sequence import (
 )
 from clmot.motchallenge.splits import MOT15_FRAME_RATES
 from clmot.progress import progress
+from clmot.wording import counted
 
 DETECTIONS_FILE = "det/det.txt"
 DETECTION_SOURCES_FILE = "sources.json"
@@ -274,8 +275,7 @@ def _without_missing_end(copy: SequenceCopy, info: SequenceInfo, last_row: int |
         )
         return dataclasses.replace(info, length=end)
     absent = f"{copy.folder}/{info.image_dir}/{frame_name(missing[0], info.extension)}"
-    others = len(missing) - 1
-    more = f" and {others} other frame{'s' * (others != 1)} are" if others else " is"
+    more = f" and {counted(len(missing) - 1, 'other frame')} are" if len(missing) > 1 else " is"
     raise InputError(
         f"{copy.source}: {absent}{more} missing although the sequence has {info.length} frames: "
         "get the complete archive."

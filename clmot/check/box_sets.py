@@ -15,6 +15,7 @@ from clmot.labels.box_set import PEOPLE, BoxSet, image_problems, is_person, unre
 from clmot.labels.pictures import UnreadablePicture, picture_size
 from clmot.problems import Problem
 from clmot.progress import progress
+from clmot.wording import listed
 
 
 def check_box_set(
@@ -107,8 +108,7 @@ def _check_unlabelled(box_set: BoxSet, labels: Path, findings: Findings) -> None
     used = {category for image in box_set.images for category in image.categories}
     unused = [f"'{name}'" for key, name in box_set.names.items() if key not in used]
     if unused:
-        more = f" and {len(unused) - 12} more" if len(unused) > 12 else ""
-        text = f"no box is of class {', '.join(unused[:12])}{more}"
+        text = f"no box is of class {listed(unused, 12)}"
         findings.report(Problem("unused class", str(labels), text, fatal=False))
 
 
@@ -123,7 +123,7 @@ def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findi
         return (int(only) if only.isdigit() else known[only],)
     if known:
         text = f"no class is called {' or '.join(PEOPLE)}: name those that are people in 'classes'"
-        findings.report(Problem("classes", str(labels), f"{text} ({', '.join(sorted(known.values())[:12])})", False))
+        findings.report(Problem("classes", str(labels), f"{text} ({listed(sorted(known.values()), 12)})", False))
     return ()
 
 

@@ -32,6 +32,7 @@ from clmot.films.find_films import boxes_beside, is_video, video_of
 from clmot.motchallenge.sequence import MANIFEST_FILE
 from clmot.params import BENCHMARKS
 from clmot.problems import Problem
+from clmot.wording import counted, joined
 
 SHOWN_OF_A_KIND = 10
 """Problems of one kind that are printed, unless all are asked for."""
@@ -98,7 +99,7 @@ def check(
         print(problems)
     errors, warnings = findings.errors, len(findings.problems) - findings.errors
     if not errors:
-        print(f"{data} can be used" + (f", with {_counted(warnings, 'warning')}." if warnings else "."))
+        print(f"{data} can be used" + (f", with {counted(warnings, 'warning')}." if warnings else "."))
     if findings.entries:
         which = "what can be used" if errors else "it"
         print(f"To train on {which}, put this below 'extra:' of 'data' in params.yaml:")
@@ -106,7 +107,7 @@ def check(
         line = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
         print(f"    - {line.strip()}")
     if errors:
-        raise InputError(f"{data} cannot be used as it is: {_counted(errors, 'error')} (above).")
+        raise InputError(f"{data} cannot be used as it is: {counted(errors, 'error')} (above).")
 
 
 def _film_of(path: Path) -> Path:
@@ -210,7 +211,7 @@ def _report_useless(options: Sequence[str], findings: Findings) -> None:
     """Tell of options that were given and mean nothing for these data."""
     if options:
         have = "has" if len(options) == 1 else "have"
-        text = f"{' and '.join(options)} {have} no effect: this is no set of images"
+        text = f"{joined(options)} {have} no effect: this is no set of images"
         findings.report(Problem("options", "", text, fatal=False))
 
 
@@ -237,7 +238,3 @@ def _check_results(path: Path, findings: Findings) -> None:
 
 def _absolute(path: str) -> Path:
     return Path(os.path.abspath(user_path(path, Path.cwd())))
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"

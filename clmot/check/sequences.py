@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, frame_name, parse_seqinfo
 from clmot.problems import Problem, Report
 from clmot.progress import progress
+from clmot.wording import runs
 
 SAMPLES = 20
 """Images of a sequence or set that are decoded; of the others the header and the end are looked at."""
@@ -223,17 +224,6 @@ def _names(first: int, last: int, extension: str) -> str:
     """How to call the files of a run of frames."""
     to = f" to {frame_name(last, extension)}" if last > first else ""
     return frame_name(first, extension) + to
-
-
-def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Sorted numbers as runs (first, last) without gaps."""
-    found: list[tuple[int, int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1] = (found[-1][0], number)
-        else:
-            found.append((number, number))
-    return found
 
 
 def _check_detections(data: bytes, name: str, length: int | None, report: Report) -> None:

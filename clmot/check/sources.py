@@ -26,6 +26,7 @@ from clmot.params import BENCHMARKS
 from clmot.problems import Problem
 from clmot.sources.fetch import on_disk
 from clmot.sources.official import RECIPES
+from clmot.wording import joined
 
 _ANY = "MOT17"
 """The benchmark whose rules are taken for films that belong to none; they are the same for all."""
@@ -76,9 +77,7 @@ def check_zips(paths: Sequence[Path], findings: Findings) -> None:
         trees = [Zip(path, stack.enter_context(open_contents(path))) for path in paths]
         names = _check_sequences(trees, findings)
         if not names:
-            raise InputError(
-                f"{' and '.join(map(str, paths))} holds no sequence: expected train/<sequence>/img1/000001.jpg, ..."
-            )
+            raise InputError(f"{joined(paths)} holds no sequence: expected train/<sequence>/img1/000001.jpg, ...")
     if findings.errors == known:
         for benchmark in _benchmarks_of_zips(paths, names):
             with findings.going_on():

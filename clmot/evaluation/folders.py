@@ -18,6 +18,7 @@ from clmot.motchallenge.classes import DISTRACTORS
 from clmot.motchallenge.sequence import MANIFEST_FILE, SEQINFO_FILE, read_manifest, read_seqinfo
 from clmot.motchallenge.splits import home_benchmark, second_half, without_detector
 from clmot.progress import progress
+from clmot.wording import listed
 
 SCORED_SPLITS = ("all", "half")
 """Which frames of a film are scored: all, or those that the half split tracks, renumbered from 1 in the results."""
@@ -211,7 +212,7 @@ def _paired(
         by_film.setdefault(without_detector(truth.name), truth)
     for name in only:
         if without_detector(name) not in by_film:
-            raise InputError(f"{ground_truth} has no ground truth of '{name}': it has {_listed(truths)}.")
+            raise InputError(f"{ground_truth} has no ground truth of '{name}': it has {listed(truths)}.")
     wanted = set(only) or set(by_film)
     files = {path.stem: path for path in sorted(results.glob("*.txt"))}
     if not files:
@@ -245,7 +246,7 @@ def _rules(names: Sequence[str], benchmark: str | None, ground_truth: Path) -> s
         homes = {home_benchmark(name) for name in names}
         if len(homes) != 1 or not homes <= set(RULES):
             raise InputError(
-                f"the names in {ground_truth} do not tell whose rules apply ({_listed(names)}): add --benchmark "
+                f"the names in {ground_truth} do not tell whose rules apply ({listed(names)}): add --benchmark "
                 f"{', '.join(RULES[:-1])} or {RULES[-1]}."
             )
         (benchmark,) = homes
@@ -270,8 +271,3 @@ def _scored_frames(name: str, truth: TruthFile, split: str, last_row: int) -> tu
 
 def _last_frame(table: AnnotationTable) -> int:
     return int(table.frame.max(initial=0))
-
-
-def _listed(names: Sequence[str] | dict[str, TruthFile]) -> str:
-    shown = list(names)[:5]
-    return ", ".join(shown) + (" ..." if len(names) > 5 else "")

@@ -19,6 +19,7 @@ from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.annotations import AnnotationTable, parse_results
 from clmot.motchallenge.splits import DETECTORS, MOT15_FRAME_RATES, home_benchmark, without_detector
+from clmot.wording import listed
 
 TEST_FILMS: Mapping[str, Mapping[str, int | None]] = MappingProxyType(
     {
@@ -203,7 +204,7 @@ def _benchmark_of(names: Iterable[str], name: str) -> str:
         return benchmark
     raise InputError(
         f"{name} does not hold sequences of one of {', '.join(TEST_FILMS)} alone (it has "
-        f"{', '.join(sorted(names)[:5])}): name each file after its test sequence."
+        f"{listed(sorted(names))}): name each file after its test sequence."
     )
 
 
@@ -216,10 +217,10 @@ def _check_entries(found: set[str], benchmark: str, films: set[str], name: str) 
         hint = "MOT17's need -DPM, -FRCNN and -SDP" if without else f"{benchmark}'s test set has no such sequence"
         training = _is_training(more[0], benchmark) and more[0] not in films
         hint = "that is a training sequence, which the server does not score" if training else hint
-        raise InputError(f"{name} holds {more[0]}.txt, but {hint}: it takes {_listed(sorted(wanted))}.")
+        raise InputError(f"{name} holds {more[0]}.txt, but {hint}: it takes {listed(sorted(wanted))}.")
     if missing:
         raise InputError(
-            f"{name} lacks {_listed([f'{sequence}.txt' for sequence in missing])}: the server takes all "
+            f"{name} lacks {listed([f'{sequence}.txt' for sequence in missing])}: the server takes all "
             f"{len(wanted)} files of {benchmark} at once (an empty one where nobody was found)."
         )
 
@@ -229,9 +230,9 @@ def _check_names(found: set[str], films: set[str], benchmark: str, name: str) ->
     if found == films:
         return
     more, missing = sorted(found - films), sorted(films - found)
-    said = f"{name} is of {_listed(more)}" if more else f"{name} lacks {_listed(missing)}"
+    said = f"{name} is of {listed(more)}" if more else f"{name} lacks {listed(missing)}"
     raise InputError(
-        f"{said}, but the server takes {benchmark}'s test set ({_listed(sorted(films))}): only tracks of the official "
+        f"{said}, but the server takes {benchmark}'s test set ({listed(sorted(films))}): only tracks of the official "
         "archive under 'data.split: full' can be scored there; --any zips them all the same."
     )
 
@@ -259,7 +260,3 @@ def _checked_table(data: bytes, name: str, lengths: Mapping[str, int | None], se
             f"{name}: identity {table.identity[row]} in frame {table.frame[row]} is below 1: number tracks from 1."
         )
     return table
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -20,6 +20,7 @@ from clmot.archives.benchmark_layout import sequence_folders
 from clmot.labels.normalised import NAME_FILES
 from clmot.motchallenge.sequence import SUBSETS, is_sequence_name
 from clmot.problems import Problem, Report
+from clmot.wording import joined
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
 
@@ -105,8 +106,8 @@ def _films(folder: Path, names: Sequence[str], among_sequences: bool, report: Re
             continue
         candidates = boxes_beside(video)
         if len(candidates) > 1:
-            listed = " and ".join(path.name for path in candidates)
-            report(Problem("boxes twice", str(video), f"has boxes in {listed}: keep one of them beside it"))
+            names_of_boxes = joined(path.name for path in candidates)
+            report(Problem("boxes twice", str(video), f"has boxes in {names_of_boxes}: keep one of them beside it"))
         elif candidates or _subset(name) == "test":
             yield Film(video, place, _subset(name), candidates[0] if candidates else None)
         else:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.problems import Problem, Report
+from clmot.wording import listed
 
 PEOPLE = ("person", "pedestrian")
 """What a class of people is called."""
@@ -73,8 +74,8 @@ class BoxSet:
         for asked in map(str, classes):
             found = {key for key, name in known.items() if asked in (key, name)}
             if not found and known:
-                listed = ", ".join(sorted(set(known.values()))[:12])
-                raise InputError(f"{labels} has no class '{asked}': name some of {listed} in 'classes'.")
+                classes_there = listed(sorted(set(known.values())), 12)
+                raise InputError(f"{labels} has no class '{asked}': name some of {classes_there} in 'classes'.")
             wanted |= found
         return wanted
 

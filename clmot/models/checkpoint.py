@@ -23,6 +23,7 @@ from clmot.errors import InputError
 from clmot.files import staged_file, write_json
 from clmot.models.backbone import UnusedProjection
 from clmot.models.network import ModelConfig, OneShotTracker
+from clmot.wording import listed
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -40,7 +41,7 @@ class LoadReport:
     """In the model, but not taken: these keep the values they had."""
 
     def __str__(self) -> str:
-        parts = (f"{len(names)} {kind}{_some(names)}" for kind, names in self._kinds())
+        parts = (f"{len(names)} {kind}{f' ({listed(names)})' if names else ''}" for kind, names in self._kinds())
         return ", ".join([f"{len(self.taken)} tensors taken", *parts])
 
     def _kinds(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -73,7 +74,7 @@ def load_model(directory: str | os.PathLike[str]) -> OneShotTracker:
     if wrong:
         raise InputError(
             f"{path}: does not hold the network of {CONFIG_FILE} beside it ({len(wrong)} tensors are "
-            f"missing, too many or of another shape:{_some(wrong)}); train again, or restore both files."
+            f"missing, too many or of another shape: {listed(wrong)}); train again, or restore both files."
         )
     model.load_state_dict(state)
     return model.eval()
@@ -97,7 +98,7 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
         found = values.keys() if isinstance(values, dict) else set()
         raise InputError(
             f"{path}: should hold exactly the keys {', '.join(hints)}; "
-            f"missing:{_some(sorted(hints.keys() - found))}, unknown:{_some(sorted(found - hints.keys()))}."
+            f"missing: {listed(sorted(hints.keys() - found))}, unknown: {listed(sorted(found - hints.keys()))}."
         )
     for name, hint in hints.items():
         if not _is_a(values[name], hint):
@@ -184,7 +185,7 @@ def load_weights(
             for name in lacking
         ]
         raise InputError(
-            f"{source}: {len(lacking)} expected tensors are absent or of another shape:{_some(described)}; "
+            f"{source}: {len(lacking)} expected tensors are absent or of another shape: {listed(described)}; "
             f"use weights of this architecture, or set the model's params to theirs."
         )
     model.load_state_dict({name: state[name] for name in taken}, strict=False)
@@ -206,14 +207,6 @@ def _optional_names(model: nn.Module) -> set[str]:
         if isinstance(module, UnusedProjection):
             names.update(f"{prefix}.{name}" for name in module.state_dict())
     return names
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    """' a, b, c and 3 more', or ' none'; begins with a space."""
-    if not names:
-        return " none"
-    shown = ", ".join(names[:most])
-    return f" {shown} and {len(names) - most} more" if len(names) > most else f" {shown}"
 
 
 def _is_a(value: object, hint: Any) -> bool:

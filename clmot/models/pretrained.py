@@ -21,6 +21,7 @@ from clmot.models.checkpoint import WEIGHTS_FILE, load_model, load_weights, read
 from clmot.models.necks.interface import NeckName
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import ModelParams
+from clmot.wording import joined
 
 RANDOM = "weights/none"
 """The value of `model.weights` that stands for random weights. A tracked file, so that DVC finds the dependency."""
@@ -180,10 +181,10 @@ def recognise(state: Mapping[str, Tensor], source: str) -> Pretrained:
         expected += [f"{name}." for name in (*NECK_LAYERS[neck], "lateral")]
         parts.append(f"a {neck} neck")
     if not tops.intersection(HEADS):
-        return Pretrained(source, known, tuple(expected), {}, 2, 0, (f"recognised {_and(parts)} without heads",))
+        return Pretrained(source, known, tuple(expected), {}, 2, 0, (f"recognised {joined(parts)} without heads",))
 
     heads = [name for name in HEADS if name in tops]
-    remarks = [f"recognised {_and([*parts, 'heads ' + ', '.join(heads)])}"]
+    remarks = [f"recognised {joined([*parts, 'heads ' + ', '.join(heads)])}"]
     known, remark = _people_only(known, source)
     remarks += remark
     box_channels = _channels(known, "wh") or 2
@@ -314,10 +315,6 @@ def _channels(state: Mapping[str, Tensor], head: str, layer: int = 2) -> int | N
 
 def _top(name: str) -> str:
     return name.partition(".")[0]
-
-
-def _and(parts: list[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _shown(value: object) -> str:

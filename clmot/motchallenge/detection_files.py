@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clmot.errors import InputError
 from clmot.files import dvc_root, user_path
 from clmot.motchallenge.splits import without_detector
+from clmot.wording import listed
 
 
 def file_of(detections: str, sequence: str, param: str, words: str = "public, truth") -> Path:
@@ -38,7 +39,7 @@ def file_of(detections: str, sequence: str, param: str, words: str = "public, tr
         raise InputError(
             f"{folder} has {', '.join(f'{name}.txt' for name in copies)} for {sequence}: leave one of them there."
         )
-    held = f"it has {', '.join(list(names)[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no .txt"
+    held = f"it has {listed(names)}" if names else "it has no .txt"
     raise InputError(
         f"{folder / sequence}.txt does not exist ({held}): '{param}: {detections}' needs a file for every "
         "sequence, an empty one where no one was found."

@@ -26,6 +26,7 @@ from clmot.sources.download import Unavailable, download
 from clmot.sources.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.sources.scenes import SYNTHETIC
 from clmot.sources.server import readable
+from clmot.wording import listed
 
 OFFICIAL = "official"
 NO_ARCHIVES = "none"
@@ -166,7 +167,7 @@ def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES) or any(map(is_video, path.iterdir())):
         return (path,)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
-    held = f"it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "it has no zip"
+    held = f"it has {listed(names)}" if names else "it has no zip"
     raise InputError(
         f"{path / benchmark}.zip does not exist ({held}) and {path} holds no sequences either: put the archive there, "
         f"change 'data.source', or take {benchmark} out of 'data.benchmarks'."

@@ -18,7 +18,7 @@ from tiny_films import write_boxes, write_film
 
 from clmot.archives.extract import extract_benchmark
 from clmot.check import sources
-from clmot.check.sequences import runs, sampled
+from clmot.check.sequences import sampled
 from clmot.cli.main import run
 from clmot.data.index import collect_set
 from clmot.data.strip import strip_benchmark
@@ -823,11 +823,6 @@ def test_the_home_of_somebody_unknown(check: Check) -> None:
         collect_set(ExtraSetParams("a", "jde", "~nobody-here/images", "labels", 1.0, ()))
     Path("~nobody-here").mkdir()
     assert "holds nothing that is known" in check("./~nobody-here").refused
-
-
-def test_runs() -> None:
-    assert runs([]) == []
-    assert runs([1, 2, 3, 5, 8, 9]) == [(1, 3), (5, 5), (8, 9)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 19, 20, 21, 1000])

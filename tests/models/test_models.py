@@ -286,7 +286,7 @@ def test_loading_says_what_was_taken(small: OneShotTracker, capsys: pytest.Captu
     assert len(report.taken) == len(detector.state_dict())
     assert torch.equal(tracker.get_parameter("hm.0.weight"), detector.get_parameter("hm.0.weight"))
     line = capsys.readouterr().err
-    assert line.startswith(f"detector: {len(report.taken)} tensors taken, 1 skipped fc.weight, 4 missing id.0.bias")
+    assert line.startswith(f"detector: {len(report.taken)} tensors taken, 1 skipped (fc.weight), 4 missing (id.0.bias")
 
 
 def test_missing_tensor_is_named_and_nothing_is_changed(small: OneShotTracker) -> None:

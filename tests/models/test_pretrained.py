@@ -122,7 +122,7 @@ def test_reference_outputs_of_the_original_s_file(theirs: Path, capsys: pytest.C
         f"{theirs}: recognised a backbone, a dla neck and heads hm, wh, reg, id; its embedding has 512 numbers "
         "(if others trained it, it may have seen identities)"
     )
-    assert said[1] == f"{theirs}: 402 tensors taken, 1 skipped base.fc.weight, 0 missing none"
+    assert said[1] == f"{theirs}: 402 tensors taken, 1 skipped (base.fc.weight), 0 missing"
 
 
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_imagenet_s_dla34(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert all(torch.equal(own[f"base.{name}"], tensor) for name, tensor in state.items() if "fc." not in name)
     said = capsys.readouterr().err.splitlines()
     assert said[0].endswith("recognised a backbone without heads")
-    assert " 2 skipped base.fc.bias, base.fc.weight, " in said[1]
+    assert " 2 skipped (base.fc.bias, base.fc.weight), " in said[1]
 
 
 def test_a_deeper_backbone_is_refused(tmp_path: Path) -> None:
