@@ -420,6 +420,11 @@ class EvaluateParams:
     ones, or motmetrics', which the original project used and which are often kinder."""
     iou_threshold: Annotated[float, Bounds(above=0, below=1)]
     """IoU from which a tracker box and a true box can be the same (HOTA takes its own series of them)."""
+    repeats: Annotated[int, Bounds(0)]
+    """How often the tracker runs again through the recorded detections, each time without other ones: the spread of
+    these runs says how far chance carries. 0: never."""
+    drop: Annotated[float, Bounds(0, below=1)]
+    """Share of the detections that each of these runs leaves out."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clmot.errors import InputError, run_as_script
 from clmot.evaluation.benchmark import Scoring, score_benchmark
+from clmot.evaluation.repeats import Repeats
 from clmot.evaluation.table import markdown_table, sequence_table, summary
 from clmot.files import write_json, write_text
 from clmot.motchallenge.splits import Split
@@ -24,13 +25,16 @@ def main() -> None:
     """tracks (with their detections) + data/gt -> metrics/{summary.json, sequences.csv, table.md, speed.json}."""
     params = load_params()
     split = Split.from_params(params.data)
+    repeats = None
+    if params.evaluate.repeats:
+        repeats = Repeats(params.evaluate.repeats, params.evaluate.drop, params.seed, params.track)
     benchmarks = [
         score_benchmark(
             TRACKS / benchmark,
             Path("data/gt") / benchmark,
             benchmark,
             split,
-            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence),
+            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence, repeats),
             TRACKS / f"{benchmark}.detections",
         )
         for benchmark in sorted(params.data.benchmarks)
@@ -43,6 +47,7 @@ def main() -> None:
         params.evaluate.evaluator,
         detections=params.track.detections,
         embedding=params.track.embedding,
+        drop=params.evaluate.drop,
         supervised=params.loss.embedding == "supervised",
     )
     speeds = measured_speeds(params.data.benchmarks)

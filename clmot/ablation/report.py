@@ -22,8 +22,12 @@ from clmot.tables import markdown_rows
 
 SUMMARY_FILE = "metrics/summary.json"
 
-METRICS = ("IDF1", "AssA", "HOTA", "MOTA", "IDSW", "ReID_mAP", "AP")
-"""What is compared: association first, for that is what an embedding is for. The last two tell which of the two that
+METRICS = (
+    *("IDF1", "IDF1_drop", "IDF1_drop_sd", "AssA", "HOTA", "HOTA_drop", "MOTA", "IDSW", "Purity"),
+    *("ReID_mAP", "ReID_mAP_cross", "AUC_place", "AP"),
+)
+"""What is compared: association first, for that is what an embedding is for; `_drop`: the mean of runs without some of
+the boxes, and their standard deviation. The last four tell which of the two that
 share a network made the difference: the embedding or the detector."""
 
 COUNTED = ("IDSW",)

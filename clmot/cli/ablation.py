@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import shlex
 import sys
@@ -45,10 +46,22 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--jobs", type=job_count, default=1, metavar="N", help="experiments beside each other (default 1)"
     )
+    parser.add_argument(
+        "--repeats", type=job_count, metavar="N", help="further runs of each tracker, without some boxes: mean ± sd"
+    )
+    parser.add_argument("--drop", type=float, default=0.03, metavar="SHARE", help="of these boxes (default 0.03)")
     parser.add_argument("--dry-run", action="store_true", help="show what would run, and run nothing")
     parser.add_argument("--table-only", action="store_true", help="write the table from the results there are")
     parser.set_defaults(
-        action=lambda given: ablation(given.set, given.seeds, given.only, given.jobs, given.dry_run, given.table_only)
+        action=lambda given: ablation(
+            given.set,
+            given.seeds,
+            given.only,
+            given.jobs,
+            given.dry_run,
+            given.table_only,
+            () if given.repeats is None else (f"evaluate.repeats={given.repeats}", f"evaluate.drop={given.drop}"),
+        )
     )
 
 
@@ -59,6 +72,7 @@ def ablation(
     jobs: int = 1,
     dry_run: bool = False,
     table_only: bool = False,
+    common: Sequence[str] = (),
 ) -> None:
     """Run the experiments of a set that have no results yet, then write experiments/results/SET.* from all that have.
 
@@ -69,6 +83,7 @@ def ablation(
         jobs: experiments that run beside each other.
         dry_run: only say what would run.
         table_only: only write the table.
+        common: what every variant overrides beside what the set says.
 
     Raises:
         InputError: the set or the project does not allow it, or experiments failed. In the latter case the others have
@@ -78,6 +93,7 @@ def ablation(
     from clmot.ablation.experiments import waves
 
     chosen = read_set(path)
+    chosen = dataclasses.replace(chosen, common=(*chosen.common, *common))
     for name in only:
         chosen.variant(name)
     wanted = tuple(chosen.seeds if seeds is None else seeds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,45 @@ def add_command(commands: Any) -> None:
         default="trackeval",
         help="whose CLEAR metrics: the official ones (default), or those of the original project",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
-    parser.set_defaults(
-        action=lambda given: evaluate(
-            given.results, given.truth, given.benchmark, given.split, given.only, given.evaluator, given.json
-        )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the pipeline's tracks: run the tracker of params.yaml N times, each without other boxes: mean ± sd",
     )
+    parser.add_argument("--drop", type=float, default=0.03, metavar="SHARE", help="of these boxes (default 0.03)")
+    parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
+    parser.set_defaults(action=_evaluate_given)
+
+
+def _evaluate_given(given: argparse.Namespace) -> None:
+    evaluate(given.results, given.truth, given.benchmark, given.split, given.only, given.evaluator, given.json)
+    if given.repeats:
+        repeat(given)
+
+
+def repeat(given: argparse.Namespace) -> None:
+    """Print how far chance carries the scores of the pipeline's tracks: see `clmot.evaluation.folders.repeat_folder`.
+
+    Raises:
+        InputError: see there; or params.yaml, which has the tracker's settings, is not there.
+    """
+    from clmot.evaluation.folders import repeat_folder
+    from clmot.evaluation.repeats import REPEATED_METRICS, Repeats
+    from clmot.params import load_params
+
+    if given.repeats < 0 or not 0 <= given.drop < 1:
+        raise InputError("--repeats should be a whole number from 1 on, and --drop a share from 0 to below 1.")
+    params = load_params()
+    repeats = Repeats(given.repeats, given.drop, params.seed, params.track)
+    found = repeat_folder(
+        given.results, given.truth, repeats, given.benchmark, given.split, given.only, given.evaluator
+    )
+    told = [
+        f"{name} {100 * found[f'{name}_drop']:.1f} ± {100 * found[f'{name}_drop_sd']:.1f}" for name in REPEATED_METRICS
+    ]
+    print(f"{given.repeats} runs without {100 * given.drop:g} % of the boxes: {', '.join(told)}")
 
 
 def evaluate(

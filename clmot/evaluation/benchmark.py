@@ -12,6 +12,7 @@ from clmot.errors import InputError
 from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
+from clmot.evaluation.repeats import Repeats, score_again, spread
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
 from clmot.motchallenge.sequence import ManifestEntry, read_manifest
@@ -29,6 +30,8 @@ class BenchmarkScores:
     """The scored sequences, sorted by name."""
     unscored: tuple[str, ...]
     """Names of the sequences that were tracked but have no ground truth, sorted."""
+    spread: Mapping[str, float] = field(default_factory=dict)
+    """Mean and standard deviation over repeated runs (see repeats.py); empty without any."""
     unidentified: Mapping[str, ObservationScores | None] = field(default_factory=dict)
     """One's own films with true boxes that have no identities, by name, sorted: their tracks cannot be scored, but
     their detections can."""
@@ -56,6 +59,8 @@ class Scoring:
     """Whose CLEAR metrics: the official ones, or `motmetrics`'."""
     confidence: float = 0.0
     """Score from which the tracker used a detection."""
+    repeats: Repeats | None = None
+    """Further runs of the tracker through the recorded detections, with some left out."""
 
 
 def score_benchmark(
@@ -97,6 +102,7 @@ def score_benchmark(
                 f"run the track stage again (`dvc repro track`)."
             )
     scored: list[SequenceScores] = []
+    again: list[list[SequenceScores]] = []
     unidentified: dict[str, ObservationScores | None] = {}
     for entry in progress(entries, f"evaluate {benchmark}", unit="sequence"):
         frames = ranges[entry.name]
@@ -111,18 +117,21 @@ def score_benchmark(
         truth = _read_truth(ground_truth, entry, frames, benchmark)
         results = read_results(results_file)
         observations = None
-        if detections is not None:
-            recording = Path(detections) / f"{entry.name}.safetensors"
+        recording = None if detections is None else Path(detections) / f"{entry.name}.safetensors"
+        if recording is not None:
             observations = score_observations(truth, recording, scoring.confidence, scoring.iou_threshold)
         if truth.identified:
             scores = score_sequence(truth, results, scoring.iou_threshold, scoring.evaluator, str(results_file))
             scored.append(dataclasses.replace(scores, observations=observations))
+            if scoring.repeats is not None and recording is not None:
+                again.append(score_again(truth, recording, scoring.repeats, scoring.iou_threshold, scoring.evaluator))
         else:
             unidentified[entry.name] = observations
     return BenchmarkScores(
         benchmark=benchmark,
         sequences=tuple(scored),
         unscored=tuple(name for name in tracked if name not in ranges),
+        spread=spread(again),
         unidentified=unidentified,
     )
 

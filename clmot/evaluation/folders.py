@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 
 from clmot.errors import InputError
 from clmot.evaluation.clear import Evaluator
-from clmot.evaluation.preprocessing import judge_truth
+from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
+from clmot.evaluation.repeats import Repeats, score_again, spread
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
@@ -38,6 +40,8 @@ class TruthFile:
     path: Path
     length: int | None
     """Frames of the film; None: nothing states it."""
+    frame_rate: float | None = None
+    """Frames per second; None: nothing states it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,18 +135,64 @@ def score_folder(
     sequences, ends = [], []
     for name, path, truth in progress(pairs, "evaluate", unit="sequence"):
         true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
-        first, last = _scored_frames(name, truth, split, max(1, _last_frame(true), _last_frame(tracked)))
-        part = true.in_frames(first, last, renumber=True)
-        judged = judge_truth(part, last - first + 1, rules, name, str(truth.path))
-        if not judged.identified:
-            raise InputError(
-                f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
-                "identities, or name the sequences that have them after --only."
-            )
+        judged = _judged(name, truth, true, split, rules, max(1, _last_frame(true), _last_frame(tracked)))
         sequences.append(score_sequence(judged, tracked, iou_threshold, evaluator, str(path)))
         ends.append(_Ends(truth.length, _last_frame(true), _last_frame(tracked)))
     seem_halves = split == "all" and _seem_halves(ends)
     return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, evaluator, seem_halves)
+
+
+def repeat_folder(
+    results: str | os.PathLike[str],
+    ground_truth: str | os.PathLike[str],
+    repeats: Repeats,
+    benchmark: str | None = None,
+    split: str = "all",
+    only: Sequence[str] = (),
+    evaluator: Evaluator = "trackeval",
+) -> dict[str, float]:
+    """Track again from the detections that the pipeline recorded beside its tracks, without some of them.
+
+    Args:
+        results: a folder of the pipeline's tracks, `tracks/B`; `tracks/B.detections` holds what the tracker was given.
+        repeats: how often, without how many.
+        ground_truth, benchmark, split, only, evaluator: as `score_folder`.
+
+    Returns:
+        Mean and standard deviation of the runs, see `repeats.spread`.
+
+    Raises:
+        InputError: there are no such recordings, or a film's frame rate is not known; or as `score_folder`.
+    """
+    results, recorded = Path(results), Path(f"{Path(results)}.detections")
+    if not recorded.is_dir():
+        raise InputError(
+            f"{recorded} does not exist: runs without some boxes need the detections that the stage track records "
+            "beside its tracks."
+        )
+    pairs, _ = _paired(results, Path(ground_truth), only)
+    rules = _rules([name for name, _, _ in pairs], benchmark, Path(ground_truth))
+    again = []
+    for name, path, truth in progress(pairs, "track again", unit="sequence"):
+        if truth.frame_rate is None:
+            raise InputError(f"{truth.path}: nothing states the frame rate: put the film's {SEQINFO_FILE} beside it.")
+        true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+        judged = _judged(name, truth, true, split, rules, max(1, _last_frame(true), _last_frame(tracked)))
+        judged = dataclasses.replace(judged, frame_rate=truth.frame_rate)
+        again.append(score_again(judged, recorded / f"{name}.safetensors", repeats, evaluator=evaluator))
+    return spread(again)
+
+
+def _judged(name: str, truth: TruthFile, true: AnnotationTable, split: str, rules: str, last_row: int) -> JudgedTruth:
+    """The rows of `truth` in the frames that are scored."""
+    first, last = _scored_frames(name, truth, split, last_row)
+    judged = judge_truth(true.in_frames(first, last, renumber=True), last - first + 1, rules, name, str(truth.path))
+    if not judged.identified:
+        raise InputError(
+            f"{truth.path} has boxes without identities (-1), so tracks on {name} cannot be scored: label "
+            "identities, or name the sequences that have them after --only."
+        )
+    return judged
 
 
 @dataclass(frozen=True)
@@ -168,15 +218,14 @@ def find_truths(directory: Path) -> dict[str, TruthFile]:
     Raises:
         InputError: there is none, or a sequence's seqinfo.ini is faulty.
     """
-    lengths = {}
+    known = {}
     if (directory / MANIFEST_FILE).is_file():
-        lengths = {entry.name: entry.frames for entry in read_manifest(directory)}
+        known = {entry.name: (entry.frames, entry.frame_rate) for entry in read_manifest(directory)}
     found = {}
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         for path in (folder / "gt" / "gt.txt", folder / "gt.txt"):
             if path.is_file():
-                length = lengths.get(folder.name) or _stated_length(folder)
-                found[folder.name] = TruthFile(folder.name, path, length)
+                found[folder.name] = TruthFile(folder.name, path, *(known.get(folder.name) or _stated(folder)))
                 break
     if not found:
         inside = (path for path in sorted(directory.iterdir()) if _has_truths(path))
@@ -195,11 +244,15 @@ def _single_truth(path: Path, results_name: str) -> TruthFile:
         return TruthFile(results_name, path, None)
     folder = path.absolute().parent
     folder = folder.parent if folder.name == "gt" else folder
-    return TruthFile(folder.name, path, _stated_length(folder))
+    return TruthFile(folder.name, path, *_stated(folder))
 
 
-def _stated_length(folder: Path) -> int | None:
-    return read_seqinfo(folder / SEQINFO_FILE).length if (folder / SEQINFO_FILE).is_file() else None
+def _stated(folder: Path) -> tuple[int | None, float | None]:
+    """Length and frame rate that a seqinfo.ini states."""
+    if not (folder / SEQINFO_FILE).is_file():
+        return None, None
+    info = read_seqinfo(folder / SEQINFO_FILE)
+    return info.length, info.frame_rate
 
 
 def _paired(

@@ -17,6 +17,7 @@ from clmot.evaluation.observations import (
     ObservationScores,
 )
 from clmot.evaluation.purity import PURITY_METRICS
+from clmot.evaluation.repeats import REPEATED_METRICS
 from clmot.evaluation.score import COUNTS, METRICS, Scores
 from clmot.motchallenge.splits import home_benchmark
 from clmot.tables import markdown_rows
@@ -103,7 +104,8 @@ def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float 
     found: dict[str, dict[str, float | int]] = {}
     for item in benchmarks:
         scores = {} if item.combined is None else rounded(item.combined)
-        known = scores | rounded_observations(item.observations)
+        repeated = {name: round(value, DECIMALS) + 0.0 for name, value in item.spread.items()}
+        known = scores | repeated | rounded_observations(item.observations)
         if known:
             found[item.benchmark] = known
     return found
@@ -133,6 +135,7 @@ def markdown_table(
     *,
     detections: str = "network",
     embedding: str = "network",
+    drop: float = 0.0,
     supervised: bool = False,
 ) -> str:
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what
@@ -140,7 +143,8 @@ def markdown_table(
 
     A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
     truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network
-    found, `detections` and `embedding` (as in `track`), a sentence says so. Where training was `supervised` by
+    found, `detections` and `embedding` (as in `track`), a sentence says so. Where it ran again with the
+    share `drop` of its boxes left out, a table says how far chance carries. Where training was `supervised` by
     identities, or the embedding is the oracle's, the first note says so: such numbers must not be taken for those of
     the method.
     """
@@ -178,7 +182,13 @@ def markdown_table(
         notes.append(f"The embedding is a control, 'track.embedding: {embedding}': {CONTROLS[embedding]}.")
     elif embedding not in ("network", "oracle"):
         notes.append(f"The embeddings were given to the tracker, 'track.embedding: {embedding}', not the network's.")
-    parts = [lines, *notes, *_purity_table(benchmarks), *_observation_tables(benchmarks)]
+    parts = [
+        lines,
+        *notes,
+        *_spread_table(benchmarks, drop),
+        *_purity_table(benchmarks),
+        *_observation_tables(benchmarks),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -202,6 +212,19 @@ def scores_table(
     note = _NOTES.format(counts=", ".join(COUNTS), threshold=iou_threshold, whose=_WHOSE[evaluator])
     notes = [note] if warning is None else [warning, "", note]
     return "\n".join([*markdown_rows([[label, *METRICS], *cells]), "", *notes])
+
+
+def _spread_table(benchmarks: Sequence[BenchmarkScores], drop: float) -> list[str]:
+    """Lines of a table of means and standard deviations over repeated runs; none where there were none."""
+    if not any(item.spread for item in benchmarks):
+        return []
+    rows = [["Dataset", *REPEATED_METRICS]]
+    for item in benchmarks:
+        pairs = [(item.spread.get(f"{name}_drop"), item.spread.get(f"{name}_drop_sd")) for name in REPEATED_METRICS]
+        cells = ["-" if m is None or sd is None else f"{100 * m:.1f} ± {100 * sd:.1f}" for m, sd in pairs]
+        rows.append([item.benchmark, *cells])
+    chosen = f"The tracker again, each time without {100 * drop:g} % of its boxes, chosen at random"
+    return ["", *markdown_rows(rows), "", f"{chosen}: mean ± standard deviation."]
 
 
 def _purity_table(benchmarks: Sequence[BenchmarkScores]) -> list[str]:

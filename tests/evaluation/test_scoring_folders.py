@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clmot.cli.main import run
@@ -81,6 +82,39 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("layout", ["official", "ours"])
+def test_runs_without_some_boxes(tmp_path, monkeypatch, capsys):
+    """From what the stage track left: two people, found in every frame, scored high."""
+    from clmot.cli import main as cli
+    from clmot.inference.recording import RecordedDetections, write_recording
+
+    frames = np.repeat(np.arange(1, 31), 2).astype(np.int32)
+    left = np.tile([10, 300], 30) + frames
+    boxes = np.column_stack([left, np.full(60, 49), left + 40, np.full(60, 129)]).astype(np.float32)
+    recorded = RecordedDetections(frames, boxes, np.full(60, 0.9, np.float32), None)
+    write_recording(tmp_path / "tracks.detections" / "MOT17-02.safetensors", recorded)
+    (tmp_path / "gt" / "MOT17-02").mkdir(parents=True)
+    (tmp_path / "tracks").mkdir()
+    gt = [f"{f},{1 + n % 2},{x + 1},50,40,80,1,1,1\n" for n, (f, x) in enumerate(zip(frames, left, strict=True))]
+    (tmp_path / "gt" / "MOT17-02" / "gt.txt").write_text("".join(gt))
+    (tmp_path / "tracks" / "MOT17-02.txt").write_text("1,1,11,50,40,80,1,-1,-1,-1\n")
+    (tmp_path / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="nothing states the frame rate"):
+        cli.run(["evaluate", "tracks", "gt", "--repeats", "2"])
+    info = "[Sequence]\nname=MOT17-02\nimDir=img1\nframeRate=30\nseqLength=30\nimWidth=640\nimHeight=480\nimExt=.jpg\n"
+    (tmp_path / "gt" / "MOT17-02" / "seqinfo.ini").write_text(info)
+    capsys.readouterr()
+    cli.run(["evaluate", "tracks", "gt", "--repeats", "2", "--drop", "0"])
+    assert "2 runs without 0 % of the boxes: IDF1 100.0 ± 0.0" in capsys.readouterr().out
+    cli.run(["evaluate", "tracks", "gt", "--repeats", "3", "--drop", "0.3"])
+    said = capsys.readouterr().out
+    assert "3 runs without 30 % of the boxes: IDF1" in said
+    assert "IDF1 100.0" not in said
+    (tmp_path / "tracks.detections" / "MOT17-02.safetensors").unlink()
+    with pytest.raises(InputError, match=r"MOT17-02\.safetensors does not exist"):
+        cli.run(["evaluate", "tracks", "gt", "--repeats", "1"])
+
+
 def test_ground_truth_scored_against_itself_is_perfect(
     layout: str, results: Path, request: pytest.FixtureRequest
 ) -> None:

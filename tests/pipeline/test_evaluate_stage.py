@@ -155,6 +155,30 @@ def test_a_supervised_baseline_says_so_first(project):
     assert project.out("summary.json") == summary
 
 
+def test_repeated_runs_without_some_boxes_have_a_spread(project):
+    project.params["evaluate"]["repeats"] = 4
+    project.params["evaluate"]["drop"] = 0.4
+    project.params["track"] |= {"confidence": 0.1, "new_track_confidence": 0.1, "min_box_area": 0}
+    project.set()
+    stage.main()
+    summary = json.loads(project.out("summary.json"))["MOT17"]
+    assert 0.3 < summary["IDF1_drop"] < 1
+    assert 0 < summary["IDF1_drop_sd"] < 0.3
+    assert "without 40 % of its boxes" in project.out("table.md")
+    stage.main()
+    assert json.loads(project.out("summary.json"))["MOT17"] == summary, "chance comes from the seed"
+    project.params["seed"] = 1
+    project.set()
+    stage.main()
+    assert json.loads(project.out("summary.json"))["MOT17"]["IDF1_drop"] != summary["IDF1_drop"]
+    project.params["evaluate"]["drop"] = 0.0
+    project.set()
+    stage.main()
+    whole = json.loads(project.out("summary.json"))["MOT17"]
+    assert whole["IDF1_drop_sd"] == 0
+    assert whole["IDF1_drop"] > summary["IDF1_drop"], "both people, in every frame"
+
+
 def test_controls_and_the_bound_are_marked(project):
     stage.main()
     table = project.out("table.md")

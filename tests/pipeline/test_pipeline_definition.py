@@ -215,6 +215,7 @@ def test_a_stage_lists_exactly_the_params_it_reads(tmp_path: Path, monkeypatch: 
         text[training] |= {"epochs": 1, "batch_size": 2, "schedule": "cosine"}
     text["loss"]["embedding"] = "nt_xent"
     text["track"]["embedding"] = "network"
+    text["evaluate"]["repeats"] = 1
     text["hardware"] |= {"device": "cpu", "workers": 0, "threads": 0}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(text))
     write_zip(tmp_path / "MOT17.zip", sequence_files("MOT17/train/MOT17-02-SDP", 8))
