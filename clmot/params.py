@@ -364,6 +364,21 @@ class TrackParams:
     the box's upper and lower half), `oracle` (the true identity, a bound; needs `strip.held_out_identities`), or a
     folder of <sequence>.npz that someone made of the same boxes (frame, box, embedding), a relative one starting where
     the project is."""
+    association: Literal["fairmot", "calibrated"]
+    """fairmot: cosine, motion and overlap, fused with fixed weights and cut at fixed thresholds, as FairMOT does.
+    calibrated: looks are evidence in nats, read off the film so far, so that the thresholds below mean the same for
+    every detector, embedding and frame rate. It has no use for `motion_weight`, `overlap_weight`, `gating_probability`,
+    `match_threshold` and `refind_threshold`; fairmot has none for the four after this."""
+    look_weight: Annotated[float, Bounds(0)]
+    """calibrated: IoU distance that is worth as much as one nat of looks."""
+    look_veto: Annotated[float, Bounds(0)]
+    """calibrated: a pair against which looks speak with more nats than this never matches, however it overlaps."""
+    refind_evidence: float
+    """calibrated: nats of looks and place, against a newcomer, above which a track is found again without overlap."""
+    refind_looks: float
+    """calibrated: nats of looks alone that this needs."""
+    refind_trust: Annotated[float, Bounds(0, 1)]
+    """calibrated: share of the looks' nats that counts there; who was lost is harder to know than whoever was not."""
     embedding_momentum: Annotated[float, Bounds(0, below=1)]
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
     motion_weight: Annotated[float, Bounds(0, 1)]

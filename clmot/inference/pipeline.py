@@ -20,8 +20,8 @@ from clmot.models.decode import boxes_at, find_peaks
 from clmot.models.network import OneShotTracker
 from clmot.params import TrackParams
 from clmot.progress import progress
+from clmot.tracking.calibrated import start_tracker
 from clmot.tracking.camera import CameraMotion
-from clmot.tracking.tracker import Tracker
 
 Image = NDArray[np.uint8]
 
@@ -131,7 +131,7 @@ def track_frames(
     Raises:
         InputError: an image is missing or unreadable.
     """
-    tracker = Tracker(params, frame_rate)
+    tracker = start_tracker(params, frame_rate)
     camera = CameraMotion() if params.camera_motion else None
     numbers, identities, boxes, scores = [], [], [], []
     network_seconds = association_seconds = camera_seconds = 0.0

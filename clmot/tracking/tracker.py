@@ -51,7 +51,7 @@ _HEIGHT_VELOCITY = 7  # index in a track's mean
 
 
 @dataclass(frozen=True, eq=False)
-class _Matches:
+class Matches:
     """Who of the tracks is which of the detections."""
 
     rows: Indices
@@ -68,6 +68,39 @@ class _Matches:
     """(F,) detections without a track."""
 
 
+class Steps:
+    """Matching step by step: what one step leaves over the next may take."""
+
+    def __init__(self, detections: int) -> None:
+        """All `detections` are free."""
+        self.free: Indices = np.arange(detections)
+        """(F,) those without a track so far."""
+        self.rows: list[Indices] = []
+        """The tracks that each step matched; and"""
+        self.cols: list[Indices] = []
+        """their detections."""
+
+    def match(self, tracks: Indices, pairs: Pairs, limit: float) -> Indices:
+        """Assign `tracks` (n,) to free detections; `pairs` index both lists. Returns the tracks left over."""
+        matches, left_tracks, left_free = assign_pairs(pairs, (len(tracks), len(self.free)), limit)
+        self.rows.append(tracks[matches[:, 0]])
+        self.cols.append(self.free[matches[:, 1]])
+        self.free = self.free[left_free]
+        return tracks[left_tracks]
+
+    def ended(self, left: Indices, weak: Pairs, weak_detections: int, limit: float) -> Matches:
+        """What was matched, once tracks `left` (n,) took weak detections; the last step was the tentative tracks'."""
+        matches, _, _ = assign_pairs(weak, (len(left), weak_detections), limit)
+        return Matches(
+            rows=np.concatenate(self.rows),
+            cols=np.concatenate(self.cols),
+            newly_confirmed=len(self.rows[-1]),
+            weak_rows=left[matches[:, 0]],
+            weak_cols=matches[:, 1],
+            free=self.free,
+        )
+
+
 class Tracker:
     """Follows people through one video. Every video needs its own tracker.
 
@@ -77,6 +110,9 @@ class Tracker:
     >>> tracks.identities.tolist()
     [1, 2]
     """
+
+    _looks_at_weak = False
+    """Whether the second pass is told the embeddings of its detections."""
 
     def __init__(self, params: TrackParams, frame_rate: float) -> None:
         """Start before the first frame.
@@ -95,6 +131,8 @@ class Tracker:
         """How many frames a track may miss and still be found again."""
         self.refind_frames = round(params.refind_seconds * frame_rate)
         """For how many frames after that its identity is remembered."""
+        self.kept_frames = self.lost_frames
+        """How many frames a track may miss before it is given up."""
         self.frame = 0
         """Number of the last frame, from 1."""
         self.tracks = TrackTable.empty(0)
@@ -163,7 +201,8 @@ class Tracker:
         if not params.second_pass:
             return detections, None
         between = (score >= params.second_pass_confidence) & (score < params.confidence) & has_area
-        return detections, FrameDetections.chosen(between, corners, score, None)
+        looked_at = vectors if self._looks_at_weak and params.use_embedding else None
+        return detections, FrameDetections.chosen(between, corners, score, looked_at)
 
     def _predicted(self, detections: FrameDetections, camera: Floats | None) -> TrackTable:
         """The tracks one frame later."""
@@ -181,21 +220,10 @@ class Tracker:
             feature = np.zeros((len(table), detections.embedding.shape[1]), np.float32)
         return table.replaced(mean=motion.mean, spread=motion.spread, feature=feature)
 
-    def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> _Matches:
+    def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> Matches:
         """Match predicted tracks with detections, step by step; what one step leaves over the next may take."""
         params, state, corners = self.params, table.state, table.corners()
-        free = np.arange(len(detections))
-        rows: list[Indices] = []
-        cols: list[Indices] = []
-
-        def match(tracks: Indices, pairs: Pairs, limit: float) -> Indices:
-            """Assign tracks to the free detections; returns the tracks left over."""
-            nonlocal free
-            matches, left_tracks, left_free = assign_pairs(pairs, (len(tracks), len(free)), limit)
-            rows.append(tracks[matches[:, 0]])
-            cols.append(free[matches[:, 1]])
-            free = free[left_free]
-            return tracks[left_tracks]
+        steps = Steps(len(detections))
 
         def overlaps(tracks: Indices, boxes: Floats, limit: float) -> Pairs:
             return costs.overlapping_pairs(corners[tracks], boxes, limit, self._extra_pixel)
@@ -203,32 +231,22 @@ class Tracker:
         confirmed = np.nonzero(state != TrackState.TENTATIVE)[0]
         if detections.embedding is None:
             pairs = overlaps(confirmed, detections.corners, params.iou_threshold_alone)
-            left = match(confirmed, pairs, params.iou_threshold_alone)
+            left = steps.match(confirmed, pairs, params.iou_threshold_alone)
             left = left[state[left] == TrackState.TRACKED]
         else:
             limit = params.match_threshold
             pairs = self._fused(table, corners, confirmed, detections, limit)
-            left = match(confirmed, pairs, limit)
+            left = steps.match(confirmed, pairs, limit)
             left = left[state[left] == TrackState.TRACKED]
-            pairs = overlaps(left, detections.corners[free], params.iou_threshold)
-            left = match(left, pairs, params.iou_threshold)
+            pairs = overlaps(left, detections.corners[steps.free], params.iou_threshold)
+            left = steps.match(left, pairs, params.iou_threshold)
         tentative = np.nonzero(state == TrackState.TENTATIVE)[0]
-        pairs = overlaps(tentative, detections.corners[free], params.unconfirmed_threshold)
-        match(tentative, pairs, params.unconfirmed_threshold)
-
-        weak_matches = np.zeros((0, 2), np.int64)
-        if weak is not None:
-            limit = params.second_pass_threshold
-            pairs = overlaps(left, weak.corners, limit)
-            weak_matches, _, _ = assign_pairs(pairs, (len(left), len(weak)), limit)
-        return _Matches(
-            rows=np.concatenate(rows),
-            cols=np.concatenate(cols),
-            newly_confirmed=len(rows[-1]),
-            weak_rows=left[weak_matches[:, 0]],
-            weak_cols=weak_matches[:, 1],
-            free=free,
-        )
+        pairs = overlaps(tentative, detections.corners[steps.free], params.unconfirmed_threshold)
+        steps.match(tentative, pairs, params.unconfirmed_threshold)
+        if weak is None:
+            return steps.ended(left, Pairs.none(), 0, params.second_pass_threshold)
+        pairs = overlaps(left, weak.corners, params.second_pass_threshold)
+        return steps.ended(left, pairs, len(weak), params.second_pass_threshold)
 
     def _fused(
         self, table: TrackTable, corners: Floats, rows: Indices, detections: FrameDetections, limit: float
@@ -334,7 +352,7 @@ class Tracker:
         state = table.state.copy()
         state[(missed > 0) & (state == TrackState.TRACKED)] = TrackState.LOST
         table = table.replaced(state=state)
-        given_up = (missed > 0) & ((state == TrackState.TENTATIVE) | (missed > self.lost_frames))
+        given_up = (missed > 0) & ((state == TrackState.TENTATIVE) | (missed > self.kept_frames))
         if self.refind_frames:
             self._remember(table.select(given_up & (state == TrackState.LOST)))
         keep, keep_born = self._without_duplicates(table, ~given_up, born)
@@ -366,23 +384,29 @@ class Tracker:
             Masks (N,) and (M,) of those that stay.
         """
         keep, keep_born = keep.copy(), np.ones(len(born), bool)
-        lost = np.nonzero(keep & (table.state == TrackState.LOST))[0]
+        missed = self.frame - table.last_frame
+        lost = np.nonzero(keep & (table.state == TrackState.LOST) & (missed <= self.lost_frames))[0]
         if not len(lost):
             return keep, keep_born
         here = np.nonzero(keep & (table.state != TrackState.LOST))[0]
         age = table.last_frame - table.first_frame
-        drop_here, drop_lost = duplicates(
+        pairs = costs.overlapping_pairs(
             np.concatenate((table.corners(here), born.corners())),
-            np.concatenate((age[here], np.zeros(len(born), np.int64))),
             table.corners(lost),
-            age[lost],
             self.params.duplicate_threshold,
             self._extra_pixel,
         )
+        pairs = self._possibly_one(table, np.concatenate((table.feature[here], born.feature)), lost, pairs)
+        age_here = np.concatenate((age[here], np.zeros(len(born), np.int64)))
+        drop_here, drop_lost = _younger(pairs, age_here, age[lost])
         keep[here[drop_here[: len(here)]]] = False
         keep_born[drop_here[len(here) :]] = False
         keep[lost[drop_lost]] = False
         return keep, keep_born
+
+    def _possibly_one(self, table: TrackTable, feature: NDArray[np.float32], lost: Indices, pairs: Pairs) -> Pairs:
+        """Those of the pairs of features (n, D) seen now and tracks `lost` (m,) that may be one person: all."""
+        return pairs
 
     def _reported(self) -> Tracks:
         """What the world sees of this frame."""
@@ -416,9 +440,13 @@ def duplicates(
     Returns:
         Masks (M,) and (N,) of those to drop.
     """
-    pairs = costs.overlapping_pairs(boxes_a, boxes_b, limit, offset)
+    return _younger(costs.overlapping_pairs(boxes_a, boxes_b, limit, offset), ages_a, ages_b)
+
+
+def _younger(pairs: Pairs, ages_a: Indices, ages_b: Indices) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks (M,) and (N,) of the younger halves of pairs of two lists; of equally old ones the first list's."""
     older_a = ages_a[pairs.rows] > ages_b[pairs.cols]
-    drop_a, drop_b = np.zeros(len(boxes_a), bool), np.zeros(len(boxes_b), bool)
+    drop_a, drop_b = np.zeros(len(ages_a), bool), np.zeros(len(ages_b), bool)
     drop_a[pairs.rows[~older_a]] = True
     drop_b[pairs.cols[older_a]] = True
     return drop_a, drop_b

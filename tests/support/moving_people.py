@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clmot.params import TrackParams, load_params
-from clmot.tracking.tracker import Tracker
+from clmot.tracking.calibrated import start_tracker
 
 AXES = np.eye(8)  # embeddings that nobody confuses
 
@@ -20,6 +20,12 @@ def fixed_params(**others):
         "confidence": 0.4,
         "new_track_confidence": 0.5,
         "embedding": "network",
+        "association": "fairmot",
+        "look_weight": 0.05,
+        "look_veto": 1.5,
+        "refind_evidence": 3.0,
+        "refind_looks": 1.0,
+        "refind_trust": 0.6,
         "embedding_momentum": 0.9,
         "motion_weight": 0.98,
         "overlap_weight": 0,
@@ -61,7 +67,7 @@ def names_in_another_order(params: TrackParams, frames: Iterable, seed: int) -> 
     """What the identities of a film are called once each frame's detections are permuted, asserting that nothing else
     changes: the numbers of people who appear in the same frame depend on which comes first."""
     rng = np.random.default_rng(seed)
-    straight, shuffled = Tracker(params, 30), Tracker(params, 30)
+    straight, shuffled = start_tracker(params, 30), start_tracker(params, 30)
     names: dict[int, int] = {}
     for boxes, scores, embeddings in frames:
         order = rng.permutation(len(boxes))

@@ -1,0 +1,274 @@
+"""Association by calibrated looks: the tracker for any detector, embedding and frame rate.
+
+FairMOT adds a cosine distance, a Mahalanobis distance and an overlap with fixed weights, and compares the sum with a
+fixed threshold. What such a number means differs from embedding to embedding, and a pair that overlaps nothing can
+hardly ever be cheap enough. Here a look is *evidence* in nats, read off the film so far (`LookEvidence`; nothing of the
+future), and place is evidence of the same kind:
+
+1. Tracks, and those lost for at most `lost_seconds`, by overlap below `iou_threshold_alone`, less `look_weight` a nat.
+2. Confirmed tracks that are left, those lost for `refind_seconds` more too, by looks and place alone: evidence above
+   `refind_evidence`.
+3. Tentative tracks by overlap, as 1.
+4. With `second_pass`, weaker detections by overlap.
+
+No step takes a pair against which looks speak with more than `look_veto`. Without embeddings, or with one that tells no
+one apart, all evidence is 0: what is left is association by overlap alone, as `fairmot`'s without an embedding.
+
+Two people who cross are the ones who swap, so what is hidden is not learnt: a box that is covered by one that stands
+before it changes neither feature nor gallery. A track is known by two things: its smoothed feature, right for the next
+frame, and its gallery, right for whoever was away. Both are calibrated apart, the second on looks at least
+`AWAY_SECONDS` old, and evidence goes over from the one to the other as that time passes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clmot.params import TrackParams
+from clmot.tracking import costs, kalman
+from clmot.tracking.costs import Floats, Indices, Pairs
+from clmot.tracking.detections import FrameDetections
+from clmot.tracking.evidence import LARGEST, LookEvidence
+from clmot.tracking.gallery import EVERY_SECONDS, Gallery
+from clmot.tracking.tracker import Matches, Steps, Tracker
+from clmot.tracking.tracks import TrackState, TrackTable
+
+HIDDEN_SHARE = 0.25
+"""Share of a box covered by another, from which it shows two people."""
+AWAY_SECONDS = 1.0
+"""From then on a track is judged by its gallery alone."""
+SAMPLE_SECONDS = 0.1
+"""Between two calibrating frames: neighbouring ones say the same again."""
+SURE_IOU, SURE_MARGIN = 0.3, 0.2
+"""Overlap of a pair whose identity boxes alone settle, and how much more it is than that of either with anyone else."""
+PLACE_SPREAD, WALKING_SPREAD = 0.3, 0.5
+"""Standard deviation of where somebody is again: body heights, and body heights a second (half of a walking speed)."""
+HEIGHT_SPREAD, HEIGHT_GROWTH = 0.15, 0.05
+"""Standard deviation of the logarithm of a height seen again, and its growth a second."""
+NEWCOMERS = 0.02
+"""People who might be mistaken for it, per squared body height: one in seven by seven heights."""
+NEWCOMER_HEIGHTS = 0.4
+"""Standard deviation of the logarithm of their heights."""
+
+
+class CalibratedTracker(Tracker):
+    """Follows people through one video; see the module. It is used as `Tracker` is."""
+
+    _looks_at_weak = True
+
+    def __init__(self, params: TrackParams, frame_rate: float) -> None:
+        """As `Tracker`."""
+        super().__init__(params, frame_rate)
+        self.frame_rate = frame_rate
+        self.kept_frames = self.lost_frames + self.refind_frames
+        self.gallery = Gallery.empty(0)
+        """The looks of `tracks`, in their order."""
+        self.recent = LookEvidence()
+        """Of cosine distances to a track's smoothed feature."""
+        self.away = LookEvidence()
+        """Of mean distances to a track's gallery."""
+        self._hidden: NDArray[np.bool_] = np.zeros(0, bool)
+
+    def _usable(
+        self, boxes: ArrayLike, scores: ArrayLike, embeddings: ArrayLike | None
+    ) -> tuple[FrameDetections, FrameDetections | None]:
+        """As in `Tracker`; weak detections have their embeddings too."""
+        detections, weak = super()._usable(boxes, scores, embeddings)
+        corners = detections.corners if weak is None else np.concatenate((detections.corners, weak.corners))
+        self._hidden = covered_share(corners)[: len(detections)] >= HIDDEN_SHARE
+        return detections, weak
+
+    def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> Matches:
+        params, state, corners = self.params, table.state, table.corners()
+        self.gallery = self.gallery.followed(table.identity, table.feature, self.frame - 1)
+        steps = Steps(len(detections))
+        confirmed = state != TrackState.TENTATIVE
+        near = np.nonzero(confirmed & (self.frame - table.last_frame <= self.lost_frames))[0]
+        pairs = self._overlapping(table, corners, near, detections, steps.free, params.iou_threshold_alone)
+        left = steps.match(near, pairs, params.iou_threshold_alone)
+        self._calibrate(table, corners, steps.rows[0], steps.cols[0], detections)
+        if self.away.ready and detections.embedding is not None:
+            apart = np.setdiff1d(np.nonzero(confirmed)[0], steps.rows[0])
+            pairs = self._reappearing(table, apart, detections, steps.free)
+            left = np.intersect1d(left, steps.match(apart, pairs, -params.refind_evidence))
+        left = left[state[left] == TrackState.TRACKED]
+        tentative = np.nonzero(~confirmed)[0]
+        limit = params.unconfirmed_threshold
+        steps.match(tentative, self._overlapping(table, corners, tentative, detections, steps.free, limit), limit)
+        limit = params.second_pass_threshold
+        if weak is None:
+            return steps.ended(left, Pairs.none(), 0, limit)
+        pairs = self._overlapping(table, corners, left, weak, np.arange(len(weak)), limit)
+        return steps.ended(left, pairs, len(weak), limit)
+
+    def _overlapping(
+        self,
+        table: TrackTable,
+        corners: Floats,
+        rows: Indices,
+        detections: FrameDetections,
+        cols: Indices,
+        limit: float,
+    ) -> Pairs:
+        """Pairs of tracks `rows` (n,) and detections `cols` (m,), as places in these lists, by overlap and looks.
+
+        `corners` (N, 4) are the table's boxes.
+        """
+        pairs = costs.overlapping_pairs(corners[rows], detections.corners[cols], limit, self._extra_pixel)
+        if detections.embedding is None:
+            return pairs
+        nats = self._evidence(table, rows[pairs.rows], detections.embedding, cols[pairs.cols])
+        cost = pairs.costs - self.params.look_weight * nats
+        allowed = nats > -self.params.look_veto
+        return Pairs(pairs.rows[allowed], pairs.cols[allowed], cost[allowed])
+
+    def _reappearing(self, table: TrackTable, rows: Indices, detections: FrameDetections, cols: Indices) -> Pairs:
+        """Pairs of tracks `rows` (n,) and detections `cols` (m,) by looks and place; the cost is minus the evidence."""
+        assert detections.embedding is not None
+        params = self.params
+        place = self._place(table, rows, detections.measured[cols])  # (n, m)
+        at, to = np.nonzero(place > params.refind_evidence - params.refind_trust * LARGEST)
+        nats = self._evidence(table, rows[at], detections.embedding, cols[to])
+        total = place[at, to] + params.refind_trust * nats
+        found = (total > params.refind_evidence) & (nats > params.refind_looks)
+        return Pairs(at[found], to[found], -total[found])
+
+    def _evidence(self, table: TrackTable, rows: Indices, embedding: NDArray[np.float32], cols: Indices) -> Floats:
+        """What looks say, in nats (P,), for pairs of tracks `rows` (P,) and `embedding[cols]` (P, D), of length 1."""
+        if not len(rows):
+            return np.zeros(0)
+        nats = self.recent(costs.aligned_cosine_distance(table.feature, embedding, rows, cols))
+        share = np.minimum((self.frame - table.last_frame[rows]) / (AWAY_SECONDS * self.frame_rate), 1)
+        if self.away.ready:
+            whom, place = np.unique(rows, return_inverse=True)
+            mean, known = self.gallery.mean_look(whom, self.frame)
+            distance = costs.aligned_cosine_distance(mean, embedding, place, cols)
+            away = np.where(known[place], self.away(distance), nats)
+            nats = (1 - share) * nats + share * away
+        else:
+            nats = (1 - share) * nats
+        nats[~(_any(table.feature)[rows] & _any(embedding)[cols])] = 0
+        return nats
+
+    def _place(self, table: TrackTable, rows: Indices, measured: Floats) -> Floats:
+        """Logarithm of how much denser a track is expected at a place, than newcomers are: nats (n, m).
+
+        Somebody out of sight may have walked on as before, or stayed: the nearer of both counts.
+
+        Args:
+            table: predicted tracks; `rows` (n,) of them.
+            measured: (m, 4) x, y, aspect, height.
+        """
+        mean = table.mean[rows]
+        frames = (self.frame - table.last_frame[rows])[:, None]  # (n, 1)
+        seconds = frames / self.frame_rate
+        expected, height = mean[:, :2], mean[:, 3:4]
+        stayed = expected - frames * mean[:, 4:6]
+        scale = height * measured[:, 3]  # (n, m): squared mean height
+        moved = [((measured[:, :2] - at[:, None]) ** 2).sum(axis=2) for at in (expected, stayed)]
+        spread = PLACE_SPREAD + WALKING_SPREAD * seconds
+        growth = np.log(measured[:, 3] / height)
+        height_spread = HEIGHT_SPREAD + HEIGHT_GROWTH * seconds
+        nats = -np.minimum(*moved) / scale / (2 * spread**2) - np.log(2 * np.pi * spread**2 * NEWCOMERS)
+        return nats - growth**2 / (2 * height_spread**2) + np.log(NEWCOMER_HEIGHTS / height_spread)
+
+    def _calibrate(
+        self, table: TrackTable, corners: Floats, rows: Indices, cols: Indices, detections: FrameDetections
+    ) -> None:
+        """Learn from those of the matches (S,) that overlap leaves no doubt about; looks have no say in that."""
+        embedding = detections.embedding
+        if embedding is None or self.frame % max(1, round(SAMPLE_SECONDS * self.frame_rate)):
+            return
+        pairs = costs.overlapping_pairs(corners, detections.corners, 1.0, self._extra_pixel)
+        sure = _unrivalled(pairs, rows, cols, (len(table), len(detections)))
+        sure &= (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == self.frame - 1)
+        sure &= _any(embedding)[cols] & _any(table.feature)[rows]
+        rows, seen = rows[sure], embedding[cols[sure]]
+        mine = np.eye(len(rows), dtype=bool)
+        distance = costs.cosine_distance(table.feature[rows], seen)
+        self.recent.learn(distance[mine], distance[~mine])
+        mean, known = self.gallery.mean_look(rows, self.frame - round(AWAY_SECONDS * self.frame_rate))
+        distance = costs.cosine_distance(mean[known], seen)
+        mine = mine[known]
+        self.away.learn(distance[mine], distance[~mine])
+
+    def _smoothed(
+        self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices
+    ) -> NDArray[np.float32]:
+        """As in `Tracker`, but that hidden people are not learnt; the gallery learns as well."""
+        if detections.embedding is None:
+            return table.feature[rows]
+        features = super()._smoothed(table, detections, rows, cols)
+        # A track of one or two sightings knows nothing better yet.
+        learns = ~self._hidden[cols] | (self.frame - table.first_frame[rows] < 2)
+        features[~learns] = table.feature[rows[~learns]]
+        every = max(1, round(EVERY_SECONDS * self.frame_rate))
+        self.gallery.remember(rows[learns], detections.embedding[cols[learns]], self.frame, every)
+        return features
+
+    def _seen(self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices) -> TrackTable:
+        """As in `Tracker`; who was found by looks, away from where overlap would have, starts their motion anew."""
+        after = super()._seen(table, detections, rows, cols)
+        apart = costs.aligned_iou_distance(table.corners(rows), detections.corners[cols], self._extra_pixel)
+        found = (apart >= self.params.iou_threshold_alone) & (self.frame - table.last_frame[rows] > 1)
+        if found.any():
+            motion = kalman.initiate(detections.measured[cols[found]])
+            after.mean[rows[found]], after.spread[rows[found]] = motion.mean, motion.spread
+        return after
+
+    def _possibly_one(self, table: TrackTable, feature: NDArray[np.float32], lost: Indices, pairs: Pairs) -> Pairs:
+        """Two whose looks contradict each other are two, however close."""
+        if not len(pairs.rows) or not feature.shape[1]:
+            return pairs
+        nats = self._evidence(table, lost[pairs.cols], feature, pairs.rows)
+        one = nats > -self.params.look_veto
+        return Pairs(pairs.rows[one], pairs.cols[one], pairs.costs[one])
+
+    def _remember(self, gone: TrackTable) -> None:
+        """Nothing: who may be found again is kept among the tracks."""
+
+
+def _any(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of (N, D) are embeddings: zeros are none."""
+    return np.asarray(vectors.any(axis=1), bool)
+
+
+def covered_share(corners: Floats) -> Floats:
+    """Share (N,) of each box (N, 4) that the one covering most of it covers, of those that stand before it.
+
+    On flat ground that is whose feet are lower in the image.
+    """
+    pairs = costs.overlapping_pairs(corners, corners, 1.0)
+    before = corners[pairs.cols, 3] > corners[pairs.rows, 3]
+    back, front = pairs.rows[before], pairs.cols[before]
+    side = np.minimum(corners[back, 2:], corners[front, 2:]) - np.maximum(corners[back, :2], corners[front, :2])
+    size = corners[:, 2:] - corners[:, :2]
+    share = np.zeros(len(corners))
+    np.maximum.at(share, back, side.prod(axis=1) / size.prod(axis=1)[back])
+    return share
+
+
+def _unrivalled(pairs: Pairs, rows: Indices, cols: Indices, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which of the matches (S,) overlap well, and so much more than either with anyone else that none could be meant.
+
+    Args:
+        pairs: all that overlap, of `shape` (tracks, detections), with their IoU distance.
+        rows, cols: (S,) the matches.
+        shape: of the costs.
+    """
+    partner = np.full(shape[0], -1)
+    partner[rows] = cols
+    iou = 1 - pairs.costs
+    own = partner[pairs.rows] == pairs.cols
+    mine, of_row, of_col = np.zeros(shape[0]), np.zeros(shape[0]), np.zeros(shape[1])
+    mine[pairs.rows[own]] = iou[own]
+    np.maximum.at(of_row, pairs.rows[~own], iou[~own])
+    np.maximum.at(of_col, pairs.cols[~own], iou[~own])
+    return (mine[rows] > SURE_IOU) & (mine[rows] - np.maximum(of_row[rows], of_col[cols]) > SURE_MARGIN)
+
+
+def start_tracker(params: TrackParams, frame_rate: float) -> Tracker:
+    """The tracker that `track.association` names, before the first frame."""
+    kind = CalibratedTracker if params.association == "calibrated" else Tracker
+    return kind(params, frame_rate)
