@@ -42,7 +42,7 @@ from clmot.evaluation.score import score_sequence
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import PARAMS_FILE, TrackParams, load_params
 from clmot.progress import progress
-from clmot.tracking.tracker import Tracker
+from clmot.tracking.calibrated import start_tracker
 from clmot.tracking.tracks import Tracks
 
 WARM_UP = 10
@@ -50,6 +50,7 @@ WARM_UP = 10
 EARLY = 1000
 """Frame after which memory should not grow any more."""
 FAIRMOT_DEFAULTS = {
+    "association": "fairmot",
     "confidence": 0.4,
     "new_track_confidence": 0.4,
     "embedding_momentum": 0.9,
@@ -114,7 +115,7 @@ def measure_alone(case: Case) -> dict[str, Any]:
     watches = []
     for run in range(case.repeats):
         frames, length, rate, name = case.open()
-        tracker = Tracker(case.params, rate)
+        tracker = start_tracker(case.params, rate)
         watches.append(watch := Stopwatch(length))
         living = given = dimension = 0
         memory = {"before": _resident_mib()}
@@ -145,7 +146,7 @@ def measure_beside_the_rival(case: Case) -> dict[str, Any]:
     ours, theirs = [], []
     for _ in range(case.repeats):
         frames, length, rate, name = case.open()
-        trackers: list[Associates] = [Tracker(case.params, rate), FairMOT(case.params, rate)]
+        trackers: list[Associates] = [start_tracker(case.params, rate), FairMOT(case.params, rate)]
         watches = [Stopwatch(length), Stopwatch(length)]
         for at, frame in enumerate(progress(frames, f"{name}, FairMOT", total=length, unit="frame")):
             for which in (0, 1) if at % 2 else (1, 0):
@@ -172,11 +173,11 @@ def measure_beside_the_rival(case: Case) -> dict[str, Any]:
 def measure_scores(case: Case, with_rival: bool) -> dict[str, Any]:
     """IDF1, MOTA, HOTA and identity switches of the tracker and FairMOT; nothing without ground truth."""
     own = dataclasses.replace(case.params, **FAIRMOT_DEFAULTS)
-    candidates: dict[str, Callable[[float], Associates]] = {"ours": lambda rate: Tracker(case.params, rate)}
+    candidates: dict[str, Callable[[float], Associates]] = {"ours": lambda rate: start_tracker(case.params, rate)}
     if with_rival:
         candidates["fairmot"] = lambda rate: FairMOT(case.params, rate)
         candidates["fairmot_with_its_own_thresholds"] = lambda rate: FairMOT(own, rate)
-        candidates["ours_with_fairmots_thresholds"] = lambda rate: Tracker(own, rate)
+        candidates["ours_with_fairmots_thresholds"] = lambda rate: start_tracker(own, rate)
     found = {}
     for name, start in candidates.items():
         frames, length, rate, title = case.open()
