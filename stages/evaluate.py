@@ -49,6 +49,7 @@ def main() -> None:
         embedding=params.track.embedding,
         drop=params.evaluate.drop,
         supervised=params.loss.embedding == "supervised",
+        split=params.data.split,
     )
     speeds = measured_speeds(params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)

@@ -19,7 +19,7 @@ from clmot.evaluation.observations import (
 from clmot.evaluation.purity import PURITY_METRICS
 from clmot.evaluation.repeats import REPEATED_METRICS
 from clmot.evaluation.score import COUNTS, METRICS, Scores
-from clmot.motchallenge.splits import home_benchmark
+from clmot.motchallenge.splits import ITSELF, home_benchmark
 from clmot.tables import markdown_rows
 
 DECIMALS = 6
@@ -137,16 +137,17 @@ def markdown_table(
     embedding: str = "network",
     drop: float = 0.0,
     supervised: bool = False,
+    split: str = "half",
 ) -> str:
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what
     its detections and embeddings were worth before association, where they were scored.
 
     A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
     truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network
-    found, `detections` and `embedding` (as in `track`), a sentence says so. Where it ran again with the
-    share `drop` of its boxes left out, a table says how far chance carries. Where training was `supervised` by
-    identities, or the embedding is the oracle's, the first note says so: such numbers must not be taken for those of
-    the method.
+    found, `detections` and `embedding` (as in `track`), or the `split` is the one in which the tracked frames train, a
+    sentence says so. Where it ran again with the share `drop` of its boxes left out, a table says how far chance
+    carries. Where training was `supervised` by identities, or the embedding is the oracle's, the first note says so:
+    such numbers must not be taken for those of the method.
     """
     notes = []
     for item in benchmarks:
@@ -174,6 +175,11 @@ def markdown_table(
         warning="\n\n".join([*([_SUPERVISED] if supervised else []), *([_ORACLE] if embedding == "oracle" else [])])
         or None,
     )
+    if split == ITSELF:
+        notes.append(
+            "The frames that are tracked trained, by their boxes alone ('data.split: itself'): compare these numbers with "
+            "those of others that had the whole film and its boxes."
+        )
     if detections != "network":
         notes.append(
             f"The boxes were given to the tracker, 'track.detections: {detections}'; none of them is the network's."
