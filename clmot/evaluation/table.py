@@ -177,8 +177,8 @@ def markdown_table(
     )
     if split == ITSELF:
         notes.append(
-            "The frames that are tracked trained, by their boxes alone ('data.split: itself'): compare these numbers with "
-            "those of others that had the whole film and its boxes."
+            "The frames that are tracked trained, by their boxes alone ('data.split: itself'): compare these numbers "
+            "with those of others that had the whole film and its boxes."
         )
     if detections != "network":
         notes.append(
