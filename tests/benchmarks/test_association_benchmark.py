@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from fairmot_profile import fairmot_params
 from moving_people import fixed_params
 
 from benchmarks import association, crowds
@@ -151,7 +152,5 @@ def test_a_file_that_is_none_is_refused(tmp_path):
 
 
 def test_fairmots_thresholds_are_those_of_the_paper_profiles_comments():
-    from test_association import fairmot_params
-
     fairmot = vars(fairmot_params())
     assert {name: fairmot[name] for name in association.FAIRMOT_DEFAULTS} == association.FAIRMOT_DEFAULTS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import re
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fairmot_profile import fairmot_params, paper_profile
 from full_covariances import from_covariance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from clmot.params import DEFAULT_FILE
-from clmot.profiles import make_profile
 from clmot.tracking import assignment, costs, kalman
 from clmot.tracking.assignment import assign, assign_pairs
 from clmot.tracking.boxes import to_xyah
@@ -139,18 +137,6 @@ def test_two_frames_through_the_tracker_reference(reference, limit):
         expected[int(left[row])] = int(free[col])
     found = dict(zip((tracks.identities - 1).tolist(), tracks.detections.tolist(), strict=True))
     assert found == expected
-
-
-def paper_profile():
-    file = REFERENCE.parents[1] / "profiles" / "paper.yaml"
-    return make_profile("paper", DEFAULT_FILE.read_text(), file.read_text(), str(file))
-
-
-def fairmot_params(**others):
-    """FairMOT's defaults: the paper profile, with what its comments say."""
-    track = paper_profile().params.track
-    defaults = {"confidence": 0.4, "new_track_confidence": 0.4, "match_threshold": 0.4, "min_box_area": 100.0}
-    return dataclasses.replace(track, **{**defaults, **others})
 
 
 def test_the_paper_profile_says_what_fairmots_defaults_are():
