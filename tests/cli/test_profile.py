@@ -18,7 +18,7 @@ from clmot.typed_yaml import leaves
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_TEXT = DEFAULT_FILE.read_text(encoding="utf-8")
-NAMES = ["mini", "mot17-half", "paper"]
+NAMES = ["mini", "film", "mot17-half", "paper"]
 
 
 @pytest.fixture
