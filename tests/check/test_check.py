@@ -20,7 +20,7 @@ from clmot.archives.extract import extract_benchmark
 from clmot.check import sources
 from clmot.check.sequences import sampled
 from clmot.cli.main import run
-from clmot.data.index import collect_set
+from clmot.data.index import index_set
 from clmot.data.strip import strip_benchmark
 from clmot.errors import InputError
 from clmot.films.find_films import boxes_beside
@@ -94,7 +94,7 @@ class TestBoxSets:
         (entry,) = parse_params(text).data.extra
         assert entry.name == name == "My-set-"
         assert entry.format == kind
-        one, other = collect_set(entry), collect_set(given)
+        one, other = index_set(entry), index_set(given)
         assert [image.digest for image in one.images] == [image.digest for image in other.images]
         assert (one.kept, one.dropped) == (4, other.dropped)
 
@@ -118,7 +118,7 @@ class TestBoxSets:
         assert not check(*place(given)).refused
         change(given)
         with pytest.raises(InputError) as refused:
-            collect_set(given)
+            index_set(given)
         found = check(*place(given))
         assert found.refused
         if found.lines:
@@ -179,7 +179,7 @@ class TestBoxSets:
         found = check(tmp_path / "set")
         assert not found.refused
         assert any("there is no box: no image shows people" in line for line in found.warnings)
-        assert collect_set(given).kept == 0
+        assert index_set(given).kept == 0
 
     def test_every_file_of_labels_is_a_set(self, check: Check, tmp_path: Path) -> None:
         """CrowdHuman as it is distributed; what is at fault in one costs the others nothing."""
@@ -262,7 +262,7 @@ class TestBoxSets:
         (error,) = check(tmp_path / "set").errors
         assert error.startswith("'part/caf\\udce9.jpg': has control characters in it, or is not in UTF-8")
         with pytest.raises(InputError) as refused:
-            collect_set(given)
+            index_set(given)
         assert str(refused.value) == error
 
     def test_people_are_called_as_in_films(self, check: Check, tmp_path: Path) -> None:
@@ -820,7 +820,7 @@ def test_the_home_of_somebody_unknown(check: Check) -> None:
     with pytest.raises(InputError, match="nobody's home folder"):
         fetch_archives("~nobody-here/films", "MOT17", ".", 0, 1)
     with pytest.raises(InputError, match="nobody's home folder"):
-        collect_set(ExtraSetParams("a", "jde", "~nobody-here/images", "labels", 1.0, ()))
+        index_set(ExtraSetParams("a", "jde", "~nobody-here/images", "labels", 1.0, ()))
     Path("~nobody-here").mkdir()
     assert "holds nothing that is known" in check("./~nobody-here").refused
 

@@ -227,7 +227,7 @@ def test_a_gradient_that_is_not_finite_leaves_no_weights(frames, tmp_path):
 
     with pytest.raises(
         InputError,
-        match=r"^train stopped after epoch 1: .*weights are not finite .*: lower 'train\.learning_rate', "
+        match=r"^train stopped after epoch 1: .*weights are no longer finite: lower 'train\.learning_rate', "
         r"lower 'train\.max_gradient_norm'\.$",
     ):
         fit_tiny(TinyTracker(), frames, tmp_path / "c", loss=SteepCriterion, epochs=1, batch_size=10)

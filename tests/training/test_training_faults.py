@@ -459,7 +459,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "model.input_size": ([128, 64], {"train.epochs": 1}),
 }
 """Key -> another value, and what must be set for the key to matter."""
-ELSEWHERE = {"model.neck", "model.weights"}
+ELSEWHERE = {"model.embedder", "model.neck", "model.weights"}
 """Proved with the tests of networks and of their weights."""
 SMALL: dict[str, object] = {
     "model.backbone": "lcnet_050",
