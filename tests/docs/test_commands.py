@@ -35,6 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     os.symlink(sys.prefix, project.folder / ".venv")
     params = yaml.safe_load((project.folder / "params.yaml").read_text())
     params["data"]["benchmarks"] = ["MOT17"]
+    params["track"] |= {"confidence": 0.001, "new_track_confidence": 0.001, "recorded_confidence": 0.001}  # never empty
     (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     project.commit("one benchmark")
     project.dvc("repro")

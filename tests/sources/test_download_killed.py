@@ -19,9 +19,11 @@ from flaky_server import FlakyServer, running
 from tiny_archive import gt_rows, jpeg, sequence_files, tree, write_zip
 
 from clmot.sources.partial_file import PartialFile
+from clmot.sources.scenes import write_scenes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FRAMES = 300
+SCENES = Path("data/scenes.json")
 STAGE = """
 import runpy, sys
 from clmot.sources import download
@@ -70,6 +72,7 @@ class Stage:
         text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
         text = re.sub(r"(?m)^  source: \S+", "  source: official", text)
         (folder / "params.yaml").write_text(text, encoding="utf-8")
+        write_scenes(folder / SCENES, "official", 0, 0)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
         self.environment |= {
             "PYTHONPATH": str(REPOSITORY),
@@ -87,7 +90,7 @@ class Stage:
         )
 
     def outs(self) -> dict[str, bytes]:
-        return tree(self.folder / "data")
+        return {name: data for name, data in tree(self.folder / "data").items() if name != SCENES.name}
 
     def extracting(self) -> bool:
         return any((self.folder / "data" / "frames").glob(".MOT15.*.partial/TUD-Campus/img1/000001.jpg"))
