@@ -204,7 +204,7 @@ class TestBoxSets:
             line for line in found.lines if "annotation_train.odgt" in line
         ]
         (folder / "annotation_val.odgt").write_text("")
-        assert any("annotation_val.odgt has no image" in error for error in check(folder).errors)
+        assert any("annotation_val.odgt names no image" in error for error in check(folder).errors)
 
     def test_coco_as_it_is_distributed(self, check: Check, tmp_path: Path) -> None:
         """Sentences about the images lie among the boxes, and are none."""

@@ -15,6 +15,7 @@ from clmot.errors import InputError
 from clmot.evaluation import folders
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.folders import score_folder
+from clmot.evaluation.purity import PURITY_METRICS
 from clmot.evaluation.score import METRICS
 from clmot.motchallenge.annotations import AnnotationTable, read_results
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
@@ -284,7 +285,7 @@ def test_the_command_prints_a_row_per_sequence_and_one_for_all(
     assert err == "note: there is no ground truth for MOT17-01: not scored.\n"
     saved = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert saved["sequences"]["MOT17-02"]["FN"] == saved["combined"]["FN"] == 2 * (LENGTH - 5)
-    assert tuple(saved["combined"]) == ("frames", *METRICS)
+    assert tuple(saved["combined"]) == ("frames", *METRICS, *PURITY_METRICS)
 
 
 def test_the_command_names_rules_there_are(official: Path, results: Path) -> None:
