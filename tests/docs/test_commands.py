@@ -51,5 +51,8 @@ def test_commands(block: Block, project: Project) -> None:
 
 def test_what_they_left(project: Project) -> None:
     """After the commands above: the film is tracked, scored and drawn; the views and the fullest frames are too."""
-    for name in ("tracks/MOT17/door.txt", "videos/MOT17-door.mp4", "views.jpg", "fullest.jpg", "metrics/table.md"):
+    # A network of one epoch on a few frames may find no one: the file of tracks is there, and may be empty.
+    assert Path(project.folder, "tracks/MOT17/door.txt").is_file()
+    assert "MOT17" in Path(project.folder, "metrics/table.md").read_text()
+    for name in ("videos/MOT17-door.mp4", "views.jpg", "fullest.jpg"):
         assert Path(project.folder, name).stat().st_size > 0, name
