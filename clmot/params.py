@@ -368,7 +368,7 @@ class TrackParams:
     """fairmot: cosine, motion and overlap, fused with fixed weights and cut at fixed thresholds, as FairMOT does.
     calibrated: looks are evidence in nats, read off the film so far, so that the thresholds below mean the same for
     every detector, embedding and frame rate. It has no use for `motion_weight`, `overlap_weight`, `gating_probability`,
-    `match_threshold` and `refind_threshold`; fairmot has none for the four after this."""
+    `match_threshold`, `iou_threshold` and `refind_threshold`; fairmot has none for the five after this."""
     look_weight: Annotated[float, Bounds(0)]
     """calibrated: IoU distance that is worth as much as one nat of looks."""
     look_veto: Annotated[float, Bounds(0)]
