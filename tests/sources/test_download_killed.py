@@ -197,6 +197,8 @@ def test_killed_under_dvc(tmp_path: Path, server: FlakyServer, expected: Mapping
     before, server.speed = server.settled(), None
     assert project.dvc("repro", "-s", "download@MOT15") == {"download@MOT15"}
     assert server.settled() - before == size - partial.received + 4
-    outs = {name: data for name, data in tree(tmp_path / "data").items() if not name.endswith((".gitignore", SCENES.name))}
+    outs = {
+        name: data for name, data in tree(tmp_path / "data").items() if not name.endswith((".gitignore", SCENES.name))
+    }
     assert outs == expected
     assert project.dvc("repro", "-s", "download@MOT15") == set()
