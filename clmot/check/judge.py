@@ -22,13 +22,13 @@ from clmot.check.find_box_sets import (
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
-from clmot.check.tables import check_table
 from clmot.check.tree import Folder
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
 from clmot.errors import InputError
 from clmot.files import user_path
 from clmot.films.find_films import boxes_beside, is_video, video_of
+from clmot.motchallenge.annotations import DETECTIONS, RESULTS, judge_rows
 from clmot.motchallenge.sequence import MANIFEST_FILE
 from clmot.params import BENCHMARKS
 from clmot.problems import Problem
@@ -230,10 +230,17 @@ def _check_results(path: Path, findings: Findings) -> None:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    table = check_table(data, str(path), findings.report, ground_truth=False)
+    # Rows that are all without an identity are a detector's: tracking takes them, and no one scores them.
+    detections = judge_rows(data, str(path), DETECTIONS, lambda problem: None).known_identities() == 0
+    table = judge_rows(data, str(path), DETECTIONS if detections else RESULTS, findings.report)
+    if detections and len(table):
+        text = "every identity is -1: these are detections, which can be tracked but not scored"
+        findings.report(Problem("no identities", str(path), text, fatal=False))
     if not len(table.frame):
         findings.report(Problem("no rows", str(path), "holds no box", fatal=False))
-    findings.summaries.append(Summary(path.stem, int(table.frame.max(initial=0)), len(table.frame), table.identities()))
+    findings.summaries.append(
+        Summary(path.stem, int(table.frame.max(initial=0)), len(table.frame), table.known_identities())
+    )
 
 
 def _absolute(path: str) -> Path:

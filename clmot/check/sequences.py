@@ -13,12 +13,12 @@ import numpy as np
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE
 from clmot.archives.extract import DETECTIONS_FILE
 from clmot.check.findings import Summary
-from clmot.check.tables import Table, check_table, report_nobody
 from clmot.check.tree import Folder, Tree
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.labels.box_set import unreadable
 from clmot.labels.pictures import UnreadablePicture, picture_size
+from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, frame_name, parse_seqinfo
 from clmot.problems import Problem, Report
@@ -77,7 +77,7 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
         members = {name for name in members if name not in (GROUND_TRUTH_FILE, DETECTIONS_FILE)}
     truth = read(GROUND_TRUTH_FILE)
     last: int | None = None
-    table: Table | None = None
+    table: AnnotationTable | None = None
     name = tree.where(prefix + GROUND_TRUTH_FILE)
     if truth is None:
         if GROUND_TRUTH_FILE not in members and not copies.truth:
@@ -88,9 +88,9 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
     elif not truth.strip():
         report(Problem("no ground truth", name, "is empty: expected a row for every box of the sequence"))
     else:
-        table = check_table(truth, name, report, ground_truth=True, length=length or None, size=size)
+        table = judge_rows(truth, name, GROUND_TRUTH, report, length=length or None, size=size)
         last = int(table.frame.max(initial=0))
-        report_nobody(table, name, report)
+        report_no_people(table, name, report)
     detections = read(DETECTIONS_FILE)
     if detections is not None:
         _check_detections(detections, tree.where(prefix + DETECTIONS_FILE), length or None, report)
@@ -104,7 +104,7 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
         folder.rpartition("/")[2] or tree.root.name,
         length,
         len(table.frame) if table else 0,
-        table.identities() if table else 0,
+        table.known_identities() if table else 0,
         classes,
         sizes,
         info.frame_rate if info else None,
@@ -226,6 +226,13 @@ def _names(first: int, last: int, extension: str) -> str:
     return frame_name(first, extension) + to
 
 
+def report_no_people(table: AnnotationTable, name: str, report: Report) -> None:
+    """Report (mildly: other sequences may have some) that no row of a ground truth is a person."""
+    if not table.people().any():
+        text = "no row is a person (class 1, flag not 0): there is nothing to train on or to score"
+        report(Problem("no people", name, text, fatal=False))
+
+
 def _check_detections(data: bytes, name: str, length: int | None, report: Report) -> None:
     """Nothing but `track.detections: public` reads them, so no fault of theirs is fatal."""
 
@@ -233,4 +240,4 @@ def _check_detections(data: bytes, name: str, length: int | None, report: Report
         text = problem.text + " (only 'track.detections: public' reads this file)"
         report(dataclasses.replace(problem, kind=f"detections: {problem.kind}", text=text, fatal=False))
 
-    check_table(data, name, mild, ground_truth=False, length=length)
+    judge_rows(data, name, DETECTIONS, mild, length=length)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clmot.check.findings import Summary
-from clmot.check.tables import Table, check_table, report_nobody
+from clmot.check.sequences import report_no_people
 from clmot.errors import InputError
 from clmot.films.boxes import is_mot, read_rows, read_truth
 from clmot.films.find_films import Film
 from clmot.films.video import Measured, measure, report_oddities
-from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
+from clmot.motchallenge.annotations import GROUND_TRUTH, UNKNOWN_IDENTITY, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.problems import Problem, Report
 
@@ -31,7 +31,7 @@ def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measure
         report(Problem("unusable video", "", str(error)))
         return Summary(film.name, 0, 0, 0)
     report_oddities(film.video, measured, report)
-    table: Table | None = None
+    table: AnnotationTable | None = None
     if film.boxes is not None:
         try:
             table = _boxes(film.boxes, film, measured, report)
@@ -44,32 +44,24 @@ def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measure
         film.name,
         measured.frames,
         len(table.frame) if table else 0,
-        table.identities() if table else 0,
+        table.known_identities() if table else 0,
         Counter(ObjectClass(number).name.lower() for number in table.category.tolist()) if table else Counter(),
         Counter({(measured.width, measured.height): measured.frames}),
         measured.frame_rate,
     )
 
 
-def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> Table | None:
+def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> AnnotationTable | None:
     """The usable boxes; None where none of them can be used."""
     if is_mot(boxes):
-        table = check_table(
-            read_rows(boxes),
-            str(boxes),
-            report,
-            ground_truth=True,
-            length=measured.frames,
-            size=(measured.width, measured.height),
-        )
+        size = (measured.width, measured.height)
+        table = judge_rows(read_rows(boxes), str(boxes), GROUND_TRUTH, report, length=measured.frames, size=size)
         if not len(table.frame):
-            report(Problem("no people", str(boxes), "holds no row: expected one for every box of the film"))
             return None
     else:
         truth = read_truth(film, measured, report)
         if truth is None:
             return None
-        found = truth.table
-        table = Table(found.frame, found.identity, found.category, found.confidence != 0)
-    report_nobody(table, str(boxes), report)
+        table = truth.table
+    report_no_people(table, str(boxes), report)
     return table

@@ -10,6 +10,7 @@ from clmot.errors import InputError
 from clmot.files import write_text
 from clmot.params import PARAMS_FILE, Params, load_params
 from clmot.profiles import Profile, changed_values, nearest_profile, read_profiles
+from clmot.wording import listed
 
 
 def add_command(commands: Any) -> None:
@@ -93,7 +94,7 @@ def _replaceable(name: str, profiles: dict[str, Profile], force: bool) -> Params
     nearest, changes = nearest_profile(current, profiles)
     if changes and not force:
         raise InputError(
-            f"{PARAMS_FILE} differs from profile '{nearest}' in {_listed(list(changes))}: keep a copy of it, then "
+            f"{PARAMS_FILE} differs from profile '{nearest}' in {listed(changes)}: keep a copy of it, then "
             f"`clmot profile {name} --force` replaces it."
         )
     return current
@@ -102,8 +103,3 @@ def _replaceable(name: str, profiles: dict[str, Profile], force: bool) -> Params
 def _print_changes(changes: dict[str, tuple[Any, Any]]) -> None:
     for key, (old, new) in changes.items():
         print(f"  {key}: {old} -> {new}")
-
-
-def _listed(keys: list[str]) -> str:
-    shown = ", ".join(keys[:4])
-    return shown if len(keys) <= 4 else f"{shown} and {len(keys) - 4} more"

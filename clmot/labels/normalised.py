@@ -28,7 +28,7 @@ from clmot.labels.box_set import (
     read_text,
     walk,
 )
-from clmot.labels.rows import Rows, parse_rows
+from clmot.motchallenge.rows import Rows, parse_rows
 from clmot.problems import Problem, Report
 
 LARGEST_FRACTION = 10.0

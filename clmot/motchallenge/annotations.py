@@ -11,7 +11,7 @@ Coordinates are pixels counted from 1; x, y is the upper left corner.
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +24,35 @@ import numpy.typing as npt
 from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.rows import parse_rows
 from clmot.motchallenge.sequence import MOST_FRAMES
+from clmot.problems import Problem, Report, refuse
 
 UNKNOWN_IDENTITY = -1
 """The value in the identity column of a box whose identity is unknown (or must not be known)."""
 
 _LARGEST_WHOLE = 2**53  # beyond it a float64 no longer tells neighbouring whole numbers apart
-_WITH_CLASS, _WITH_WORLD_POSITION = 9, 10  # columns of ground truth
+
+
+@dataclass(frozen=True)
+class RowKind:
+    """One of the three kinds of rows."""
+
+    columns: tuple[int, ...]
+    """The numbers of columns that they may have; with 9 of ground truth the eighth is a class."""
+    expected: str
+    """The columns in words."""
+    unique: bool
+    """Whether an identity may appear once only in a frame."""
+    truth: bool
+    """Ground truth: there is at least one row, classes are known, and -1 (unknown) is no identity."""
+
+
+GROUND_TRUTH = RowKind(
+    (9, 10), "9 columns (frame,id,x,y,w,h,flag,class,visibility), or 10 as in MOT15 (...,flag,X,Y,Z)", True, True
+)
+DETECTIONS = RowKind((7, 8, 9, 10), "7 to 10 columns (frame,id,x,y,w,h,confidence,-1,-1,-1)", False, False)
+RESULTS = dataclasses.replace(DETECTIONS, unique=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +92,14 @@ class AnnotationTable:
             self.visibility[rows],
         )
 
+    def people(self) -> npt.NDArray[np.bool_]:
+        """(N,) rows of ground truth that train and are scored: of class 1, and with a flag that is not 0."""
+        return (self.confidence != 0) & (self.category == ObjectClass.PEDESTRIAN)
+
+    def known_identities(self) -> int:
+        """Number of known identities."""
+        return len(np.unique(self.identity[self.identity != UNKNOWN_IDENTITY]))
+
     def corners(self) -> npt.NDArray[np.float64]:
         """(N, 4) x1, y1, x2, y2 in continuous pixels with the image's corner at 0, 0."""
         upper_left = self.box[:, :2] - 1.0
@@ -100,6 +130,108 @@ class AnnotationTable:
         )
 
 
+def judge_rows(
+    data: bytes,
+    name: str,
+    kind: RowKind,
+    report: Report,
+    *,
+    length: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> AnnotationTable:
+    """The usable rows of a file. Every reader of such files calls this; with `refuse` the first fault is raised.
+
+    Args:
+        data: content of the file.
+        name: of the file, for the report.
+        kind: `GROUND_TRUTH`, `DETECTIONS` or `RESULTS`.
+        report: told of every fault, mildly of boxes that are of no use.
+        length: frames of the sequence, where known: rows beyond it are faults.
+        size: (width, height) of its images in pixels, where boxes outside them are to be told of.
+    """
+    values, lines = parse_rows(data, name, kind.columns, kind.expected, report, delimiter=",")
+    if kind.truth and not data.removeprefix(b"\xef\xbb\xbf").strip():
+        report(Problem("no rows", name, "has no rows: expected one row for every box of the sequence"))
+    with_class = kind.truth and values.shape[1] == 9
+    usable = np.ones(len(values), bool)
+
+    def tell(fault: str, wrong: npt.NDArray[np.bool_], text: str, fatal: bool = True) -> None:
+        """Report the usable rows (N,) that are wrong; fatal faults are usable no longer."""
+        for row in np.flatnonzero(wrong & usable).tolist():
+            cells = [f"{value:.10g}" for value in values[row].tolist()]
+            report(Problem(fault, f"{name}:{lines[row]}", text.format(*cells), fatal))
+        if fatal:
+            usable[wrong] = False
+
+    for column, word in ((0, "frame"), (1, "identity"), (7, "class"))[: 2 + with_class]:
+        numbers = values[:, column]
+        fraction = (numbers != np.floor(numbers)) | (np.abs(numbers) > _LARGEST_WHOLE)
+        tell("faulty row", fraction, f"{word} {{{column}}} is not a whole number")
+    frames = values[:, 0]
+    tell("faulty row", frames < 1, "frame {0} is below 1, the first frame")
+    # Scoring lays out all frames up to the last: a typing error there would take all memory.
+    tell("faulty row", frames > MOST_FRAMES, f"frame {{0}} is beyond {MOST_FRAMES}, the last that a film can have")
+    if length is not None:
+        tell("frame beyond length", frames > length, f"frame {{0}} is beyond the sequence's {length} frames")
+    if with_class:
+        unknown = ~np.isin(values[:, 7], [int(c) for c in ObjectClass])
+        tell("unknown class", unknown, "class {7} is none of MOTChallenge's classes 1 to 13")
+    if kind.unique:
+        _report_repeats(values, lines, usable, name, kind, report)
+    considered = (values[:, 6] != 0) | (not kind.truth)
+    if with_class:
+        considered &= values[:, 7] == ObjectClass.PEDESTRIAN
+    _report_useless(values, considered, size, tell)
+    kept = values[usable]
+    return AnnotationTable(
+        frame=kept[:, 0].astype(np.int64),
+        identity=kept[:, 1].astype(np.int64),
+        box=np.ascontiguousarray(kept[:, 2:6]),
+        confidence=kept[:, 6].copy(),
+        category=kept[:, 7].astype(np.int64) if with_class else np.ones(len(kept), np.int64),
+        visibility=kept[:, 8].copy() if with_class else np.ones(len(kept)),
+    )
+
+
+def _report_repeats(
+    values: npt.NDArray[np.float64],
+    lines: npt.NDArray[np.int64],
+    usable: npt.NDArray[np.bool_],
+    name: str,
+    kind: RowKind,
+    report: Report,
+) -> None:
+    """One object cannot be in two places of a frame."""
+    rows = np.flatnonzero(usable & (values[:, 1] != UNKNOWN_IDENTITY) if kind.truth else usable)
+    order = rows[np.lexsort((values[rows, 1], values[rows, 0]))]  # stable: equal keys keep the file's order
+    again = (values[order[1:], :2] == values[order[:-1], :2]).all(axis=1)
+    for at in np.flatnonzero(again).tolist():
+        frame, identity = values[order[at + 1], :2]
+        unknown = f", or give {UNKNOWN_IDENTITY} to all whose identity is not known" if kind.truth else ""
+        text = (
+            f"identity {identity:.0f} appears twice in frame {frame:.0f}, first on line {lines[order[at]]}; "
+            f"keep one of the rows{unknown}"
+        )
+        report(Problem("id twice in a frame", f"{name}:{lines[order[at + 1]]}", text))
+
+
+def _report_useless(
+    values: npt.NDArray[np.float64],
+    considered: npt.NDArray[np.bool_],
+    size: tuple[int, int] | None,
+    tell: Callable[[str, npt.NDArray[np.bool_], str, bool], None],
+) -> None:
+    """Boxes that nothing is learnt from: mild faults."""
+    shown = "the box x, y, w, h = {2}, {3}, {4}, {5}"
+    flat = np.asarray((values[:, 4:6] <= 0).any(axis=1), bool)
+    tell("box of no size", flat, f"{shown} has no width or no height", False)
+    if size is not None:
+        upper_left = values[:, 2:4] - 1.0  # files count pixels from 1
+        beyond = (upper_left + values[:, 4:6] <= 0) | (upper_left >= np.array(size))
+        gone = np.asarray(beyond.any(axis=1), bool)
+        tell("box outside", gone & ~flat & considered, f"{shown} is outside the image of {size[0]}x{size[1]}", False)
+
+
 def read_ground_truth(
     path: str | os.PathLike[str], *, length: int | None = None, unique_identities: bool = True
 ) -> AnnotationTable:
@@ -119,28 +251,8 @@ def parse_ground_truth(
     data: bytes, name: str, *, length: int | None = None, unique_identities: bool = True
 ) -> AnnotationTable:
     """Read the content of a `gt.txt`; `name` is used in error messages. Else as `read_ground_truth`."""
-    rows = _Rows.parse(
-        data,
-        name,
-        columns=(_WITH_CLASS, _WITH_WORLD_POSITION),
-        expected="9 columns (frame,id,x,y,w,h,flag,class,visibility), or 10 as in MOT15 (...,flag,X,Y,Z)",
-    )
-    if not len(rows.values):
-        raise InputError(f"{name} has no rows: expected one row for every box of the sequence.")
-    table = _table(rows, with_class=rows.values.shape[1] == _WITH_CLASS)
-    if length is not None:
-        rows.refuse(
-            table.frame > length,
-            lambda row: f"frame {table.frame[row]} is beyond the sequence's {length} frames",
-        )
-    known = np.array([int(c) for c in ObjectClass])
-    rows.refuse(
-        ~np.isin(table.category, known),
-        lambda row: f"class {table.category[row]} is none of MOTChallenge's classes 1 to 13",
-    )
-    if unique_identities:
-        _refuse_repeated_identities(rows, table, exempt=UNKNOWN_IDENTITY)
-    return table
+    kind = GROUND_TRUTH if unique_identities else dataclasses.replace(GROUND_TRUTH, unique=False)
+    return judge_rows(data, name, kind, refuse, length=length)
 
 
 def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:
@@ -149,7 +261,7 @@ def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:
     Raises:
         InputError: the file is absent, or a row is not as it should be (the message names its line).
     """
-    return _table(_scored_rows(_read_bytes(path), str(path)), with_class=False)
+    return judge_rows(_read_bytes(path), str(path), DETECTIONS, refuse)
 
 
 def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
@@ -164,10 +276,7 @@ def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
 
 def parse_results(data: bytes, name: str) -> AnnotationTable:
     """Read the content of tracking results; `name` is used in error messages. Else as `read_results`."""
-    rows = _scored_rows(data, name)
-    table = _table(rows, with_class=False)
-    _refuse_repeated_identities(rows, table, exempt=None)
-    return table
+    return judge_rows(data, name, RESULTS, refuse)
 
 
 def write_results(
@@ -208,80 +317,6 @@ def write_results(
             )
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """The numbers of a file with what is needed to name the line of a row that is at fault."""
-
-    values: npt.NDArray[np.float64]  # (N, columns), finite
-    lines: Callable[[], list[int]]  # number of each row's line; only asked for when a row is refused
-    name: str
-
-    @classmethod
-    def parse(cls, data: bytes, name: str, columns: tuple[int, ...], expected: str) -> _Rows:
-        """Numbers of a comma-separated text; blank lines, a BOM and Windows line ends are fine.
-
-        The whole file goes through numpy's parser; only when that fails, or gave something that is not
-        finite, is it read line by line, to say which line is at fault.
-        """
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise InputError(f"{name}:{line} is not text: expected {expected}.") from None
-
-        def line_numbers() -> list[int]:
-            return [n for n, line in enumerate(io.StringIO(text), 1) if line.strip()]
-
-        if not text.strip():
-            return cls(np.zeros((0, columns[0])), list, name)
-        try:
-            values = np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2)
-        except (ValueError, OverflowError):
-            values = np.full((1, 1), np.nan)
-        if values.shape[1] not in columns or not np.isfinite(values).all():
-            values = _parse_lines(text, name, columns, expected)
-        return cls(values, line_numbers, name)
-
-    def refuse(self, wrong: npt.NDArray[np.bool_], problem: Callable[[int], str]) -> None:
-        """Raise an InputError for the first row where `wrong` (N,) holds; `problem` says what is wrong."""
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise InputError(f"{self.name}:{self.lines()[row]}: {problem(row)}; mend that row.")
-
-
-def _parse_lines(text: str, name: str, columns: tuple[int, ...], expected: str) -> npt.NDArray[np.float64]:
-    """As `_Rows.parse`, in Python, with the first faulty line in the InputError."""
-    rows: list[list[float]] = []
-    first = 0
-    for number, line in enumerate(io.StringIO(text), 1):
-        if not line.strip():
-            continue
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) not in columns:
-            found = f"{len(cells)} column{'s' * (len(cells) != 1)}"
-            raise InputError(f"{name}:{number} has {found}, expected {expected}; mend that row.")
-        if rows and len(cells) != len(rows[0]):
-            raise InputError(
-                f"{name}:{number} has {len(cells)} columns but line {first} has {len(rows[0])}: "
-                "all rows of a file should have the same; mend that row."
-            )
-        values = []
-        for column, cell in enumerate(cells, 1):
-            try:
-                value = float(cell) if "_" not in cell else np.nan  # Python alone would read 1_0 as 10
-            except ValueError:
-                value = np.nan
-            if not np.isfinite(value):
-                shown = f"'{cell[:40]}'" if cell else "empty"
-                raise InputError(
-                    f"{name}:{number}: column {column} is {shown}, expected a finite number; mend that row."
-                )
-            values.append(value)
-        first = first or number
-        rows.append(values)
-    return np.array(rows)
-
-
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -289,57 +324,3 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{path} does not exist: expected a MOTChallenge text file there.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-
-
-def _scored_rows(data: bytes, name: str) -> _Rows:
-    return _Rows.parse(
-        data,
-        name,
-        columns=(7, 8, 9, 10),
-        expected="7 to 10 columns (frame,id,x,y,w,h,confidence,-1,-1,-1)",
-    )
-
-
-def _table(rows: _Rows, with_class: bool) -> AnnotationTable:
-    """Give the columns their types, refusing fractions and frames that no film has."""
-    values = rows.values
-    whole_columns = [(0, "frame"), (1, "identity")] + [(7, "class")] * with_class
-    for column, what in whole_columns:
-        numbers = values[:, column]
-        rows.refuse(
-            (numbers != np.floor(numbers)) | (np.abs(numbers) > _LARGEST_WHOLE),
-            lambda row, numbers=numbers, what=what: f"{what} {numbers[row]:.17g} is not a whole number",  # type: ignore[misc]
-        )
-    rows.refuse(values[:, 0] < 1, lambda row: f"frame {values[row, 0]:.0f} is below 1, the first frame")
-    # Scoring lays out all frames up to the last: a typing error there would take all memory.
-    rows.refuse(
-        values[:, 0] > MOST_FRAMES,
-        lambda row: f"frame {values[row, 0]:.0f} is beyond {MOST_FRAMES}, the last that a film can have",
-    )
-    count = len(values)
-    return AnnotationTable(
-        frame=values[:, 0].astype(np.int64),
-        identity=values[:, 1].astype(np.int64),
-        box=np.ascontiguousarray(values[:, 2:6]),
-        confidence=values[:, 6].copy(),
-        category=values[:, 7].astype(np.int64) if with_class else np.ones(count, np.int64),
-        visibility=values[:, 8].copy() if with_class else np.ones(count),
-    )
-
-
-def _refuse_repeated_identities(rows: _Rows, table: AnnotationTable, exempt: int | None) -> None:
-    """One object cannot be in two places of a frame."""
-    order = np.lexsort((table.identity, table.frame))  # stable: equal keys keep the file's order
-    frame, identity = table.frame[order], table.identity[order]
-    same = (frame[1:] == frame[:-1]) & (identity[1:] == identity[:-1])
-    if exempt is not None:
-        same &= identity[1:] != exempt
-    if same.any():
-        at = int(np.argmax(same))
-        earlier, later = sorted((int(order[at]), int(order[at + 1])))
-        lines = rows.lines()
-        unknown = "" if exempt is None else f", or give {exempt} to all whose identity is not known"
-        raise InputError(
-            f"{rows.name}:{lines[later]}: identity {identity[at]} appears twice in frame {frame[at]}, "
-            f"first on line {lines[earlier]}; keep one of the rows{unknown}."
-        )

@@ -500,15 +500,15 @@ class TestFilms:
         ("row", "words"),
         [
             ("1,9,1,1,5,5,1,1", "has 8 columns, expected 9"),
-            ("1,9,1,1,5,5,1,-1,-1,-1", "has 10 columns where the rows before have 9"),
+            ("1,9,1,1,5,5,1,-1,-1,-1", "has 10 columns but line 1 has 9"),
             ("1,9,1,nan,5,5,1,1,1", "column 4 is 'nan'"),
             ("1,9,1,,5,5,1,1,1", "column 4 is empty"),
             ("1.5,9,1,1,5,5,1,1,1", "frame 1.5 is not a whole number"),
-            ("1,9.5,1,1,5,5,1,1,1", "id 9.5 is not a whole number"),
+            ("1,9.5,1,1,5,5,1,1,1", "identity 9.5 is not a whole number"),
             ("0,9,1,1,5,5,1,1,1", "frame 0 is below 1"),
             ("7,9,1,1,5,5,1,1,1", "frame 7 is beyond the sequence's 6 frames"),
             ("1,9,1,1,5,5,1,14,1", "class 14 is none of"),
-            ("1,1,1,1,5,5,1,1,1", "id 1 stands twice in frame 1, before on line 1"),
+            ("1,1,1,1,5,5,1,1,1", "identity 1 appears twice in frame 1, first on line 1"),
         ],
     )
     def test_a_row_at_fault(self, row: str, words: str, film: Path, check: Check, tmp_path: Path) -> None:
@@ -789,7 +789,7 @@ class TestResults:
         errors = [line.rpartition("/")[2] for line in check(tmp_path / "a.txt").errors]
         assert len(errors) == 4
         for line, words in (
-            (2, "id 1 stands twice in frame 1, before on line 1"),
+            (2, "identity 1 appears twice in frame 1, first on line 1"),
             (3, "'inf'"),
             (4, "below 1"),
         ):

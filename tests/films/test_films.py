@@ -531,8 +531,8 @@ FAULTS: list[tuple[str, Callable[[Path], None], str]] = [
     ("mot", edit("1,7,", "13,7,"), r"door\.txt:1: " + BEYOND.format(13)),
     ("mot", edit("1,7,", "1,x,"), r"door\.txt:1: column 2 is 'x', expected a finite number"),
     ("mot", edit("2,7,", "1,7,"), r"door\.txt:3: identity 7 appears twice in frame 1, first on line 1"),
-    ("mot", lambda boxes: boxes.write_text("") and None, r"door\.txt has no rows"),  # type: ignore[func-returns-value]
-    ("mot", edit(",1,1,1\n", "\n"), r"door\.txt:1 has 6 columns, expected 9 columns"),
+    ("mot", lambda boxes: boxes.write_text("") and None, r"door\.txt: has no rows"),  # type: ignore[func-returns-value]
+    ("mot", edit(",1,1,1\n", "\n"), r"door\.txt:1: has 6 columns, expected 9 columns"),
     ("coco", edit('"images"', "images"), r"door\.json:2 is not valid JSON"),
     ("coco", edit('"annotations"', '"notes"'), r"door\.json has no list 'annotations'"),
     ("coco", edit("frame_000012", "frame_000014"), r"door\.json: annotations\[22\]: " + BEYOND.format(14)),

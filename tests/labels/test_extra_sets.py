@@ -52,7 +52,7 @@ from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import class_names
 from clmot.labels.pictures import UnreadablePicture, picture_size, read_picture
-from clmot.labels.rows import parse_rows
+from clmot.motchallenge.rows import parse_rows
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 from clmot.motchallenge.splits import Split, tracked_films
 from clmot.params import ExtraSetParams

@@ -82,12 +82,12 @@ class TestGroundTruth:
         [
             ("2,1,nan,20,5,8,1,1,0.5", r"gt\.txt:3: column 3 is 'nan', expected a finite number"),
             ("2,1,10,20,5,inf,1,1,0.5", r"gt\.txt:3: column 6 is 'inf', expected a finite number"),
-            ("2,1,10,20,5,8,1", r"gt\.txt:3 has 7 columns, expected 9 columns"),
-            ("2,1,10,20,5,8,1,1,1,1", r"gt\.txt:3 has 10 columns but line 1 has 9"),
+            ("2,1,10,20,5,8,1", r"gt\.txt:3: has 7 columns, expected 9 columns"),
+            ("2,1,10,20,5,8,1,1,1,1", r"gt\.txt:3: has 10 columns but line 1 has 9"),
             ("2,1,10,20,five,8,1,1,1", r"gt\.txt:3: column 5 is 'five', expected a finite number"),
             ("2,1,10,,5,8,1,1,1", r"gt\.txt:3: column 4 is empty, expected a finite number"),
             ("2,1,10,2_0,5,8,1,1,1", r"gt\.txt:3: column 4 is '2_0'"),
-            ("2 1 10 20 5 8 1 1 1", r"gt\.txt:3 has 1 column, expected"),
+            ("2 1 10 20 5 8 1 1 1", r"gt\.txt:3: has 1 column, expected"),
             ("2,1.5,10,20,5,8,1,1,1", r"gt\.txt:3: identity 1\.5 is not a whole number"),
             ("1.5,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 1\.5 is not a whole number"),
             ("1e300,1,10,20,5,8,1,1,1", r"gt\.txt:3: frame 1.*e\+300 is not a whole number"),
@@ -113,12 +113,12 @@ class TestGroundTruth:
         assert len(parse_ground_truth(data, "gt.txt")) == 2
 
     def test_not_text_names_the_line(self) -> None:
-        with pytest.raises(InputError, match=r"gt\.txt:2 is not text"):
+        with pytest.raises(InputError, match=r"gt\.txt:2: is not text"):
             parse_ground_truth(b"1,1,10,20,5,8,1,1,0.5\n\xff\xfe\n", "gt.txt")
 
     @pytest.mark.parametrize("data", [b"", b"\n \n"])
     def test_empty_is_refused(self, data: bytes) -> None:
-        with pytest.raises(InputError, match=r"gt\.txt has no rows"):
+        with pytest.raises(InputError, match=r"gt\.txt: has no rows"):
             parse_ground_truth(data, "gt.txt")
 
     def test_absent_and_folder(self, tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ class TestDetectionsAndResults:
 
     def test_six_columns(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_text("1,1,10,20,5,8\n")
-        with pytest.raises(InputError, match=r"x\.txt:1 has 6 columns, expected 7 to 10"):
+        with pytest.raises(InputError, match=r"x\.txt:1: has 6 columns, expected 7 to 10"):
             read_results(tmp_path / "x.txt")
 
     def test_repeated_identity(self, tmp_path: Path) -> None:
         (tmp_path / "x.txt").write_text("1,4,10,20,5,8,1\n2,4,10,20,5,8,1\n1,4,10,20,5,8,1\n")
         with pytest.raises(
             InputError,
-            match=r"x\.txt:3: identity 4 appears twice in frame 1, first on line 1; keep one of the rows\.$",
+            match=r"x\.txt:3: identity 4 appears twice in frame 1, first on line 1; keep one of the rows$",
         ):
             read_results(tmp_path / "x.txt")
 

@@ -1,0 +1,108 @@
+"""Rows of MOTChallenge are judged the same for those who stop at the first fault and those who collect all."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clmot.errors import InputError
+from clmot.motchallenge.annotations import (
+    DETECTIONS,
+    GROUND_TRUTH,
+    RESULTS,
+    RowKind,
+    judge_rows,
+    parse_ground_truth,
+    parse_results,
+)
+from clmot.problems import Problem, refuse
+
+GOOD = {GROUND_TRUTH: "1,1,10,20,5,8,1,1,0.5", RESULTS: "1,1,10,20,5,8,0.5", DETECTIONS: "1,-1,10,20,5,8,0.5"}
+FAULTS = [
+    (GROUND_TRUTH, "0,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "-3,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1.5,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "900000000,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1e300,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "nan,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "7,2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, ",2,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,1,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,2.5,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,1e17,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,x,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,1_0,1,1,5,5,1,1,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,0,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,14,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,1.5,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,-1,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,1"),
+    (GROUND_TRUTH, "1,2,1,1,5,5,1,-1,-1,-1"),
+    (GROUND_TRUTH, "1 2 1 1 5 5 1 1 1"),
+    (GROUND_TRUTH, "1,2,1,1,inf,5,1,1,1"),
+    (RESULTS, "900000000,2,1,1,5,5,1"),
+    (RESULTS, "1,-1,1,1,5,5,1\n1,-1,2,1,5,5,1"),
+    (RESULTS, "1,1,2,1,5,5,1"),
+    (RESULTS, "1,2,1,1,5,5"),
+    (DETECTIONS, "900000000,-1,1,1,5,5,1"),
+    (DETECTIONS, "0,-1,1,1,5,5,1"),
+    (DETECTIONS, "1,-1,1,1,5,nan,1"),
+]
+
+
+def judged(data: bytes, kind: RowKind) -> tuple[str | None, list[Problem]]:
+    """What the strict door says (None: nothing), and the fatal faults that the collecting door tells of."""
+    problems: list[Problem] = []
+    kept = judge_rows(data, "x.txt", kind, problems.append, length=6)
+    try:
+        table = judge_rows(data, "x.txt", kind, refuse, length=6)
+    except InputError as error:
+        return str(error), [problem for problem in problems if problem.fatal]
+    assert len(table) == len(kept)
+    return None, [problem for problem in problems if problem.fatal]
+
+
+@pytest.mark.parametrize(("kind", "row"), FAULTS)
+def test_both_doors_refuse_for_the_same_reason(kind: RowKind, row: str) -> None:
+    refused, problems = judged(f"{GOOD[kind]}\n{row}\n{GOOD[kind].replace('1,', '2,', 1)}\n".encode(), kind)
+    assert refused == str(problems[0])
+    assert refused.startswith("x.txt:")
+
+
+@pytest.mark.parametrize("kind", [GROUND_TRUTH, RESULTS, DETECTIONS])
+def test_no_text_and_no_rows(kind: RowKind) -> None:
+    assert judged(b"1,\xff", kind)[0] == str(judged(b"1,\xff", kind)[1][0])
+    refused, problems = judged(b"\xef\xbb\xbf\n \n", kind)
+    assert (refused is not None) == bool(problems) == kind.truth
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([GROUND_TRUTH, RESULTS, DETECTIONS]),
+    st.lists(st.tuples(st.integers(0, 90), st.sampled_from(list("0123456789,.-e \nx"))), max_size=6),
+)
+def test_mutated_tables_are_judged_alike(kind: RowKind, changes: list[tuple[int, str]]) -> None:
+    text = "".join(f"{GOOD[kind].replace('1,', f'{frame},', 1)}\n" for frame in range(1, 5))
+    for at, character in changes:
+        text = text[:at] + character + text[at + 1 :]
+    refused, problems = judged(text.encode(), kind)
+    assert refused == (str(problems[0]) if problems else None)
+
+
+@pytest.mark.parametrize("fault", ["", "1,x,1,1,5,5,1,1,1\n"])
+def test_a_long_file_reads_as_a_short_one(fault: str) -> None:
+    """Numpy's parser takes long files; blank lines count in the lines that are named."""
+    text = "\n" + "".join(f"{frame},{n},1.5,2,5,8,1,1,1\n" for frame in range(1, 7) for n in range(100)) + fault
+    problems: list[Problem] = []
+    table = judge_rows((text + "7,1,1,1,5,5,1,1,1\n").encode(), "x.txt", GROUND_TRUTH, problems.append, length=6)
+    assert len(table) == 600
+    assert problems[-1].where == f"x.txt:{602 + bool(fault)}"
+    assert len(problems) == 1 + bool(fault)
+
+
+def test_the_readers_use_it() -> None:
+    with pytest.raises(InputError, match="beyond 999999"):
+        parse_ground_truth(b"900000000,1,1,1,5,5,1,1,1", "gt.txt")
+    with pytest.raises(InputError, match="identity -1 appears twice"):
+        parse_results(b"1,-1,1,1,5,5,1\n1,-1,2,1,5,5,1\n", "a.txt")
