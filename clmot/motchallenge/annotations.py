@@ -229,7 +229,9 @@ def _report_useless(
         upper_left = values[:, 2:4] - 1.0  # files count pixels from 1
         beyond = (upper_left + values[:, 4:6] <= 0) | (upper_left >= np.array(size))
         gone = np.asarray(beyond.any(axis=1), bool)
-        tell("box outside", gone & ~flat & considered, f"{shown} is outside the image of {size[0]}x{size[1]}", False)
+        tell(
+            "box outside", gone & ~flat & considered, f"{shown} has no part in the image of {size[0]}x{size[1]}", False
+        )
 
 
 def read_ground_truth(
