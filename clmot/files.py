@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -33,48 +34,78 @@ def staged_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     it because they were killed is removed first, for it may be as large as the result.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}.*.partial")):
-        _remove_abandoned(left)
-    aside, handle = _new_directory_beside(target)
-    replaced = aside.with_suffix(".old")
-    try:
+    with _directory_beside(target) as aside:
+        replaced = aside.with_suffix(".old")
         aside.chmod(0o755)  # mkdtemp gives 0700, which would make shared results unreadable to others
         yield aside
-        if target.exists():
-            target.rename(replaced)
-        aside.rename(target)
+        try:
+            if target.exists():
+                target.rename(replaced)
+            aside.rename(target)
+        except BaseException:
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
+            raise
         for old in target.parent.glob(f".{glob.escape(target.name)}.*.old"):
             shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        if replaced.exists() and not target.exists():
-            replaced.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
-def _new_directory_beside(target: Path) -> tuple[Path, int | None]:
-    """An empty directory that this process holds a lock on for as long as the handle is open.
+@contextlib.contextmanager
+def staged_file(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path of `target`'s name to write to; on success it is moved to `target`, on failure removed.
+
+    An existing `target` stays untouched until then. What killed processes left beside it is removed first.
+    """
+    target = Path(target)
+    with _directory_beside(target) as folder:
+        # In a locked folder, not a locked file: how a writer opens or replaces its file is its own business.
+        yield folder / target.name
+        os.replace(folder / target.name, target)
+
+
+@contextlib.contextmanager
+def _directory_beside(target: Path) -> Iterator[Path]:
+    """An empty directory that this process holds a lock on, for a block; at its end it is gone, if it has its name yet.
 
     The kernel drops the lock when the process dies, however it dies: so others can tell what is abandoned.
     """
-    while True:
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-        handle = lock_directory(aside)
-        if aside.exists():  # between the two lines somebody may have taken it for abandoned
-            return aside, handle
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent, glob.escape(target.name))
+    aside, handle = _locked_directory_beside(target)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
         if handle is not None:
             os.close(handle)
 
 
-def _remove_abandoned(directory: Path) -> None:
-    handle = lock_directory(directory)
-    if handle is not None:
-        shutil.rmtree(directory, ignore_errors=True)
+def _locked_directory_beside(target: Path) -> tuple[Path, int | None]:
+    while True:
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        try:
+            handle = _lock(aside)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # between the two lines another process took it for abandoned
+        except OSError:
+            return aside, None  # a file system without locks: no one removes what is left there
+        if aside.exists():
+            return aside, handle
         os.close(handle)
+
+
+def remove_abandoned(directory: Path, pattern: str = "*") -> None:
+    """Remove what killed processes left in `directory`, never what a living one writes there.
+
+    Args:
+        directory: where they wrote.
+        pattern: of the names of the files and folders that they meant to write (as in `Path.glob`).
+    """
+    for left in sorted(directory.glob(f".{pattern}.*.partial")):
+        handle = lock_directory(left)
+        if handle is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
 
 
 def lock_directory(directory: Path) -> int | None:
@@ -82,32 +113,28 @@ def lock_directory(directory: Path) -> int | None:
 
     It is the caller's to close.
     """
-    if fcntl is None:
-        return None
     try:
-        handle = os.open(directory, os.O_RDONLY)
+        return _lock(directory)
     except OSError:
         return None
+
+
+def _lock(directory: Path) -> int:
+    """An open handle that holds the lock.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: there is no such directory, or there are no locks here.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), os.fspath(directory))
+    handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        return None
-    return handle
-
-
-@contextlib.contextmanager
-def staged_file(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path beside `target` to write to; on success it is renamed to `target`, on failure removed."""
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield aside
-        os.replace(aside, target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
         raise
+    return handle
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

@@ -49,8 +49,9 @@ def main() -> None:
 def refusal(error: OSError) -> str:
     """What the system would not do, in one sentence for the user who named the path or whose disk is full."""
     path = Path(os.fsdecode(error.filename or "standard output"))
-    staged = re.fullmatch(r"\.(.+)\.\d+\.partial", path.name)  # the draft beside what was asked for
-    path = path.with_name(staged[1]) if staged else path
+    for folder in (path, path.parent):  # what was asked for is drafted in a folder beside it
+        if draft := re.fullmatch(r"\.(.+)\.[^.]+\.partial", folder.name):
+            path = folder.with_name(draft[1])
     return f"{path}: {error.strerror or error}: name a place that exists, has room and may be written to."
 
 

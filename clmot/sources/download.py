@@ -78,7 +78,7 @@ def download(
         except Denied as error:  # noqa: PERF203
             raise Unavailable(f"{readable(url)} {error}: {advice}{_kept(target)}.") from None
         except Changed:
-            PartialFile(target, RemoteFile("", None)).discard()
+            PartialFile.unknown(target).discard()
             _say(f"{readable(url)} has changed on the server while it was fetched: starting afresh.")
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -19,11 +19,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, require_space, user_path
+from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path
 from clmot.films.find_films import is_video
 from clmot.sources.checksums import file_sha256
 from clmot.sources.download import Unavailable, download
 from clmot.sources.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
+from clmot.sources.partial_file import PartialFile
 from clmot.sources.scenes import SYNTHETIC
 from clmot.sources.server import readable
 from clmot.wording import listed
@@ -124,8 +125,7 @@ def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
     path = cache_dir / f"{stem}-{code[:12]}.zip"
     with _alone(path):
         if not path.exists():
-            for left in cache_dir.glob(f".{path.name}.*.partial"):  # by a process that was killed
-                left.unlink(missing_ok=True)
+            remove_abandoned(cache_dir, f"{stem}-*.zip")  # also by other code
             synthetic.write_archive(path, benchmark, seed, frames)
             for older in sorted(cache_dir.glob(f"{stem}-*.zip")):
                 if older != path:
@@ -215,7 +215,7 @@ def _official_archive(name: str, cache_dir: Path, owned: Mapping[str, Path]) -> 
     path = cache_dir / name
     url = f"{(os.environ.get('CLMOT_OFFICIAL_URL') or OFFICIAL_URL).rstrip('/')}/{name}"
     with _alone(path):
-        if not path.exists():
+        if not is_fetched(path):
             print(f"{name} is licensed {LICENCE}: no commercial use, see https://motchallenge.net", flush=True)
             download(
                 _checked_address(url, "CLMOT_OFFICIAL_URL"),
@@ -255,7 +255,7 @@ def _mirrored(source: str, benchmark: str, cache_dir: Path, owned: Mapping[str, 
     address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
     path = cache_dir / f"{benchmark}-{content_hash(address)[:12]}.zip"
     with _alone(path):
-        if not path.exists():
+        if not is_fetched(path):
             download(
                 address,
                 path,
@@ -263,6 +263,14 @@ def _mirrored(source: str, benchmark: str, cache_dir: Path, owned: Mapping[str, 
                 room=_room(path, ARCHIVES[name].frames),
             )
     return path
+
+
+def is_fetched(path: Path) -> bool:
+    """Whether the archive is here, and then nothing else of its fetch: its process may have been killed at the end."""
+    if path.exists():
+        PartialFile.unknown(path).discard()
+        return True
+    return False
 
 
 def _checked_address(address: str, where: str) -> str:

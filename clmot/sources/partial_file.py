@@ -7,9 +7,9 @@ after the bytes it speaks of are safe; so whatever happens it never promises too
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
+import glob
 import json
 import os
 import threading
@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clmot.files import write_json
+from clmot.files import remove_abandoned, write_json
 
 Range = tuple[int, int]
 """Bytes `start` to `stop`, without `stop`."""
@@ -91,14 +91,19 @@ class PartialFile:
     def begin(cls, target: Path, remote: RemoteFile) -> PartialFile:
         """An empty one; what there was is forgotten."""
         partial = cls(target, remote)
-        partial.sidecar.unlink(missing_ok=True)  # first: it must not describe other bytes
+        partial.discard()
         partial.path.write_bytes(b"")
         return partial
 
     @classmethod
+    def unknown(cls, target: Path) -> PartialFile:
+        """Of a file of which no server has told anything yet."""
+        return cls(target, RemoteFile("", None))
+
+    @classmethod
     def load(cls, target: Path) -> PartialFile | None:
         """What an earlier run left; None: nothing that can be used."""
-        partial = cls(target, RemoteFile("", None))
+        partial = cls.unknown(target)
         try:
             content = json.loads(partial.sidecar.read_bytes())
             complete = [(int(start), int(stop)) for start, stop in content.pop("complete")]
@@ -163,10 +168,10 @@ class PartialFile:
         if self.remote.size is not None:
             os.truncate(self.path, self.remote.size)
         os.replace(self.path, self.target)
-        self.sidecar.unlink(missing_ok=True)
+        self.discard()
 
     def discard(self) -> None:
-        """Forget everything."""
-        for path in (self.sidecar, self.path):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        """Remove what there is, except `target`, and what killed processes left beside it."""
+        self.sidecar.unlink(missing_ok=True)  # first: it must not describe other bytes
+        self.path.unlink(missing_ok=True)
+        remove_abandoned(self.target.parent, glob.escape(self.sidecar.name))

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clmot.errors import InputError, run_as_script
-from clmot.files import content_hash, dvc_root, require_space, staged_directory, staged_file, write_json
+from clmot.files import (
+    content_hash,
+    dvc_root,
+    remove_abandoned,
+    require_space,
+    staged_directory,
+    staged_file,
+    write_json,
+)
+from clmot.inference.recording import RecordedDetections, write_recording
+from clmot.motchallenge.annotations import write_results
+from clmot.sources.fetch import is_fetched
+from clmot.sources.partial_file import PartialFile, RemoteFile
+from clmot.synthetic import archive as synthetic_archive
 
 
 def fill(directory, text):
@@ -54,6 +71,97 @@ with staged_directory(sys.argv[1]) as aside:
             process.kill()
             process.wait()
             process.stdout.close()
+
+
+def write_folder(target: Path) -> None:
+    with staged_directory(target) as aside:
+        fill(aside, "whole")
+
+
+def write_tracks(target: Path) -> None:
+    write_results(target, [2], [1], [[0, 0, 9, 9]], [1])
+
+
+def write_detections(target: Path) -> None:
+    frame, boxes, scores = (np.ones(shape, np.float32) for shape in (1, (1, 4), 1))
+    write_recording(target, RecordedDetections(frame.astype(np.int32), boxes, scores, None))
+
+
+def draw_archive(target: Path) -> None:
+    synthetic_archive.write_archive(target, "MOT15", 0, 8)
+
+
+def fetch_archive(target: Path) -> None:
+    """The bookkeeping of a download, whose note takes its place several times."""
+    if is_fetched(target):
+        return
+    partial = PartialFile.load(target) or PartialFile.begin(target, RemoteFile("http://host/a.zip", 8))
+    partial.path.write_bytes(b"archive.")
+    for start, stop in partial.missing():
+        for middle in range(start, stop):
+            partial.add(middle, middle + 1)
+            partial.record()
+    partial.finish()
+
+
+def killed_at_rename(write: Callable[[Path], None], target: Path, number: int, after: bool) -> None:
+    """Write in this process, which dies where a draft takes its name for the number-th time: before that, or after."""
+    waiting = iter(range(number))
+
+    def dying(rename: Callable[..., None]) -> Callable[..., None]:
+        def renamed(*names: Path) -> None:
+            last = next(waiting, None) is None
+            if after or not last:
+                rename(*names)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        return renamed
+
+    os.replace, Path.rename = dying(os.replace), dying(Path.rename)
+    write(target)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("write", "number"),
+    [
+        (lambda target: write_json(target, {"a": 1}), 0),
+        (write_folder, 0),
+        (write_tracks, 0),
+        (write_detections, 0),
+        (draw_archive, 0),
+        (fetch_archive, 0),
+        (fetch_archive, 7),  # the last note: the next run has nothing to note, and only finishes
+        (fetch_archive, 8),  # the archive itself
+    ],
+    ids=["json", "folder", "tracks", "detections", "drawn", "first note", "last note", "fetched"],
+)
+def test_a_process_killed_at_the_rename_leaves_nothing_to_the_next(
+    write: Callable[[Path], None], number: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic_archive, "_write_sequence", lambda *_: None)
+    target = tmp_path / "out.zip"
+    child = multiprocessing.get_context("fork").Process(target=killed_at_rename, args=(write, target, number, after))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert target.exists() == (after and (write is not fetch_archive or number == 8))
+    write(target)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.zip"]
+
+
+def test_a_draft_of_a_living_writer_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    with staged_file(target) as first:
+        first.write_text("first")
+        with staged_file(target) as second:
+            second.write_text("second")
+        remove_abandoned(tmp_path)
+        assert target.read_text() == "second"
+        assert first.read_text() == "first"
+    assert target.read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
 def test_space_on_one_disk_adds_up(tmp_path, monkeypatch):
