@@ -229,9 +229,8 @@ def _report_useless(
         upper_left = values[:, 2:4] - 1.0  # files count pixels from 1
         beyond = (upper_left + values[:, 4:6] <= 0) | (upper_left >= np.array(size))
         gone = np.asarray(beyond.any(axis=1), bool)
-        tell(
-            "box outside", gone & ~flat & considered, f"{shown} has no part in the image of {size[0]}x{size[1]}", False
-        )
+        image = f"the image of {size[0]}x{size[1]}"
+        tell("box outside", gone & ~flat & considered, f"{shown} has no part in {image}", False)
 
 
 def read_ground_truth(
