@@ -32,8 +32,8 @@ FLAT = load_params(ROOT / "params.yaml").flat()
 CONDITIONAL = {name for name in FLAT if name.startswith(("track.", "crop."))}
 """The tracker takes its section whole, and looks at a threshold when the case for it arises; the crop encoder's is
 read where `model.embedder` wants one."""
-WATCHER = "clmot/reporting/mlflow_run.py"
-"""Watches a run and can change no out, so a change to it must not run anything again."""
+WATCHER = "clmot/reporting/"
+"""A room that watches a run and can change no out, so a change to it must not run anything again."""
 HARDWARE = {name for name in FLAT if name.startswith("hardware.")}
 """Where a stage runs, and how fast, decides nothing about its outs: a thread more must not train again."""
 WEIGHTS = {"${model.weights}", "${crop.weights}"}
@@ -65,12 +65,12 @@ def imported_files(file: str) -> set[str]:
 
 
 def closure(file: str) -> set[str]:
-    """`file` and all it imports, directly or not, without the watcher and the rooms' `__init__.py`."""
+    """`file` and all it imports, directly or not, without the watchers and the rooms' `__init__.py`."""
     seen: set[str] = set()
     waiting = [file]
     while waiting:
         current = waiting.pop()
-        if current not in seen and current != WATCHER:
+        if current not in seen and not current.startswith(WATCHER):
             seen.add(current)
             waiting += sorted(imported_files(current))
     return {found for found in seen if not found.endswith("__init__.py")}

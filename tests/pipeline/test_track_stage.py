@@ -19,6 +19,7 @@ import yaml
 from torch import nn
 
 from clmot.errors import InputError
+from clmot.inference import detection_sources
 from clmot.inference.pipeline import Detections, NetworkDetections, track_frames
 from clmot.inference.recording import read_embeddings, read_recording
 from clmot.models.decode import gather_cells
@@ -32,6 +33,7 @@ from clmot.motchallenge.sequence import (
 )
 from clmot.params import load_params
 from clmot.reporting.drawing import fullest_frame
+from clmot.reporting.evaluation import annotated_frames
 
 REPOSITORY = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -210,7 +212,7 @@ def project(tmp_path, monkeypatch):
     entries.append(ManifestEntry("MOT17-01", "test", 12, 320, 240, 25.0))
     write_manifest(tmp_path / "data/frames/MOT17", "MOT17", entries)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stage, "load_model", lambda directory: SeesRectangles())
+    monkeypatch.setattr(detection_sources, "load_model", lambda directory: SeesRectangles())
     return tmp_path
 
 
@@ -236,7 +238,6 @@ def test_the_tracked_half_is_written_with_frames_from_one(project, monkeypatch):
     assert sorted(outs(project)) == [
         "tracks/MOT17.detections/MOT17-02.safetensors",
         "tracks/MOT17.detections/MOT17-04.safetensors",
-        "tracks/MOT17.jpg",
         "tracks/MOT17.speed.json",
         "tracks/MOT17/MOT17-02.txt",
         "tracks/MOT17/MOT17-04.txt",
@@ -351,14 +352,15 @@ def test_a_fault_in_the_last_file_is_found_before_the_first_frame(project, monke
     (project / "mine/MOT17-02.txt").write_text("")
     (project / "mine/MOT17-04.txt").write_text("8,-1,10,20,30,nan,1\n")
     change_track(project, detections="mine")
-    monkeypatch.setattr(stage, "load_model", lambda directory: pytest.fail("tracking began"))
+    monkeypatch.setattr(detection_sources, "load_model", lambda directory: pytest.fail("tracking began"))
     with pytest.raises(InputError, match=r"MOT17-04\.txt:1: column 6 is 'nan'"):
         track(monkeypatch, "MOT17")
 
 
 def test_the_picture_is_the_frame_with_the_most_tracks(project, monkeypatch):
     track(monkeypatch, "MOT17")
-    picture = cv2.imread(str(project / "tracks/MOT17.jpg"))
+    drawn = annotated_frames(load_params(), project)
+    picture = cv2.imread(str(drawn["MOT17"]))
     assert picture.shape == (240, 320, 3)
     # The third person of MOT17-04 in its first tracked frame, frame 8.
     np.testing.assert_allclose(picture[170, 186], COLOURS[2], atol=40)
@@ -398,10 +400,11 @@ def test_two_runs_give_the_same_bytes(project, monkeypatch):
 
 
 def test_nobody_in_sight_gives_empty_files(project, monkeypatch):
-    monkeypatch.setattr(stage, "load_model", lambda directory: Blind())
+    monkeypatch.setattr(detection_sources, "load_model", lambda directory: Blind())
     track(monkeypatch, "MOT17")
     assert outs(project)["tracks/MOT17/MOT17-04.txt"] == b""
-    assert len(outs(project)) == 6
+    assert len(outs(project)) == 5
+    assert list(annotated_frames(load_params(), project)) == ["MOT17"]
     assert len(read_recording(project / "tracks/MOT17.detections/MOT17-04.safetensors")) == 0
 
 
@@ -424,7 +427,7 @@ def test_a_stage_that_fails_leaves_nothing_new_and_nothing_lost(project, monkeyp
     def failing(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(stage, "annotated_frame", failing)
+    monkeypatch.setattr(stage, "speeds", failing)
     with pytest.raises(OSError, match="disk full"):
         track(monkeypatch, "MOT17")
     assert outs(project) == before

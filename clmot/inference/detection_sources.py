@@ -1,0 +1,65 @@
+"""Where the detections and embeddings of tracking come from, as params.yaml says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from clmot.inference.crop_embeddings import CropEmbeddings
+from clmot.inference.embeddings import NETWORK, Embedded, embedder
+from clmot.inference.given_detections import GivenDetections, given_detections
+from clmot.inference.pipeline import DetectionSource, NetworkDetections
+from clmot.inference.tracked_frames import TrackedPart
+from clmot.models.checkpoint import load_model
+from clmot.models.crop_weights import load_crop_encoder
+from clmot.params import Params, TrackParams
+
+HELD_OUT = Path("data/held_out")
+MODEL = Path("models/tracker")
+
+
+def detection_sources(
+    parts: dict[str, TrackedPart], benchmark: str, params: Params, device: torch.device
+) -> dict[str, DetectionSource]:
+    """Where the detections of each sequence come from, as `track.detections` says.
+
+    Raises:
+        InputError: files of detections are absent or faulty, whichever sequence they belong to; or there is no model.
+    """
+    # All files are read before the first frame is tracked: a mistake in the last of them costs seconds, not hours.
+    tables = {
+        name: given_detections(
+            params.track.detections, benchmark, name, part.frames, part.length, params.track.visible_from
+        )
+        for name, part in parts.items()
+    }
+    held_out = HELD_OUT / benchmark
+    embedders = {
+        name: embedder(params.track.embedding, params.track.detections, held_out, name, part.frames)
+        for name, part in parts.items()
+    }
+    model = load_model(MODEL)
+    size, wanted = params.model.input_size, params.track.embedding == NETWORK
+    network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
+    known = wanted and model.config.embedding_dim > 0
+    encoder = load_crop_encoder(MODEL) if wanted else None
+    floor = lowest_used(params.track)
+    sources: dict[str, DetectionSource] = {}
+    for name, table in tables.items():
+        source: DetectionSource = (
+            network if table is None else GivenDetections(table, model, size, device, embeddings=known)
+        )
+        embed = embedders[name]
+        if embed is not None:
+            source = Embedded(source, embed)
+        elif encoder is not None:
+            source = CropEmbeddings(source, encoder, device, floor)
+        sources[name] = source
+    return sources
+
+
+def lowest_used(track: TrackParams) -> float:
+    """The score below which neither tracking nor judging looks at a detection."""
+    floors = [track.confidence, track.recorded_confidence]
+    return min([*floors, track.second_pass_confidence] if track.second_pass else floors)

@@ -1,0 +1,65 @@
+"""How fast tracking was: measured by `track`, read again by `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import clmot
+from clmot.errors import InputError
+from clmot.inference.pipeline import SequenceTracks
+
+
+def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[str, Any]:
+    """Frames per second of network, association and, with `camera_motion`, following the camera, by sequence and in
+    all, and where they were measured."""
+
+    def row(sequences: Sequence[SequenceTracks]) -> dict[str, float | int]:
+        frames = sum(s.frames for s in sequences)
+        network = sum(s.network_seconds for s in sequences)
+        association = sum(s.association_seconds for s in sequences)
+        camera = sum(s.camera_seconds for s in sequences)
+        return {
+            "frames": frames,
+            "network_fps": round(frames / network, 2),
+            "association_fps": round(frames / association, 2),
+            **({"camera_motion_fps": round(frames / camera, 2)} if camera else {}),
+            "fps": round(frames / (network + association + camera), 2),
+        }
+
+    on_gpu = device.type == "cuda"
+    return {
+        "machine": {
+            "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "clmot": clmot.__version__,
+        },
+        "all": row(list(tracks.values())),
+        "sequences": {name: row([found]) for name, found in tracks.items()},
+    }
+
+
+def measured_speeds(directory: str | os.PathLike[str], benchmarks: Iterable[str]) -> dict[str, Any]:
+    """`{benchmark: what track measured}` of a folder of <benchmark>.speed.json, for those that are there.
+
+    Raises:
+        InputError: a file is not JSON.
+    """
+    measured = {}
+    for benchmark in sorted(benchmarks):
+        path = Path(directory) / f"{benchmark}.speed.json"
+        if path.is_file():
+            try:
+                measured[benchmark] = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                raise InputError(f"{path} is not JSON: run the track stage again (`dvc repro track`).") from None
+    return measured
