@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from dvc_project import BENCHMARKS, RUNNING, Project
+from tiny_archive import sequence_files
 from tiny_box_sets import write_image, write_set
 
 pytestmark = pytest.mark.slow
@@ -191,3 +193,100 @@ def test_queued_experiments(project: Project) -> None:
     finished = {run.data.params["track.match_threshold"]: run.info.status for run in project.runs()}
     assert finished == {"0.4": "FINISHED", "0.3": "FINISHED", "0.5": "FINISHED"}
     assert project.git("status", "--porcelain") == ""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project of two films in a folder whose data stages have run. What the others would make is put there: only
+    whether they would run again is asked."""
+    folder = tmp_path_factory.mktemp("trained")
+    for name in ("a", "b"):
+        for path, data in sequence_files(f"films/train/{name}", 10).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+    project = Project.cloned(folder)
+    project.change("data", source="films", benchmarks=["MOT17"])
+    assert project.dvc("repro", "index") == DATA_STAGES
+    for stage in ("pretrain", "train", "track@MOT17", "evaluate"):
+        for out in OUTS[stage]:
+            path = folder / out
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"of {stage}\n")
+        project.call("dvc", "commit", "--force", stage)
+    assert project.would_run() == set()
+    return project
+
+
+DATA_STAGES = {"scenes", "download@MOT17", "strip@MOT17", "index"}
+OUTS = {
+    "pretrain": ["models/detector/history.csv"],
+    "train": ["models/tracker/history.csv"],
+    "track@MOT17": ["tracks/MOT17/a.txt", "tracks/MOT17.detections/a", "tracks/MOT17.speed.json"],
+    "evaluate": [f"metrics/{name}" for name in ("sequences.csv", "speed.json", "summary.json", "table.md")],
+}
+
+
+def add_test_film(project: Project) -> None:
+    for path, data in sequence_files("films/test/new", 6, gt=None).items():
+        (project.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / path).write_bytes(data)
+
+
+def add_held_out_frame(project: Project) -> None:
+    film = project.folder / "films" / "train" / "a"
+    shutil.copy(film / "img1" / "000010.jpg", film / "img1" / "000011.jpg")
+    ini = film / "seqinfo.ini"
+    ini.write_text(ini.read_text().replace("seqLength=10", "seqLength=11"))
+    with (film / "gt" / "gt.txt").open("a") as rows:
+        rows.write("11,1,5,4,6,12,1,1,1\n")
+
+
+def rewrite_identities(project: Project) -> None:
+    for path in (project.folder / "films").rglob("gt.txt"):
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        path.write_text("".join(",".join([row[0], str(int(row[1]) + 70), *row[2:]]) + "\n" for row in rows))
+
+
+def comment(*files: str) -> Callable[[Project], None]:
+    def change(project: Project) -> None:
+        for name in files:
+            with (project.folder / name).open("a") as code:
+                code.write("# A remark.\n")
+
+    return change
+
+
+def hardware(project: Project) -> None:
+    project.change("hardware", device="auto", threads=2, workers=3)
+
+
+def seed_of_no_scene(project: Project) -> None:
+    project.change("data", synthetic={"frames": 77})
+
+
+LOOKS = "download@MOT17"
+"""DVC does not watch the folder that films come from; the stage looks again when it is told to."""
+CHANGES: list[tuple[Callable[[Project], None], set[str], set[str]]] = [
+    (add_test_film, {LOOKS}, set()),
+    (add_held_out_frame, {LOOKS, "strip@MOT17", "index"}, {"track@MOT17", "evaluate"}),
+    (rewrite_identities, {LOOKS, "strip@MOT17"}, {"evaluate"}),
+    (hardware, set(), set()),
+    (seed_of_no_scene, {"scenes"}, set()),
+    (comment("clmot/errors.py", "clmot/cli/main.py", "clmot/reporting/drawing.py"), set(), set()),
+    (lambda project: project.change("loss", temperature=0.1), set(), {"train", "track@MOT17", "evaluate"}),
+]
+
+
+@pytest.mark.parametrize(("change", "looked", "waiting"), CHANGES)
+def test_a_change_runs_what_it_can_change(
+    trained: Project, tmp_path: Path, change: Callable[[Project], None], looked: set[str], waiting: set[str]
+) -> None:
+    """The stages of the data really run again, `looked`; `waiting` are those that would run after them."""
+    folder = tmp_path / "project"
+    shutil.copytree(trained.folder, folder, symlinks=True)
+    project = Project(folder)
+    change(project)
+    if LOOKS in looked:
+        project.call("dvc", "repro", "-s", "-f", LOOKS)
+    assert project.dvc("repro", "index") == looked - {LOOKS}
+    assert project.would_run() == waiting

@@ -69,6 +69,13 @@ class Project:
         params["loss"] |= {"embedding": "nt_xent", "temperature": 0.2}
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def change(self, section: str, **values: Any) -> None:
+        """Set values of a section of params.yaml."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        params[section] |= values
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
     def call(self, *command: str, expect: int | None = 0, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
@@ -93,6 +100,10 @@ class Project:
         """Run DVC; the stages whose commands it ran."""
         done = self.call("dvc", *arguments)
         return set(RUNNING.findall(done.stdout + done.stderr))
+
+    def would_run(self) -> set[str]:
+        """The stages that `dvc repro` would run: those that changed, and all that come after them."""
+        return self.dvc("repro", "--dry", "--force-downstream")
 
     def outs(self, *folders: str) -> dict[str, bytes]:
         """Every file below the folders, by its name, without what measures speed."""
