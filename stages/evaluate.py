@@ -7,9 +7,9 @@ from pathlib import Path
 from clmot.errors import run_as_script
 from clmot.evaluation.benchmark import Scoring, score_benchmark
 from clmot.evaluation.repeats import Repeats
+from clmot.evaluation.speed import measured_speeds
 from clmot.evaluation.table import markdown_table, sequence_table, summary
 from clmot.files import write_json, write_text
-from clmot.inference.speed import measured_speeds
 from clmot.motchallenge.splits import Split
 from clmot.params import load_params
 from clmot.reporting.evaluation import report_evaluation

@@ -1,18 +1,15 @@
-"""How fast tracking was: measured by `track`, read again by `evaluate`."""
+"""How fast tracking was."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 import clmot
-from clmot.errors import InputError
 from clmot.inference.pipeline import SequenceTracks
 
 
@@ -46,20 +43,3 @@ def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[s
         "all": row(list(tracks.values())),
         "sequences": {name: row([found]) for name, found in tracks.items()},
     }
-
-
-def measured_speeds(directory: str | os.PathLike[str], benchmarks: Iterable[str]) -> dict[str, Any]:
-    """`{benchmark: what track measured}` of a folder of <benchmark>.speed.json, for those that are there.
-
-    Raises:
-        InputError: a file is not JSON.
-    """
-    measured = {}
-    for benchmark in sorted(benchmarks):
-        path = Path(directory) / f"{benchmark}.speed.json"
-        if path.is_file():
-            try:
-                measured[benchmark] = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                raise InputError(f"{path} is not JSON: run the track stage again (`dvc repro track`).") from None
-    return measured
