@@ -246,6 +246,21 @@ def user_path(text: str | os.PathLike[str], start: Path) -> Path:
     return start / expanded
 
 
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder except hidden ones and those of hidden folders. Links are followed, but not in circles:
+    what is below a folder comes once, the files of one that is linked to as well each time."""
+    seen: set[str] = set()
+    for directory, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
+        above = os.path.realpath(os.path.dirname(directory))
+        if real in seen and f"{above}{os.sep}".startswith(f"{real}{os.sep}"):
+            folders.clear()
+            continue
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        seen.add(real)
+        yield from (Path(directory, file) for file in sorted(files) if not file.startswith("."))
+
+
 def dvc_root() -> Path:
     """The folder that outlives temporary copies of the workspace.
 

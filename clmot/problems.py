@@ -3,6 +3,7 @@ collect all of them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,3 +39,14 @@ def refuse(problem: Problem) -> None:
     """
     if problem.fatal:
         raise InputError(str(problem))
+
+
+def warn_or_refuse(problem: Problem) -> None:
+    """The `Report` of a stage: print a warning of what is left out, and refuse what is faulty.
+
+    Raises:
+        InputError: the fault is fatal.
+    """
+    if problem.fatal:
+        raise InputError(f"{problem}.")
+    print(f"warning: {problem}.", file=sys.stderr)

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clmot.archives.entries import Entry
+from clmot.archives.entries import Entry, is_litter
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SUBSETS
@@ -65,26 +65,12 @@ def find_copies(
             raise InputError(_nothing_found(contents, subset, copies))
     groups: dict[str, list[SequenceCopy]] = {}
     for copy in copies:
-        if copy.subset not in subsets:
-            continue
-        home, name = home_benchmark(copy.name), copy.name
-        if benchmark == "MOT17" and home == "MOT16":
-            # The same frames; but MOT17's tables were made anew.
-            copy = dataclasses.replace(
-                copy, members={k: v for k, v in copy.members.items() if k.split("/")[0] not in ("gt", "det")}
-            )
-            name = film(name)
-        elif home not in (None, benchmark):
-            raise InputError(
-                f"{copy.source} holds {copy.folder}, a sequence of {home}: expected those of {benchmark}; "
-                "was the archive renamed?"
-            )
-        elif benchmark == "MOT17":
-            name = without_detector(name)
-        group = groups.setdefault(name, [])
-        if group and group[0].subset != copy.subset:
-            raise InputError(f"{copy.source} has {name} in train/ and in test/: a film can be in one of them only.")
-        group.append(copy)
+        if copy.subset in subsets:
+            name, copy = _at_home(copy, benchmark)
+            group = groups.setdefault(name, [])
+            if group and group[0].subset != copy.subset:
+                raise InputError(f"{copy.source} has {name} in train/ and in test/: a film can be in one of them only.")
+            group.append(copy)
     for group in groups.values():
         if all(home_benchmark(copy.name) not in (None, benchmark) for copy in group):
             raise InputError(
@@ -92,6 +78,22 @@ def find_copies(
                 "put MOT17Labels.zip beside it."
             )
     return groups
+
+
+def _at_home(copy: SequenceCopy, benchmark: str) -> tuple[str, SequenceCopy]:
+    """The name of a copy's film in a benchmark, and of the copy what the benchmark takes. Raises an InputError if it
+    is another benchmark's."""
+    home = home_benchmark(copy.name)
+    if benchmark == "MOT17" and home == "MOT16":
+        # The same frames; but MOT17's tables were made anew.
+        members = {name: entry for name, entry in copy.members.items() if name.split("/")[0] not in ("gt", "det")}
+        return film(copy.name), dataclasses.replace(copy, members=members)
+    if home not in (None, benchmark):
+        raise InputError(
+            f"{copy.source} holds {copy.folder}, a sequence of {home}: expected those of {benchmark}; "
+            "was the archive renamed?"
+        )
+    return without_detector(copy.name) if benchmark == "MOT17" else copy.name, copy
 
 
 def sequence_folders(names: Collection[str]) -> set[str]:
@@ -116,7 +118,7 @@ def _by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[Seque
     for name, entry in members.items():
         parts = name.split("/")
         at = next((i for i, part in enumerate(parts) if part in SUBSETS), None)
-        if at is None or len(parts) < at + 3 or _is_litter(parts):
+        if at is None or len(parts) < at + 3 or is_litter(name):
             continue
         subset, sequence = parts[at : at + 2]
         folder = SequenceCopy(path, "/".join(parts[: at + 2]), sequence, subset)
@@ -137,7 +139,7 @@ def _own_by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[S
         # The innermost sequence that the file is in.
         ends = (end for end in range(len(parts) - 1, -1, -1) if "/".join(parts[:end]) in folders)
         end = next(ends, None)
-        if end is None or _is_litter(parts):
+        if end is None or is_litter(name):
             continue
         title = parts[end - 1] if end else (path.stem if path.is_file() else path.name)
         found[tuple(parts[: max(end - 1, 0)])]["train", title].members["/".join(parts[end:])] = entry
@@ -151,11 +153,6 @@ def _sorted_roots(found: dict[_Root, dict[tuple[str, str], SequenceCopy]]) -> di
         for root, copies in sorted(found.items())
     }
     return {root: copies for root, copies in roots.items() if copies}
-
-
-def _is_litter(parts: Sequence[str]) -> bool:
-    """Whether file managers leave such files in archives."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def _sequences_of(path: Path, found: dict[_Root, list[SequenceCopy]], benchmark: str) -> list[SequenceCopy]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import io
 import itertools
 import lzma
-import os
 import re
 import stat
 import struct
@@ -20,9 +20,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from clmot.errors import InputError
+from clmot.files import walk
 
 # Frames hardly shrink in a zip and tables shrink some ten times: more than this is made to fill the disk.
 HIGHEST_COMPRESSION = 200
@@ -85,20 +86,48 @@ def open_contents(source: Path) -> Iterator[Mapping[str, Entry]]:
             yield _safe_members(archive, source)
 
 
+class Tree:
+    """The files of a folder or of an open zip, looked into alike; hidden ones are left out."""
+
+    def __init__(self, root: Path, members: Mapping[str, Entry]) -> None:
+        """`members` as `open_contents` gives them."""
+        self.root = root
+        self.members = {name: members[name] for name in sorted(members) if not is_litter(name)}
+        self.in_zip = not root.is_dir()
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Tree:
+        """What a folder holds."""
+        return cls(folder, _in_folder(folder))
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """A file for reading at any place of it; in a zip it is read whole, so that its checksum is looked at. Raises
+        an InputError if it cannot be read."""
+        with io.BytesIO(self.members[name].read()) if self.in_zip else self.members[name].open() as stream:
+            yield cast("BinaryIO", stream)
+
+    def below(self, folder: str) -> dict[str, Entry]:
+        """The files below a folder ("": all) by their paths in there."""
+        prefix = f"{folder}/" if folder else ""
+        return {name[len(prefix) :]: entry for name, entry in self.members.items() if name.startswith(prefix)}
+
+    def where(self, name: str) -> str:
+        """How to call a file or folder in messages."""
+        return f"{self.root}:{name}" if self.in_zip else str(self.root / name)
+
+
+def is_litter(name: str) -> bool:
+    """Whether file managers leave files of such a path in archives."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
 def _in_folder(folder: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
-    seen: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(current)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in seen)
-        seen.add(real)  # links may lead in circles
-        for name in sorted(files):
-            path = Path(current, name)
-            if name.startswith(".") or not path.is_file():
-                continue
-            inside = path.relative_to(folder).as_posix()
-            size = path.stat().st_size
-            entries[inside] = Entry(folder, inside, size, size, functools.partial(_open_file, path))
+    for path in walk(folder):
+        if path.is_file():
+            name, size = path.relative_to(folder).as_posix(), path.stat().st_size
+            entries[name] = Entry(folder, name, size, size, functools.partial(_open_file, path))
     return entries
 
 

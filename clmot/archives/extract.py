@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +24,9 @@ from clmot.archives.entries import (
     open_contents,
 )
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES, require_space, staged_directory, write_json
+from clmot.files import require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth
+from clmot.motchallenge.frame_names import FrameFiles, frame_files
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -40,6 +39,7 @@ from clmot.motchallenge.sequence import (
     write_seqinfo,
 )
 from clmot.motchallenge.splits import MOT15_FRAME_RATES
+from clmot.problems import warn_or_refuse
 from clmot.progress import progress
 from clmot.wording import counted
 
@@ -163,25 +163,22 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
             "get the archive with the images."
         )
     last_row = int(table.frame.max()) if table is not None else None
-    offers = [(copy, _info(name, copy)) for copy in pictured]
-    chosen, info = min(offers, key=lambda offer: len(_missing(*offer)))  # the first of the most complete
-    info = _without_missing_end(chosen, info, last_row)
+    offers = [_Offer(copy, *_info(name, copy)) for copy in pictured]
+    chosen = min(offers, key=lambda offer: len(offer.missing()))  # the first of the most complete
+    info = _without_missing_end(chosen, last_row)
     if ground_truth is not None and last_row is not None and last_row > info.length:
         # Only now is the length known; reading the table again names the line that goes beyond it.
         parse_ground_truth(ground_truth, source, length=info.length)
-    frames = [chosen.members[f"{info.image_dir}/{frame_name(n, info.extension)}"] for n in _numbers(info)]
+    frames = [chosen.frame(number) for number in range(1, info.length + 1)]
     empty = next((frame for frame in frames if frame.size == 0), None)
     if empty is not None:
         raise InputError(f"{empty.source}: {empty.name} is empty: get the complete archive.")
     info = _with_true_size(info, frames[0])
-    numbers = _numbered_images(chosen, info)
-    if max(numbers) > info.length:
+    if chosen.files.last > info.length:
         _warn(
-            f"{chosen.source}: {chosen.folder} has frames up to {max(numbers)} but its length is {info.length}; "
+            f"{chosen.where} has frames up to {chosen.files.last} but its length is {info.length}; "
             "the others are left out."
         )
-    if 0 in numbers:
-        _warn(f"{chosen.source}: {chosen.folder} has a frame 0, but frames are numbered from 1; it is left out.")
     detectors = (copy.name[len(name) + 1 :] for copy in copies if copy.name.startswith(f"{name}-"))
     entry = ManifestEntry(
         name=name,
@@ -193,7 +190,7 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
         detectors=tuple(sorted(detectors)),
     )
     stored = dataclasses.replace(info, name=name, image_dir=IMAGE_DIR)
-    detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen, *copies))
+    detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen.copy, *copies))
     return _Sequence(entry, stored, frames, ground_truth, next(filter(None, detections), None))
 
 
@@ -214,22 +211,23 @@ def _ground_truth(copies: Sequence[SequenceCopy]) -> tuple[bytes | None, str, An
     return contents[0], source, parse_ground_truth(contents[0], source)
 
 
-def _info(name: str, copy: SequenceCopy) -> SequenceInfo:
-    """The copy's seqinfo.ini, or, where an old release has none, what its frames tell."""
+def _info(name: str, copy: SequenceCopy) -> tuple[SequenceInfo, FrameFiles]:
+    """The copy's seqinfo.ini, or, where an old release has none, what its frames tell; and the frames."""
+
+    def files(directory: str, extension: str | None = None, length: int | None = None) -> FrameFiles:
+        inside = [path[len(directory) + 1 :] for path in copy.members if path.startswith(f"{directory}/")]
+        return frame_files(inside, f"{copy.source}: {copy.folder}/{directory}", warn_or_refuse, extension, length)
+
     if SEQINFO_FILE in copy.members:
         data = copy.members[SEQINFO_FILE].read()
-        return parse_seqinfo(data, f"{copy.source}:{copy.folder}/{SEQINFO_FILE}")
-    extensions = Counter(
-        Path(member).suffix
-        for member in copy.members
-        if re.fullmatch(rf"{IMAGE_DIR}/(?!0{{6}})\d{{6}}\.\w+", member) and member.lower().endswith(IMAGE_SUFFIXES)
-    )
-    if not extensions:
+        info = parse_seqinfo(data, f"{copy.source}:{copy.folder}/{SEQINFO_FILE}")
+        return info, files(info.image_dir, info.extension, info.length)
+    found = files(IMAGE_DIR)
+    if not found.names:
         raise InputError(
             f"{copy.source}: {copy.folder} has neither a {SEQINFO_FILE} nor frames named {IMAGE_DIR}/000001.jpg: "
             "name them so, or add the file."
         )
-    extension = max(sorted(extensions), key=lambda suffix: extensions[suffix])
     rate = MOT15_FRAME_RATES.get(name)
     if rate is None:
         rate = DEFAULT_FRAME_RATE
@@ -237,48 +235,49 @@ def _info(name: str, copy: SequenceCopy) -> SequenceInfo:
             f"{copy.source}: {copy.folder} has no {SEQINFO_FILE}, so its frame rate is unknown; {rate:g} is taken. "
             f"Add the file to the archive if that is wrong."
         )
-    info = SequenceInfo(copy.name, IMAGE_DIR, float(rate), 0, 0, 0, extension)
     # Width and height follow from the first frame, once the copy is chosen.
-    return dataclasses.replace(info, length=max(_numbered_images(copy, info)))
+    return SequenceInfo(copy.name, IMAGE_DIR, float(rate), found.last, 0, 0, found.extension), found
 
 
-def _numbered_images(copy: SequenceCopy, info: SequenceInfo) -> set[int]:
-    """Numbers of the frames that are there under their proper names."""
-    pattern = re.compile(rf"{re.escape(info.image_dir)}/(\d{{6}}){re.escape(info.extension)}")
-    matches = (pattern.fullmatch(member) for member in copy.members)
-    return {int(match.group(1)) for match in matches if match}
+@dataclass(frozen=True)
+class _Offer:
+    """A copy whose frames could be taken."""
+
+    copy: SequenceCopy
+    info: SequenceInfo
+    files: FrameFiles
+
+    @property
+    def where(self) -> str:
+        return f"{self.copy.source}: {self.copy.folder}"
+
+    def missing(self) -> list[int]:
+        return self.files.missing(self.info.length)
+
+    def frame(self, number: int) -> Entry:
+        return self.copy.members[f"{self.info.image_dir}/{self.files.names[number]}"]
 
 
-def _numbers(info: SequenceInfo) -> range:
-    return range(1, info.length + 1)
-
-
-def _missing(copy: SequenceCopy, info: SequenceInfo) -> list[int]:
-    present = _numbered_images(copy, info)
-    return [n for n in _numbers(info) if n not in present]
-
-
-def _without_missing_end(copy: SequenceCopy, info: SequenceInfo, last_row: int | None) -> SequenceInfo:
+def _without_missing_end(offer: _Offer, last_row: int | None) -> SequenceInfo:
     """Shorten a sequence whose last frames are absent and unannotated; refuse any other missing frame.
 
     Some official sequences announce a few frames more than they have; nothing is lost without these.
     """
-    missing = _missing(copy, info)
+    info, missing = offer.info, offer.missing()
     if not missing:
         return info
     end = info.length - len(missing)
     at_the_end = missing[0] == end + 1
     if at_the_end and last_row is not None and 1 <= last_row <= end:
         _warn(
-            f"{copy.source}: {copy.folder} announces {info.length} frames but has {end}, and no ground truth "
+            f"{offer.where} announces {info.length} frames but has {end}, and no ground truth "
             f"beyond; its length is taken as {end}."
         )
         return dataclasses.replace(info, length=end)
-    absent = f"{copy.folder}/{info.image_dir}/{frame_name(missing[0], info.extension)}"
+    absent = f"{offer.where}/{info.image_dir}/{offer.files.called(missing[0])}"
     more = f" and {counted(len(missing) - 1, 'other frame')} are" if len(missing) > 1 else " is"
     raise InputError(
-        f"{copy.source}: {absent}{more} missing although the sequence has {info.length} frames: "
-        "get the complete archive."
+        f"{absent}{more} missing although the sequence has {info.length} frames: get the complete archive."
     )
 
 

@@ -11,8 +11,9 @@ from clmot.check.findings import Findings, Summary
 from clmot.check.sequences import decodes, sampled
 from clmot.data.index import READERS, select_boxes
 from clmot.files import dvc_root
-from clmot.labels.box_set import PEOPLE, BoxSet, image_problems, is_person, unreadable
-from clmot.labels.pictures import UnreadablePicture, picture_size
+from clmot.labels.box_set import BoxSet, image_problems, unreadable
+from clmot.motchallenge.classes import PEOPLE, is_person
+from clmot.pictures import UnreadablePicture, picture_size
 from clmot.problems import Problem
 from clmot.progress import progress
 from clmot.wording import listed

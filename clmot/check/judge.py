@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from clmot.archives.benchmark_layout import sequence_folders
+from clmot.archives.entries import Tree
 from clmot.archives.extract import DETECTION_SOURCES_FILE
 from clmot.check.box_sets import check_box_set
 from clmot.check.find_box_sets import (
@@ -22,7 +23,6 @@ from clmot.check.find_box_sets import (
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
-from clmot.check.tree import Folder
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
 from clmot.errors import InputError
@@ -92,6 +92,13 @@ def check(
         if not findings.summaries and not findings.problems:
             raise
         findings.report(Problem("unusable", "", str(error)))
+    _print(data, findings, show_all)
+    if findings.errors:
+        raise InputError(f"{data} cannot be used as it is: {counted(findings.errors, 'error')} (above).")
+
+
+def _print(data: str, findings: Findings, show_all: bool) -> None:
+    """The table, the problems, whether `data` can be used, and the entries to train on it."""
     if findings.summaries:
         print(format_table(findings.summaries))
     problems = format_problems(findings.problems, None if show_all else SHOWN_OF_A_KIND)
@@ -106,8 +113,6 @@ def check(
     for entry in findings.entries:
         line = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6)
         print(f"    - {line.strip()}")
-    if errors:
-        raise InputError(f"{data} cannot be used as it is: {counted(errors, 'error')} (above).")
 
 
 def _film_of(path: Path) -> Path:
@@ -133,7 +138,7 @@ def _box_sets(path: Path, images: Path | None, kind: str | None) -> list[BoxSetP
     here = box_sets_in(path, images, kind)
     if here or images:
         return here
-    if kind is None and (has_recipe(path) or _holds_films(Folder(path))):
+    if kind is None and (has_recipe(path) or _holds_films(Tree.of_folder(path))):
         return []
     found = (coco_files(path, None) if kind is None else []) or box_sets_below(path, kind)
     if not found and kind in ("jde", "yolo") and next(path.glob("*.txt"), None):
@@ -171,12 +176,12 @@ def _examine(path: Path, findings: Findings) -> None:
             "instead."
         )
     zips = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip")
-    tree = Folder(path)
+    tree = Tree.of_folder(path)
     films = _holds_films(tree)
     # Beside films only zips that the download stage would take in their place count.
     if has_recipe(path) or (zips and not films):
         check_zips_of(path, zips, findings)
-    elif films or tree.videos():
+    elif films or any(map(is_video, tree.members)):
         check_folder(tree, findings)
     elif tables := sorted(path.glob("*.txt")):
         for file in tables:
@@ -185,9 +190,10 @@ def _examine(path: Path, findings: Findings) -> None:
         raise InputError(f"{path} holds nothing that is known here: expected {KNOWN}.")
 
 
-def _holds_films(tree: Folder) -> bool:
+def _holds_films(tree: Tree) -> bool:
     """Whether there are sequences, or videos with boxes; videos alone may be beside anything."""
-    return bool(sequence_folders(tree.names)) or any(map(boxes_beside, tree.videos()))
+    videos = (tree.root / name for name in tree.members if is_video(name))
+    return bool(sequence_folders(tree.members)) or any(map(boxes_beside, videos))
 
 
 def _part_of_pipeline(folder: Path) -> bool:

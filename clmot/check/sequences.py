@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import re
 from collections import Counter
-from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE
+from clmot.archives.entries import Entry, Tree
 from clmot.archives.extract import DETECTIONS_FILE
 from clmot.check.findings import Summary
-from clmot.check.tree import Folder, Tree
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES
 from clmot.labels.box_set import unreadable
-from clmot.labels.pictures import UnreadablePicture, picture_size
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
-from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, frame_name, parse_seqinfo
+from clmot.motchallenge.frame_names import FrameFiles, frame_files
+from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, parse_seqinfo
+from clmot.pictures import UnreadablePicture, picture_size
 from clmot.problems import Problem, Report
 from clmot.progress import progress
 from clmot.wording import runs
@@ -52,63 +53,76 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
         copies: what is beside it; None: nothing.
     """
     copies = copies or Copies()
-    prefix = f"{folder}/" if folder else ""
-    members = {name[len(prefix) :] for name in tree.names if name.startswith(prefix)}
-    where = tree.where(folder)
-
-    def read(file: str) -> bytes | None:
-        if file not in members:
-            return None
-        try:
-            with tree.open(prefix + file) as stream:
-                return stream.read()
-        except InputError as error:
-            report(Problem("damaged", "", str(error)))
-            return None
-
-    info = _info(read(SEQINFO_FILE), tree.where(prefix + SEQINFO_FILE), report)
-    directory = info.image_dir if info else IMAGE_DIR
-    numbers, extension = _numbered(members, directory, info, where, report)
-    sizes = _look_at_frames(tree, prefix, directory, extension, numbers, info, report)
+    sequence = _Sequence(tree, folder, tree.below(folder), report)
+    info = _info(sequence)
+    files = _frames(sequence, info)
+    sizes = _look_at_frames(sequence, info, files)
     size = max(sizes, key=lambda s: sizes[s]) if sizes else (info.width, info.height) if info else None
-    length = info.length if info else max(numbers, default=0)
-
-    if copies.frames_only:
-        members = {name for name in members if name not in (GROUND_TRUTH_FILE, DETECTIONS_FILE)}
-    truth = read(GROUND_TRUTH_FILE)
-    last: int | None = None
-    table: AnnotationTable | None = None
-    name = tree.where(prefix + GROUND_TRUTH_FILE)
-    if truth is None:
-        if GROUND_TRUTH_FILE not in members and not copies.truth:
-            text = (
-                f"there is no {GROUND_TRUTH_FILE}, which train sequences need: add it, or put the sequence into test/"
-            )
-            report(Problem("no ground truth", where, text))
-    elif not truth.strip():
-        report(Problem("no ground truth", name, "is empty: expected a row for every box of the sequence"))
-    else:
-        table = judge_rows(truth, name, GROUND_TRUTH, report, length=length or None, size=size)
-        last = int(table.frame.max(initial=0))
-        report_no_people(table, name, report)
-    detections = read(DETECTIONS_FILE)
+    length = info.length if info else files.last
+    table = None if copies.frames_only else _check_truth(sequence, length or None, size, copies.truth)
+    detections = None if copies.frames_only else sequence.read(DETECTIONS_FILE)
     if detections is not None:
-        _check_detections(detections, tree.where(prefix + DETECTIONS_FILE), length or None, report)
-    if numbers or not copies.frames:
-        _check_numbers(numbers, length, last, f"{where}: {directory}", extension, report)
-    classes: Counter[str] = Counter()
-    if table is not None:
-        counts = Counter(table.category.tolist())
-        classes.update({ObjectClass(number).name.lower(): counts[number] for number in counts})
+        _check_detections(detections, sequence.where(DETECTIONS_FILE), length or None, report)
+    if files.names or not copies.frames:
+        last_row = None if table is None else int(table.frame.max(initial=0))
+        _check_numbers(files, length, last_row, _place_of_frames(sequence, info), report)
+    counts = Counter([] if table is None else table.category.tolist())
     return Summary(
         folder.rpartition("/")[2] or tree.root.name,
         length,
-        len(table.frame) if table else 0,
-        table.known_identities() if table else 0,
-        classes,
+        0 if table is None else len(table),
+        0 if table is None else table.known_identities(),
+        Counter({ObjectClass(number).name.lower(): counts[number] for number in counts}),
         sizes,
         info.frame_rate if info else None,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sequence:
+    """What is judged, and who is told."""
+
+    tree: Tree
+    folder: str
+    members: dict[str, Entry]
+    """Path below the folder -> file."""
+    report: Report
+
+    def where(self, file: str) -> str:
+        """How to call a file of it in messages."""
+        return self.tree.where(f"{self.folder}/{file}" if self.folder else file)
+
+    def open(self, file: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A file of it for reading."""
+        return self.tree.open(f"{self.folder}/{file}" if self.folder else file)
+
+    def read(self, file: str) -> bytes | None:
+        """The content of a file; None where there is none, or, with a problem, it cannot be read."""
+        if file not in self.members:
+            return None
+        try:
+            return self.members[file].read()
+        except InputError as error:
+            self.report(Problem("damaged", "", str(error)))
+            return None
+
+
+def _check_truth(
+    sequence: _Sequence, length: int | None, size: tuple[int, int] | None, not_needed: bool
+) -> AnnotationTable | None:
+    """The usable rows of the ground truth; None where there is none."""
+    truth, name = sequence.read(GROUND_TRUTH_FILE), sequence.where(GROUND_TRUTH_FILE)
+    if truth is None:
+        if GROUND_TRUTH_FILE not in sequence.members and not not_needed:
+            text = (
+                f"there is no {GROUND_TRUTH_FILE}, which train sequences need: add it, or put the sequence into test/"
+            )
+            sequence.report(Problem("no ground truth", sequence.tree.where(sequence.folder), text))
+        return None
+    table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size)
+    if len(table):
+        report_no_people(table, name, sequence.report)
+    return table
 
 
 def sampled(count: int) -> set[int]:
@@ -124,65 +138,48 @@ def decodes(data: bytes) -> bool:
         return False
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _info(data: bytes | None, where: str, report: Report) -> SequenceInfo | None:
+def _info(sequence: _Sequence) -> SequenceInfo | None:
+    data, where = sequence.read(SEQINFO_FILE), sequence.where(SEQINFO_FILE)
     if data is None:
         text = "does not exist: the frame rate is unknown, and the length is taken from the frames"
-        report(Problem("no seqinfo.ini", where, text, fatal=False))
+        sequence.report(Problem("no seqinfo.ini", where, text, fatal=False))
         return None
     try:
         return parse_seqinfo(data, where)
     except InputError as error:
-        report(Problem("faulty seqinfo.ini", "", str(error)))
+        sequence.report(Problem("faulty seqinfo.ini", "", str(error)))
         return None
 
 
-def _numbered(
-    members: set[str], directory: str, info: SequenceInfo | None, where: str, report: Report
-) -> tuple[list[int], str]:
-    """Numbers of the frames that are there under their proper names, sorted, and their extension."""
-    files = [name[len(directory) + 1 :] for name in members if name.startswith(f"{directory}/")]
-    images = sorted(file for file in files if _is_image(file) or (info and file.endswith(info.extension)))
-    if info:
-        extension = info.extension
-    else:
-        suffixes = Counter(file[file.rfind(".") :] for file in images)
-        extension = max(sorted(suffixes), key=lambda suffix: suffixes[suffix], default=".jpg")
-    proper = re.compile(rf"(\d{{6}}){re.escape(extension)}")
-    for file in images:
-        if not proper.fullmatch(file):
-            text = f"is not named like {frame_name(1, extension)}; it is not used"
-            report(Problem("name of a frame", f"{where}: {directory}/{file}", text, fatal=False))
-    return [int(match.group(1)) for match in map(proper.fullmatch, images) if match], extension
+def _place_of_frames(sequence: _Sequence, info: SequenceInfo | None) -> str:
+    return f"{sequence.tree.where(sequence.folder)}: {info.image_dir if info else IMAGE_DIR}"
 
 
-def _look_at_frames(
-    tree: Tree,
-    prefix: str,
-    directory: str,
-    extension: str,
-    numbers: Sequence[int],
-    info: SequenceInfo | None,
-    report: Report,
-) -> Counter[tuple[int, int]]:
+def _frames(sequence: _Sequence, info: SequenceInfo | None) -> FrameFiles:
+    prefix = f"{info.image_dir if info else IMAGE_DIR}/"
+    inside = [name[len(prefix) :] for name in sequence.members if name.startswith(prefix)]
+    where = _place_of_frames(sequence, info)
+    extension, length = (info.extension, info.length) if info else (None, None)
+    return frame_files(inside, where, sequence.report, extension, length)
+
+
+def _look_at_frames(sequence: _Sequence, info: SequenceInfo | None, files: FrameFiles) -> Counter[tuple[int, int]]:
     """(Width, height) -> frames."""
     sizes: Counter[tuple[int, int]] = Counter()
-    samples = sampled(len(numbers))
-    shown = progress(numbers, f"check {prefix.rstrip('/') or tree.root.name}", total=len(numbers), unit="frame")
-    for position, number in enumerate(shown):
-        name = f"{prefix}{directory}/{frame_name(number, extension)}"
+    report, total = sequence.report, len(files.names)
+    samples = sampled(total)
+    title = f"check {sequence.folder or sequence.tree.root.name}"
+    for position, name in enumerate(progress(files.names.values(), title, total=total, unit="frame")):
+        file = f"{info.image_dir if info else IMAGE_DIR}/{name}"
         try:
-            with tree.open(name) as stream:
-                size = picture_size(stream, tree.root / name if isinstance(tree, Folder) else None)
+            with sequence.open(file) as stream:
+                size = picture_size(stream, None if sequence.tree.in_zip else Path(sequence.where(file)))
                 if position in samples:
                     stream.seek(0)
                     if not decodes(stream.read()):
                         raise UnreadablePicture("cannot be decoded")
         except UnreadablePicture as error:
-            report(unreadable(tree.where(name), error))
+            report(unreadable(sequence.where(file), error))
             continue
         except InputError as error:
             report(Problem("damaged", "", str(error)))
@@ -190,40 +187,33 @@ def _look_at_frames(
         sizes[size] += 1
         if info and size != (info.width, info.height):
             text = f"is {size[0]}x{size[1]} but {SEQINFO_FILE} says {info.width}x{info.height}; the image is believed"
-            report(Problem("image size", tree.where(name), text, fatal=False))
+            report(Problem("image size", sequence.where(file), text, fatal=False))
     return sizes
 
 
-def _check_numbers(
-    numbers: Sequence[int], length: int, last_row: int | None, where: str, extension: str, report: Report
-) -> None:
-    """Frames that are missing, or that nobody expects. `last_row`: the last labelled frame; None: nothing is
+def _check_numbers(files: FrameFiles, length: int, last_row: int | None, where: str, report: Report) -> None:
+    """Frames that are missing, or that no one expects. `last_row`: the last labelled frame; None: nothing is
     labelled."""
-    if not numbers:
-        text = f"holds no frame: expected {frame_name(1, extension)} and so on"
-        report(Problem("no frames", where, text))
+    if not files.names:
+        report(Problem("no frames", where, f"holds no frame: expected {files.called(1)} and so on"))
         return
-    if numbers[0] == 0:
-        text = f"{frame_name(0, extension)} is left out: frames are numbered from 1"
-        report(Problem("frame 0", where, text, fatal=False))
-    for first, last in runs(sorted(set(range(1, length + 1)) - set(numbers))):
-        names, do = _names(first, last, extension), "does" if first == last else "do"
+    for first, last in runs(files.missing(length)):
+        names, do = _names(first, last, files), "does" if first == last else "do"
         if last == length and last_row is not None and last_row < first:
             text = f"{names} of {length} announced frames {do} not exist, nor are any boxes there; taken as the end"
             report(Problem("missing end", where, text, fatal=False))
         else:
             text = f"{names} {do} not exist, but the sequence has {length} frames"
             report(Problem("missing frames", where, text))
-    for first, last in runs(number for number in numbers if number > length):
-        names, are = _names(first, last, extension), "is" if first == last else "are"
+    for first, last in runs(number for number in files.names if number > length):
+        names, are = _names(first, last, files), "is" if first == last else "are"
         text = f"{names} {are} beyond the {length} frames that {SEQINFO_FILE} announces; left out"
         report(Problem("frames beyond length", where, text, fatal=False))
 
 
-def _names(first: int, last: int, extension: str) -> str:
+def _names(first: int, last: int, files: FrameFiles) -> str:
     """How to call the files of a run of frames."""
-    to = f" to {frame_name(last, extension)}" if last > first else ""
-    return frame_name(first, extension) + to
+    return files.called(first) + (f" to {files.called(last)}" if last > first else "")
 
 
 def report_no_people(table: AnnotationTable, name: str, report: Report) -> None:

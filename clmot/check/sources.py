@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
-from clmot.archives.entries import open_contents
+from clmot.archives.entries import Tree, open_contents
 from clmot.archives.extract import inspect_benchmark
 from clmot.check.findings import Findings
 from clmot.check.sequences import Copies, check_sequence
-from clmot.check.tree import Folder, Tree, Zip
 from clmot.check.videos import check_film
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
@@ -74,7 +73,7 @@ def check_zips(paths: Sequence[Path], findings: Findings) -> None:
     """
     known = findings.errors
     with contextlib.ExitStack() as stack:
-        trees = [Zip(path, stack.enter_context(open_contents(path))) for path in paths]
+        trees = [Tree(path, stack.enter_context(open_contents(path))) for path in paths]
         names = _check_sequences(trees, findings)
         if not names:
             raise InputError(f"{joined(paths)} holds no sequence: expected train/<sequence>/img1/000001.jpg, ...")
@@ -84,12 +83,12 @@ def check_zips(paths: Sequence[Path], findings: Findings) -> None:
                 _last_word(paths, benchmark, measure)
 
 
-def check_folder(tree: Folder, findings: Findings) -> None:
+def check_folder(tree: Tree, findings: Findings) -> None:
     """Judge a folder with sequences, or videos beside their boxes, or both."""
     known = findings.errors
     measured_as = functools.cache(measure)  # decoding a video once is long enough
     names = _check_sequences([tree], findings)
-    films = find_films(tree.root, tree.names, SUBSETS, findings.report)
+    films = find_films(tree.root, tree.members, SUBSETS, findings.report)
     for found in films:
         findings.summaries.append(check_film(found, findings.report, measured_as))
     if findings.errors > known:
@@ -143,7 +142,7 @@ def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[
 
 
 def _taken(
-    tree: Folder, films: Sequence[Film], benchmark: str, measured_as: Callable[[Path], Measured]
+    tree: Tree, films: Sequence[Film], benchmark: str, measured_as: Callable[[Path], Measured]
 ) -> tuple[Path, ...]:
     """What the download stage takes for a benchmark where `data.source` names this folder.
 
@@ -155,7 +154,7 @@ def _taken(
     except InputError as error:
         refused = error
     _last_word((tree.root,), benchmark, measured_as)  # more than one root says more than that nothing is found
-    places = [*sequence_folders(tree.names), *(found.place for found in films)]
+    places = [*sequence_folders(tree.members), *(found.place for found in films)]
     above = {PurePosixPath(place).parent for place in places}
     folders = {folder.parent if folder.name in SUBSETS else folder for folder in above}
     if len(folders) != 1 or folders == {PurePosixPath()}:
@@ -170,8 +169,7 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
     copies_of: dict[str, list[tuple[Tree, str, set[str]]]] = {}
     for tree in trees:
         for folder in _used(tree, findings):
-            prefix = f"{folder}/" if folder else ""
-            kinds = {_kind(name[len(prefix) :]) for name in tree.names if name.startswith(prefix)}
+            kinds = {_kind(name) for name in tree.below(folder)}
             copies_of.setdefault(_film(_name(tree, folder)), []).append((tree, folder, kinds))
     names = []
     for tree, folder, kinds in (copy for group in copies_of.values() for copy in group):
@@ -190,7 +188,7 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
 
 def _used(tree: Tree, findings: Findings) -> list[str]:
     """The folders with sequences that the stage looks at, sorted."""
-    folders = sorted(sequence_folders(tree.names))
+    folders = sorted(sequence_folders(tree.members))
     if not any(part in SUBSETS for folder in folders for part in folder.split("/")[:-1]):
         return folders
     used = []
@@ -215,7 +213,7 @@ def _kind(file: str) -> str:
 
 def _name(tree: Tree, folder: str) -> str:
     """The name of the sequence in a folder of a tree."""
-    return folder.rpartition("/")[2] or (tree.root.stem if isinstance(tree, Zip) else tree.root.name)
+    return folder.rpartition("/")[2] or (tree.root.stem if tree.in_zip else tree.root.name)
 
 
 def _film(name: str) -> str:

@@ -24,9 +24,9 @@ from clmot.labels.box_set import (
 from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import read_jde, read_yolo
-from clmot.labels.pictures import Picture, UnreadablePicture, read_picture
 from clmot.motchallenge.splits import film
 from clmot.params import ExtraSetParams
+from clmot.pictures import Picture, UnreadablePicture, read_picture
 from clmot.problems import Report, refuse
 from clmot.progress import progress
 from clmot.tables import plain_table

@@ -21,8 +21,9 @@ from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import Film
 from clmot.films.video import Measured
 from clmot.films.yolo import read_yolo_boxes
-from clmot.labels.box_set import PEOPLE, as_corners, is_person, outside, without_extent
+from clmot.labels.box_set import as_corners, outside, without_extent
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable, parse_ground_truth
+from clmot.motchallenge.classes import PEOPLE, is_person
 from clmot.problems import Problem, Report
 
 _DECIMALS = 4  # of coordinates in pixels: fractions of the image come out as 99.99999999999999 otherwise

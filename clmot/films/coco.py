@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clmot.films.film_boxes import FilmBoxes, first_number, numbered
+from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import is_video
 from clmot.labels.box_set import plain_name
 from clmot.labels.coco import (
@@ -24,6 +24,7 @@ from clmot.labels.coco import (
 )
 from clmot.labels.rows import finite_number
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
+from clmot.motchallenge.frame_names import first_number, numbered
 from clmot.problems import Problem, Report
 
 _FRAME_KEYS = ("frame_id", "frame_index", "frame_number", "frame")
@@ -99,7 +100,7 @@ def _frames(
                     "boxes lie elsewhere: get the video that was labelled"
                 )
                 report(Problem("image size", where, text))
-    first = first_number(list(owners))
+    first = first_number(owners)
     return {key: number - first + 1 for key, number in numbers.items()}, known
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -23,7 +22,7 @@ from clmot.motchallenge.sequence import (
     format_seqinfo,
     frame_name,
 )
-from clmot.problems import Problem, Report
+from clmot.problems import Report, warn_or_refuse
 
 EXTENSION = ".jpg"
 
@@ -61,17 +60,6 @@ def open_with_films(
             measured = measured_as(film.video)
             members |= _sequence(folder, film, measured, stack, warn_or_refuse)
         yield members
-
-
-def warn_or_refuse(problem: Problem) -> None:
-    """The `Report` of the stage: print a warning for what is left out, and refuse what is faulty.
-
-    Raises:
-        InputError: the problem is fatal.
-    """
-    if problem.fatal:
-        raise InputError(f"{problem}.")
-    print(f"warning: {problem}.", file=sys.stderr)
 
 
 def _sequence(

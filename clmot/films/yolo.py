@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from clmot.films.film_boxes import FilmBoxes, first_number, numbered
+from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import label_files
 from clmot.labels.normalised import class_names, from_corner, read_label_file
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
+from clmot.motchallenge.frame_names import first_number, numbered
 from clmot.problems import Problem, Report
 
 COLUMNS = (5, 6, 7)
@@ -37,7 +38,7 @@ def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> Film
     """
     names = class_names(folder)
     numbers = _numbers(folder, report)
-    first = first_number(list(numbers))
+    first = first_number(numbers)
     frames, identities, boxes, categories, places = [], [], [], [], []
     for number, path in sorted(numbers.items()):
         values, lines = read_label_file(path, COLUMNS, EXPECTED, slice(1, 5), names, report)

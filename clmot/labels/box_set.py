@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -13,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES
+from clmot.files import IMAGE_SUFFIXES, walk
 from clmot.problems import Problem, Report
 from clmot.wording import listed
-
-PEOPLE = ("person", "pedestrian")
-"""What a class of people is called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +76,6 @@ class BoxSet:
         return wanted
 
 
-def is_person(name: str) -> bool:
-    """Whether a class of this name is people."""
-    return name.strip().lower() in PEOPLE
-
-
 def corners(image: LabelledImage, size: tuple[int, int], normalised: bool) -> NDArray[np.float32]:
     """(N, 4) x1, y1, x2, y2 in pixels of an image of (width, height)."""
     return as_corners(image.boxes * np.array(size * 2, np.float64) if normalised else image.boxes)
@@ -142,18 +133,6 @@ def find_images(folder: Path) -> list[str]:
     if not names:
         raise InputError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}): check 'images'.")
     return sorted(names)
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, those of hidden folders and hidden files left out; each folder once, links
-    followed."""
-    seen: set[str] = set()
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(directory)
-        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
-        if real not in seen:
-            yield from (Path(directory, file) for file in sorted(files) if not file.startswith("."))
-        seen.add(real)
 
 
 def listed_images(path: Path, report: Report) -> list[str]:

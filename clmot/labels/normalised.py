@@ -19,6 +19,7 @@ import yaml
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
+from clmot.files import walk
 from clmot.labels.box_set import (
     BoxSet,
     LabelledImage,
@@ -26,7 +27,6 @@ from clmot.labels.box_set import (
     listed_images,
     missing,
     read_text,
-    walk,
 )
 from clmot.motchallenge.rows import Rows, parse_rows
 from clmot.problems import Problem, Report

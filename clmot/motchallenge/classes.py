@@ -9,6 +9,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+PEOPLE = ("person", "pedestrian")
+"""What a class of people is called."""
+
 
 class ObjectClass(IntEnum):
     """Column 8 of a 9-column `gt.txt`. MOT15 has no such column: its rows are all pedestrians."""
@@ -59,3 +62,8 @@ def counted(flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benc
     """
     flagged = flag != 0
     return flagged if benchmark in UNCLASSED else flagged & (category == int(ObjectClass.PEDESTRIAN))
+
+
+def is_person(name: str) -> bool:
+    """Whether a class of this name is people."""
+    return name.strip().lower() in PEOPLE

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,24 @@ def read_seqinfo(path: str | os.PathLike[str]) -> SequenceInfo:
 
 def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     """Read the content of a `seqinfo.ini`; `name` is used in error messages. Raises as `read_seqinfo`."""
+    values = _Seqinfo(name, _seqinfo_section(data, name))
+    extension = values.text("imExt")
+    extension = extension if extension.startswith(".") else f".{extension}"
+    if not re.fullmatch(r"\.[A-Za-z0-9]+", extension):
+        raise InputError(f"{name}: 'imExt' should be like .jpg, got '{values.text('imExt')}'.")
+    return SequenceInfo(
+        name=values.plain_name("name"),
+        image_dir=values.plain_name("imDir"),
+        frame_rate=values.number("frameRate"),
+        length=values.count("seqLength"),
+        width=values.count("imWidth"),
+        height=values.count("imHeight"),
+        extension=extension,
+    )
+
+
+def _seqinfo_section(data: bytes, name: str) -> Mapping[str, str]:
+    """Key, in lower case -> value."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(data.decode("utf-8-sig"))
@@ -93,47 +111,45 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     sections = [section for section in parser.sections() if section.strip().lower() == "sequence"]
     if not sections:
         raise InputError(f"{name} has no [Sequence] section: it should start with that line.")
-    values = parser[sections[0]]  # configparser lowers the keys
+    return parser[sections[0]]  # configparser lowers the keys
 
-    def text(key: str) -> str:
-        value = values.get(key.lower(), "").strip()
+
+@dataclass(frozen=True)
+class _Seqinfo:
+    """The values of a seqinfo.ini; every method raises an InputError that names the file and the key."""
+
+    file: str
+    values: Mapping[str, str]
+
+    def text(self, key: str) -> str:
+        value = self.values.get(key.lower(), "").strip()
         if not value:
-            raise InputError(f"{name}: the key '{key}' is missing: add a line `{key}=...`.")
+            raise InputError(f"{self.file}: the key '{key}' is missing: add a line `{key}=...`.")
         return value
 
-    def number(key: str) -> float:
+    def plain_name(self, key: str) -> str:
+        # It ends up in paths: nothing in it may lead out of the sequence's folder.
+        value = self.text(key).rstrip("/" if key == "imDir" else "")
+        if not re.fullmatch(r"[^\\/:\x00-\x1f]+", value) or value in (".", ".."):
+            text = f"'{key}' should be a plain name without slashes, got '{self.text(key)}'"
+            raise InputError(f"{self.file}: {text}.")
+        return value
+
+    def number(self, key: str) -> float:
         try:
-            value = float(text(key))
+            value = float(self.text(key))
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: '{key}' should be a number above 0, got '{text(key)}'.")
+            raise InputError(f"{self.file}: '{key}' should be a number above 0, got '{self.text(key)}'.")
         return value
 
-    def count(key: str) -> int:
-        value = number(key)
+    def count(self, key: str) -> int:
+        value = self.number(key)
         if value != int(value) or value > MOST_FRAMES:  # no image has more pixels a side either
-            raise InputError(f"{name}: '{key}' should be a whole number below {MOST_FRAMES + 1}, got '{text(key)}'.")
+            text = f"'{key}' should be a whole number below {MOST_FRAMES + 1}, got '{self.text(key)}'"
+            raise InputError(f"{self.file}: {text}.")
         return int(value)
-
-    extension = text("imExt")
-    extension = extension if extension.startswith(".") else f".{extension}"
-    if not re.fullmatch(r"\.[A-Za-z0-9]+", extension):
-        raise InputError(f"{name}: 'imExt' should be like .jpg, got '{text('imExt')}'.")
-    # Both end up in file names: nothing in them may lead out of the sequence's folder.
-    image_dir = text("imDir").rstrip("/")
-    for key, value in (("name", text("name")), ("imDir", image_dir)):
-        if not re.fullmatch(r"[^\\/:\x00-\x1f]+", value) or value in (".", ".."):
-            raise InputError(f"{name}: '{key}' should be a plain name without slashes, got '{text(key)}'.")
-    return SequenceInfo(
-        name=text("name"),
-        image_dir=image_dir,
-        frame_rate=number("frameRate"),
-        length=count("seqLength"),
-        width=count("imWidth"),
-        height=count("imHeight"),
-        extension=extension,
-    )
 
 
 def format_seqinfo(info: SequenceInfo) -> str:

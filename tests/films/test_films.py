@@ -39,11 +39,11 @@ from clmot.data.training_folder import read_training_boxes
 from clmot.errors import InputError
 from clmot.films import video as video_module
 from clmot.films.boxes import read_truth
-from clmot.films.film_boxes import numbered
 from clmot.films.find_films import Film, boxes_beside, find_films
 from clmot.films.open_films import open_with_films
 from clmot.films.video import FrameReader, measure
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth
+from clmot.motchallenge.frame_names import numbered
 from clmot.motchallenge.sequence import read_manifest, read_seqinfo
 from clmot.motchallenge.splits import Split
 from clmot.params import StripParams

@@ -51,11 +51,11 @@ from clmot.images import read_image
 from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import class_names
-from clmot.labels.pictures import UnreadablePicture, picture_size, read_picture
 from clmot.motchallenge.rows import parse_rows
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 from clmot.motchallenge.splits import Split, tracked_films
 from clmot.params import ExtraSetParams
+from clmot.pictures import UnreadablePicture, picture_size, read_picture
 from clmot.problems import Problem, refuse
 
 ROOT = Path(__file__).parents[2]
