@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
+import numpy as np
 from PIL import Image
 
 from clmot.errors import InputError
@@ -80,6 +82,25 @@ def picture_size(stream: BinaryIO, path: Path | None = None) -> tuple[int, int]:
             raise UnreadablePicture("is not a readable image") from None
         return width, height
     return size
+
+
+def check_picture(data: bytes) -> None:
+    """Look at the whole content of an image file: header, end and pixels.
+
+    Raises:
+        UnreadablePicture: it is no image, ends too early, or cannot be decoded.
+    """
+    picture_size(io.BytesIO(data))
+    if not decodes(data):
+        raise UnreadablePicture("cannot be decoded")
+
+
+def decodes(data: bytes) -> bool:
+    """Whether the content of an image file can be turned into pixels; an eighth of the resolution tells."""
+    try:
+        return bool(data) and cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
+    except cv2.error:  # its header announces more pixels than OpenCV opens
+        return False
 
 
 def _is_whole(stream: BinaryIO, kind: str | None) -> bool:

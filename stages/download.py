@@ -10,7 +10,7 @@ from clmot.errors import InputError, run_as_script
 from clmot.films.open_films import open_with_films
 from clmot.params import BENCHMARKS, load_params
 from clmot.sources.fetch import archives_dir, fetch_archives
-from clmot.sources.scenes import read_scenes
+from clmot.sources.scenes import SYNTHETIC, read_scenes
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         raise InputError(f"usage: python -m stages.download {{{','.join(BENCHMARKS)}}}")
     benchmark = sys.argv[1]
     data = load_params().data
-    seed, frames = read_scenes("data/scenes.json")
+    seed, frames = read_scenes("data/scenes.json") if data.source == SYNTHETIC else (0, 0)
     archives = fetch_archives(data.source, benchmark, archives_dir(), seed, frames, data.archives)
     extract_benchmark(
         archives,

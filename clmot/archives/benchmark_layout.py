@@ -21,11 +21,14 @@ from pathlib import Path
 from clmot.archives.entries import Entry, is_litter
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
+from clmot.motchallenge.meaning import LABELS_FILE
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SUBSETS
 from clmot.motchallenge.splits import film, home_benchmark, without_detector
 from clmot.wording import joined, listed
 
 GROUND_TRUTH_FILE = "gt/gt.txt"
+CLASSES_FILE = f"gt/{LABELS_FILE}"
+"""Names of the classes in there, where they are not MOTChallenge's."""
 
 _Root = tuple[str, ...]
 """Folders above `train/` and `test/`, or above the sequences."""

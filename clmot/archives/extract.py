@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, SequenceCopy, find_copies
+import numpy as np
+
+from clmot.archives.benchmark_layout import CLASSES_FILE, GROUND_TRUTH_FILE, SequenceCopy, find_copies
 from clmot.archives.entries import (
     COMPRESSION_FREE,
     HIGHEST_TOTAL_COMPRESSION,
@@ -25,8 +26,15 @@ from clmot.archives.entries import (
 )
 from clmot.errors import InputError
 from clmot.files import require_space, staged_directory, write_json
-from clmot.motchallenge.annotations import AnnotationTable, parse_ground_truth
+from clmot.motchallenge.annotations import (
+    GROUND_TRUTH,
+    AnnotationTable,
+    format_ground_truth,
+    judge_rows,
+    parse_ground_truth,
+)
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
+from clmot.motchallenge.meaning import class_numbers, corners_for_sizes
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -39,7 +47,8 @@ from clmot.motchallenge.sequence import (
     write_seqinfo,
 )
 from clmot.motchallenge.splits import MOT15_FRAME_RATES
-from clmot.problems import warn_or_refuse
+from clmot.pictures import UnreadablePicture, check_picture
+from clmot.problems import Problem, warn_or_refuse
 from clmot.progress import progress
 from clmot.wording import counted
 
@@ -51,8 +60,6 @@ DEFAULT_FRAME_RATE = 30.0
 
 Opener = Callable[[Path, Sequence[str]], contextlib.AbstractContextManager[Mapping[str, Entry]]]
 """An archive, and the subsets (`train`, `test`) that are needed of it -> its files by name while the context lasts."""
-
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -149,9 +156,9 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     path = copies[0].source
     if not is_sequence_name(name):
         raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
-    ground_truth, source, table = _ground_truth(copies)
+    truth = _ground_truth(copies)
     subset = copies[0].subset
-    if ground_truth is None and subset == "train":
+    if truth is None and subset == "train":
         raise InputError(
             f"{path}: {copies[0].folder} has no {GROUND_TRUTH_FILE}, which every train sequence needs: "
             "get the complete archive."
@@ -162,18 +169,16 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
             f"{path} holds no frames of {copies[0].folder} (expected {IMAGE_DIR}/000001.jpg and so on): "
             "get the archive with the images."
         )
-    last_row = int(table.frame.max()) if table is not None else None
     offers = [_Offer(copy, *_info(name, copy)) for copy in pictured]
     chosen = min(offers, key=lambda offer: len(offer.missing()))  # the first of the most complete
-    info = _without_missing_end(chosen, last_row)
-    if ground_truth is not None and last_row is not None and last_row > info.length:
-        # Only now is the length known; reading the table again names the line that goes beyond it.
-        parse_ground_truth(ground_truth, source, length=info.length)
+    info = _without_missing_end(chosen, truth.last_row if truth else None)
     frames = [chosen.frame(number) for number in range(1, info.length + 1)]
     empty = next((frame for frame in frames if frame.size == 0), None)
     if empty is not None:
         raise InputError(f"{empty.source}: {empty.name} is empty: get the complete archive.")
     info = _with_true_size(info, frames[0])
+    if truth:
+        truth.refuse_misfits(info)
     if chosen.files.last > info.length:
         _warn(
             f"{chosen.where} has frames up to {chosen.files.last} but its length is {info.length}; "
@@ -191,14 +196,14 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     )
     stored = dataclasses.replace(info, name=name, image_dir=IMAGE_DIR)
     detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen.copy, *copies))
-    return _Sequence(entry, stored, frames, ground_truth, next(filter(None, detections), None))
+    return _Sequence(entry, stored, frames, truth.stored() if truth else None, next(filter(None, detections), None))
 
 
-def _ground_truth(copies: Sequence[SequenceCopy]) -> tuple[bytes | None, str, AnnotationTable | None]:
-    """The ground truth that all copies agree on: its bytes, what it is called in messages, and its rows."""
+def _ground_truth(copies: Sequence[SequenceCopy]) -> _Truth | None:
+    """The ground truth that all copies agree on; None where there is none."""
     found = [(copy, copy.members[GROUND_TRUTH_FILE]) for copy in copies if GROUND_TRUTH_FILE in copy.members]
     if not found:
-        return None, "", None
+        return None
     contents = [entry.read() for _, entry in found]
     first = contents[0].split()
     for (copy, _), content in zip(found[1:], contents[1:], strict=True):
@@ -207,8 +212,46 @@ def _ground_truth(copies: Sequence[SequenceCopy]) -> tuple[bytes | None, str, An
                 f"{copy.source}: the ground truth of {found[0][0].folder} and of {copy.folder} differ although they "
                 "are copies of one film: get the archive again, or keep one of the copies."
             )
-    source = f"{found[0][0].source}:{found[0][0].folder}/{GROUND_TRUTH_FILE}"
-    return contents[0], source, parse_ground_truth(contents[0], source)
+    copy = found[0][0]
+    labels, folder = copy.members.get(CLASSES_FILE), f"{copy.source}:{copy.folder}"
+    classes = class_numbers(labels.read(), f"{folder}/{CLASSES_FILE}", warn_or_refuse) if labels else None
+    return _Truth.read(contents[0], f"{folder}/{GROUND_TRUTH_FILE}", classes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Truth:
+    """The ground truth of a sequence."""
+
+    data: bytes
+    """Of the archive."""
+    name: str
+    """Of the file, for messages."""
+    classes: dict[int, int] | None
+    """See `class_numbers`; None: MOTChallenge's."""
+    table: AnnotationTable
+    """Its rows."""
+
+    @classmethod
+    def read(cls, data: bytes, name: str, classes: dict[int, int] | None) -> _Truth:
+        """Raises an InputError that names a faulty row."""
+        return cls(data, name, classes, judge_rows(data, name, GROUND_TRUTH, _of_the_file, classes=classes))
+
+    @property
+    def last_row(self) -> int:
+        return int(self.table.frame.max(initial=0))
+
+    def stored(self) -> bytes:
+        """What is kept: the file as it is, unless it numbers its classes its own way."""
+        return self.data if self.classes is None else format_ground_truth(self.table).encode("ascii")
+
+    def refuse_misfits(self, info: SequenceInfo) -> None:
+        """Raise an InputError if the rows do not fit the frames, now that their number and size are known."""
+        if self.last_row > info.length:  # reading the table again names the line that goes beyond it
+            parse_ground_truth(self.data, self.name, length=info.length, classes=self.classes)
+        boxes = self.table.box - [1, 1, 0, 0]  # files count pixels from 1
+        text = corners_for_sizes(boxes, np.array([info.width, info.height], np.float64))
+        if text:
+            raise InputError(f"{self.name}: {text}.")
 
 
 def _info(name: str, copy: SequenceCopy) -> tuple[SequenceInfo, FrameFiles]:
@@ -284,7 +327,6 @@ def _without_missing_end(offer: _Offer, last_row: int | None) -> SequenceInfo:
 def _with_true_size(info: SequenceInfo, frame: Entry) -> SequenceInfo:
     """`info` with the size of the first frame, which must be a readable image."""
     import cv2  # only extraction looks into images; readers of tables need not load it
-    import numpy as np
 
     data = np.frombuffer(frame.read(), np.uint8)
     try:
@@ -331,8 +373,13 @@ def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_
             write_seqinfo(folder / SEQINFO_FILE, sequence.info)
             (folder / "gt.txt").write_bytes(sequence.ground_truth)
     for frame, target in progress(targets, f"extract {benchmark}", total=len(targets), unit="frame"):
-        with naming_damage(frame.source, frame.name), frame.open() as source, target.open("wb") as stream:
-            shutil.copyfileobj(source, stream, _BLOCK)
+        data = frame.read()
+        try:
+            check_picture(data)
+        except UnreadablePicture as error:
+            raise InputError(f"{frame.source}: {frame.name} {error}: get the archive or the frame again.") from None
+        with naming_damage(frame.source, frame.name):
+            target.write_bytes(data)
     write_manifest(frames_dir, benchmark, [sequence.entry for sequence in sequences])
     write_manifest(gt_dir, benchmark, [s.entry for s in sequences if s.ground_truth is not None])
 
@@ -345,6 +392,12 @@ def _write_detections(benchmark: str, sequences: Sequence[_Sequence], directory:
             (directory / f"{sequence.entry.name}.txt").write_bytes(sequence.detections.read())
             sources[sequence.entry.name] = sequence.detections.name
     write_json(directory / DETECTION_SOURCES_FILE, {"benchmark": benchmark, "sources": sources})
+
+
+def _of_the_file(problem: Problem) -> None:
+    """As `warn_or_refuse`, without what is said mildly of single rows: `strip` counts those."""
+    if problem.fatal or problem.kind == "other classes":
+        warn_or_refuse(problem)
 
 
 def _warn(sentence: str) -> None:

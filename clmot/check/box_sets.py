@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from clmot.check.findings import Findings, Summary
-from clmot.check.sequences import decodes, sampled
 from clmot.data.index import READERS, select_boxes
 from clmot.files import dvc_root
 from clmot.labels.box_set import BoxSet, image_problems, unreadable
 from clmot.motchallenge.classes import PEOPLE, is_person
-from clmot.pictures import UnreadablePicture, picture_size
+from clmot.pictures import UnreadablePicture, decodes, picture_size
 from clmot.problems import Problem
 from clmot.progress import progress
 from clmot.wording import listed
+
+SAMPLES = 20
+"""Images of a set that are decoded; of the others the header and the end are looked at, as `index` does."""
 
 
 def check_box_set(
@@ -77,6 +79,11 @@ def check_box_set(
         "classes": list(chosen),
     }
     findings.entries.append(entry)
+
+
+def sampled(count: int) -> set[int]:
+    """Positions of at most `SAMPLES` of `count` things, evenly spaced, the first and the last among them."""
+    return set(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(int).tolist()) if count else set()
 
 
 def _look_at(path: Path, decode: bool, findings: Findings) -> tuple[int, int] | None:

@@ -8,10 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
-import numpy as np
-
-from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE
+from clmot.archives.benchmark_layout import CLASSES_FILE, GROUND_TRUTH_FILE
 from clmot.archives.entries import Entry, Tree
 from clmot.archives.extract import DETECTIONS_FILE
 from clmot.check.findings import Summary
@@ -20,14 +17,12 @@ from clmot.labels.box_set import unreadable
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
+from clmot.motchallenge.meaning import class_numbers
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, parse_seqinfo
-from clmot.pictures import UnreadablePicture, picture_size
+from clmot.pictures import UnreadablePicture, decodes, picture_size
 from clmot.problems import Problem, Report
 from clmot.progress import progress
 from clmot.wording import runs
-
-SAMPLES = 20
-"""Images of a sequence or set that are decoded; of the others the header and the end are looked at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,23 +114,12 @@ def _check_truth(
             )
             sequence.report(Problem("no ground truth", sequence.tree.where(sequence.folder), text))
         return None
-    table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size)
+    labels, file = sequence.read(CLASSES_FILE), sequence.where(CLASSES_FILE)
+    classes = None if labels is None else class_numbers(labels, file, sequence.report)
+    table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size, classes=classes)
     if len(table):
         report_no_people(table, name, sequence.report)
     return table
-
-
-def sampled(count: int) -> set[int]:
-    """Positions of at most `SAMPLES` of `count` things, evenly spaced, the first and the last among them."""
-    return set(np.linspace(0, count - 1, min(count, SAMPLES)).round().astype(int).tolist()) if count else set()
-
-
-def decodes(data: bytes) -> bool:
-    """Whether the content of an image file can be turned into pixels."""
-    try:
-        return bool(data) and cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
-    except cv2.error:  # its header announces more pixels than OpenCV opens
-        return False
 
 
 def _info(sequence: _Sequence) -> SequenceInfo | None:
@@ -167,17 +151,15 @@ def _look_at_frames(sequence: _Sequence, info: SequenceInfo | None, files: Frame
     """(Width, height) -> frames."""
     sizes: Counter[tuple[int, int]] = Counter()
     report, total = sequence.report, len(files.names)
-    samples = sampled(total)
     title = f"check {sequence.folder or sequence.tree.root.name}"
-    for position, name in enumerate(progress(files.names.values(), title, total=total, unit="frame")):
+    for name in progress(files.names.values(), title, total=total, unit="frame"):
         file = f"{info.image_dir if info else IMAGE_DIR}/{name}"
         try:
             with sequence.open(file) as stream:
                 size = picture_size(stream, None if sequence.tree.in_zip else Path(sequence.where(file)))
-                if position in samples:
-                    stream.seek(0)
-                    if not decodes(stream.read()):
-                        raise UnreadablePicture("cannot be decoded")
+                stream.seek(0)
+                if not decodes(stream.read()):
+                    raise UnreadablePicture("cannot be decoded")
         except UnreadablePicture as error:
             report(unreadable(sequence.where(file), error))
             continue

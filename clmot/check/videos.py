@@ -12,7 +12,7 @@ from clmot.errors import InputError
 from clmot.films.boxes import is_mot, read_rows, read_truth
 from clmot.films.find_films import Film
 from clmot.films.video import Measured, measure, report_oddities
-from clmot.motchallenge.annotations import GROUND_TRUTH, UNKNOWN_IDENTITY, AnnotationTable, judge_rows
+from clmot.motchallenge.annotations import GROUND_TRUTH, UNKNOWN_IDENTITY, AnnotationTable, classes_beside, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.problems import Problem, Report
 
@@ -55,7 +55,12 @@ def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> Annot
     """The usable boxes; None where none of them can be used."""
     if is_mot(boxes):
         size = (measured.width, measured.height)
-        table = judge_rows(read_rows(boxes), str(boxes), GROUND_TRUTH, report, length=measured.frames, size=size)
+        table = judge_rows(
+            *(read_rows(boxes), str(boxes), GROUND_TRUTH, report),
+            length=measured.frames,
+            size=size,
+            classes=classes_beside(boxes, report),
+        )
         if not len(table.frame):
             return None
     else:

@@ -22,7 +22,13 @@ from clmot.films.find_films import Film
 from clmot.films.video import Measured
 from clmot.films.yolo import read_yolo_boxes
 from clmot.labels.box_set import as_corners, outside, without_extent
-from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable, parse_ground_truth
+from clmot.motchallenge.annotations import (
+    UNKNOWN_IDENTITY,
+    AnnotationTable,
+    classes_beside,
+    format_ground_truth,
+    parse_ground_truth,
+)
 from clmot.motchallenge.classes import PEOPLE, is_person
 from clmot.problems import Problem, Report
 
@@ -55,7 +61,8 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     assert film.boxes is not None
     if is_mot(film.boxes):
         data = read_rows(film.boxes)
-        table = parse_ground_truth(data, str(film.boxes))
+        classes = classes_beside(film.boxes, report)
+        table = parse_ground_truth(data, str(film.boxes), classes=classes)
         late = np.flatnonzero(table.frame > measured.frames).tolist()
         lines = lines_of_rows(data) if late else []
         _report_end(
@@ -64,7 +71,9 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
             [(f"{film.boxes}:{lines[row]}", int(table.frame[row])) for row in late],
             report,
         )
-        return None if late else FilmTruth(table, data)
+        return (
+            None if late else FilmTruth(table, data if classes is None else format_ground_truth(table).encode("ascii"))
+        )
     faults = 0
 
     def counting(problem: Problem) -> None:
@@ -101,7 +110,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     if faults:
         return None
     table = _table(found)
-    return FilmTruth(table, _text(table).encode("ascii"))
+    return FilmTruth(table, format_ground_truth(table).encode("ascii"))
 
 
 def is_mot(boxes: Path) -> bool:
@@ -195,12 +204,3 @@ def _table(found: FilmBoxes) -> AnnotationTable:
         np.ones(count, np.int64),
         np.ones(count),
     ).sorted()
-
-
-def _text(table: AnnotationTable) -> str:
-    """The rows of a gt.txt with 9 columns."""
-    rows = zip(table.frame, table.identity, table.box.tolist(), table.confidence, strict=True)
-    return "".join(
-        f"{frame},{identity},{','.join(f'{value:.10g}' for value in box)},{flag:.0f},1,1\n"
-        for frame, identity, box, flag in rows
-    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,18 @@ import numpy.typing as npt
 from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.meaning import (
+    LABELS_FILE,
+    OTHER_CLASS,
+    class_numbers,
+    corners_for_sizes,
+    foreign_columns,
+    not_in_pixels,
+)
 from clmot.motchallenge.rows import parse_rows
 from clmot.motchallenge.sequence import MOST_FRAMES
 from clmot.problems import Problem, Report, refuse
+from clmot.wording import listed
 
 UNKNOWN_IDENTITY = -1
 """The value in the identity column of a box whose identity is unknown (or must not be known)."""
@@ -138,6 +147,7 @@ def judge_rows(
     *,
     length: int | None = None,
     size: tuple[int, int] | None = None,
+    classes: Mapping[int, int] | None = None,
 ) -> AnnotationTable:
     """The usable rows of a file. Every reader of such files calls this; with `refuse` the first fault is raised.
 
@@ -148,10 +158,13 @@ def judge_rows(
         report: told of every fault, mildly of boxes that are of no use.
         length: frames of the sequence, where known: rows beyond it are faults.
         size: (width, height) of its images in pixels, where boxes outside them are to be told of.
+        classes: of ground truth that numbers its classes its own way: number -> `ObjectClass`, or `OTHER_CLASS` for
+            those that are left out.
     """
     values, lines = parse_rows(data, name, kind.columns, kind.expected, report, delimiter=",")
     if kind.truth and not data.removeprefix(b"\xef\xbb\xbf").strip():
         report(Problem("no rows", name, "has no rows: expected one row for every box of the sequence"))
+    _report_meaning(values, kind, name, size, report)
     with_class = kind.truth and values.shape[1] == 9
     usable = np.ones(len(values), bool)
 
@@ -173,24 +186,52 @@ def judge_rows(
     tell("faulty row", frames > MOST_FRAMES, f"frame {{0}} is beyond {MOST_FRAMES}, the last that a film can have")
     if length is not None:
         tell("frame beyond length", frames > length, f"frame {{0}} is beyond the sequence's {length} frames")
-    if with_class:
-        unknown = ~np.isin(values[:, 7], [int(c) for c in ObjectClass])
-        tell("unknown class", unknown, "class {7} is none of MOTChallenge's classes 1 to 13")
+    category = _categories(values, classes, tell) if with_class else np.ones(len(values), np.int64)
     if kind.unique:
         _report_repeats(values, lines, usable, name, kind, report)
-    considered = (values[:, 6] != 0) | (not kind.truth)
-    if with_class:
-        considered &= values[:, 7] == ObjectClass.PEDESTRIAN
+    considered = ((values[:, 6] != 0) | (not kind.truth)) & (category == ObjectClass.PEDESTRIAN)
     _report_useless(values, considered, size, tell)
+    other = usable & (category == OTHER_CLASS)
+    if other.any():
+        found = listed([f"{number:g}" for number in np.unique(values[other, 7])])
+        left_out = f"holds boxes of other classes, which are left out ({other.sum()}, of number {found})"
+        report(Problem("other classes", name, left_out, fatal=False))
+    usable &= ~other
     kept = values[usable]
     return AnnotationTable(
         frame=kept[:, 0].astype(np.int64),
         identity=kept[:, 1].astype(np.int64),
         box=np.ascontiguousarray(kept[:, 2:6]),
         confidence=kept[:, 6].copy(),
-        category=kept[:, 7].astype(np.int64) if with_class else np.ones(len(kept), np.int64),
+        category=category[usable],
         visibility=kept[:, 8].copy() if with_class else np.ones(len(kept)),
     )
+
+
+def _categories(
+    values: npt.NDArray[np.float64], classes: Mapping[int, int] | None, tell: Callable[..., None]
+) -> npt.NDArray[np.int64]:
+    """(N,) `ObjectClass` of every row, or `OTHER_CLASS`; unknown ones are told of."""
+    of = {int(number): int(number) for number in ObjectClass} if classes is None else dict(classes)
+    expected = "none of MOTChallenge's classes 1 to 13" if classes is None else f"none of the {len(of)} classes named"
+    known = np.isin(values[:, 7], list(of))
+    tell("unknown class", ~known, f"class {{7}} is {expected}")
+    numbers = np.where(known, values[:, 7], 0).astype(np.int64).tolist()
+    return np.array([of.get(number, OTHER_CLASS) for number in numbers], np.int64)
+
+
+def _report_meaning(
+    values: npt.NDArray[np.float64], kind: RowKind, name: str, size: tuple[int, int] | None, report: Report
+) -> None:
+    """Columns that mean something else, for the file as a whole."""
+    boxes = values[:, 2:6] - [1, 1, 0, 0]  # files count pixels from 1
+    faults = [foreign_columns(values)] if kind.truth else []
+    if kind.truth or not kind.unique:  # a tracker may report anything
+        faults.append(not_in_pixels(values[:, 2:6]))
+    if size is not None:
+        faults.append(corners_for_sizes(boxes, np.array(size, np.float64)))
+    for fault in filter(None, faults):
+        report(Problem("columns", name, fault))
 
 
 def _report_repeats(
@@ -236,7 +277,8 @@ def _report_useless(
 def read_ground_truth(
     path: str | os.PathLike[str], *, length: int | None = None, unique_identities: bool = True
 ) -> AnnotationTable:
-    """Read a `gt.txt` of MOT15 (10 columns) or of MOT16, MOT17, MOT20 (9 columns).
+    """Read a `gt.txt` of MOT15 (10 columns) or of MOT16, MOT17, MOT20 (9 columns); a `labels.txt` beside it names its
+    classes.
 
     Args:
         length: number of frames of the sequence, where known: rows beyond it are refused.
@@ -245,15 +287,40 @@ def read_ground_truth(
     Raises:
         InputError: the file is absent or empty, or a row is not as it should be (the message names its line).
     """
-    return parse_ground_truth(_read_bytes(path), str(path), length=length, unique_identities=unique_identities)
+    classes = classes_beside(Path(path), refuse)
+    data = _read_bytes(path)
+    return parse_ground_truth(data, str(path), length=length, unique_identities=unique_identities, classes=classes)
+
+
+def classes_beside(path: Path, report: Report) -> dict[int, int] | None:
+    """How the `labels.txt` beside a table, if there is one, numbers its classes (see `class_numbers`)."""
+    labels = path.with_name(LABELS_FILE)
+    return class_numbers(_read_bytes(labels), str(labels), report) if labels.is_file() else None
 
 
 def parse_ground_truth(
-    data: bytes, name: str, *, length: int | None = None, unique_identities: bool = True
+    data: bytes,
+    name: str,
+    *,
+    length: int | None = None,
+    unique_identities: bool = True,
+    classes: Mapping[int, int] | None = None,
 ) -> AnnotationTable:
-    """Read the content of a `gt.txt`; `name` is used in error messages. Else as `read_ground_truth`."""
+    """Read the content of a `gt.txt`; `name` is used in error messages, `classes` as in `judge_rows`. Else as
+    `read_ground_truth`."""
     kind = GROUND_TRUTH if unique_identities else dataclasses.replace(GROUND_TRUTH, unique=False)
-    return judge_rows(data, name, kind, refuse, length=length)
+    return judge_rows(data, name, kind, refuse, length=length, classes=classes)
+
+
+def format_ground_truth(table: AnnotationTable) -> str:
+    """The rows of a gt.txt with 9 columns."""
+    rows = zip(
+        table.frame, table.identity, table.box.tolist(), table.confidence, table.category, table.visibility, strict=True
+    )
+    return "".join(
+        f"{frame},{identity},{','.join(f'{value:.10g}' for value in box)},{flag:g},{category},{visibility:.10g}\n"
+        for frame, identity, box, flag, category, visibility in rows
+    )
 
 
 def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:

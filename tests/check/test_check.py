@@ -18,7 +18,7 @@ from tiny_films import write_boxes, write_film
 
 from clmot.archives.extract import extract_benchmark
 from clmot.check import sources
-from clmot.check.sequences import sampled
+from clmot.check.box_sets import sampled
 from clmot.cli.main import run
 from clmot.data.index import index_set
 from clmot.data.strip import strip_benchmark

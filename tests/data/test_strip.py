@@ -279,7 +279,7 @@ class TestMistakes:
         ("row", "message"),
         [
             ("2,1,nan,20,5,8,1,1,1", r"MOT17-02/gt\.txt:11: column 3 is 'nan'"),
-            ("2,1,10,20,5,8,1", r"MOT17-02/gt\.txt:11 has 7 columns"),
+            ("2,1,10,20,5,8,1", r"MOT17-02/gt\.txt:11: has 7 columns"),
             ("11,1,10,20,5,8,1,1,1", r"MOT17-02/gt\.txt:11: frame 11 is beyond"),
         ],
     )

@@ -1,0 +1,108 @@
+"""What numbers of boxes say of themselves: columns that hold something else than their place says, sizes in another
+unit, corners in the place of sizes, classes that a file numbers its own way."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clmot.motchallenge.classes import PEOPLE, ObjectClass, is_person
+from clmot.problems import Problem, Report
+from clmot.wording import listed
+
+LABELS_FILE = "labels.txt"
+"""Beside a gt.txt, as CVAT writes it: the names of its classes, a line each, the first line is class 1."""
+
+OTHER_CLASS = 0
+"""Of a box whose class has a name that MOTChallenge does not know: it is left out."""
+
+_MOST_CATEGORIES = 20  # no format of film boxes has more; world coordinates go on in fractions
+_BEYOND = 0.05  # of the image's side: boxes at its border are often drawn a little too large
+_SHARE_BEYOND = (
+    0.25  # of the boxes; where corners are read as sizes, whatever is right of or below the centre is beyond
+)
+
+_SYNONYMS = {"motorcycle": ObjectClass.MOTORBIKE, "bike": ObjectClass.BICYCLE}
+
+
+def foreign_columns(values: NDArray[np.float64]) -> str | None:
+    """Why the rows (N, 9 or 10) of a gt.txt cannot be MOTChallenge's, or None."""
+    if not len(values):
+        return None
+    if values.shape[1] == 9:
+        for column, word, end in ((6, "flag", "0 or 1"), (8, "visibility", "0 to 1")):
+            largest = values[:, column].max()
+            if largest > 1:
+                return (
+                    f"column {column + 1} goes up to {largest:g}, but it should be the {word}, {end}: these are the "
+                    "columns of other data (UAVDT's, for instance); write them as frame,id,x,y,w,h,1,class,visibility"
+                )
+        return None
+    tail = values[:, 7:]
+    categories = bool(
+        ((tail[:, 0] == np.floor(tail[:, 0])) & (tail[:, 0] >= 0) & (tail[:, 0] <= _MOST_CATEGORIES)).all()
+    )
+    if categories and (tail[0, 0] > 1 or (tail != tail[0]).any()):
+        numbers = listed([f"{number:g}" for number in np.unique(tail[:, 0])])
+        return (
+            f"column 8 holds whole numbers ({numbers}) where MOT15 has coordinates or -1: these look like categories, "
+            "with truncation and occlusion behind them as in VisDrone; write the rows of people (there 1 and 2) as "
+            "frame,id,x,y,w,h,1,1,1"
+        )
+    return None
+
+
+def not_in_pixels(boxes: NDArray[np.float64]) -> str | None:
+    """Why boxes (N, 4) x, y, w, h, as their file has them, are not in pixels, or None."""
+    corner, extent = boxes[:, :2], boxes[:, 2:]
+    if len(boxes) and 0 < extent.max() <= 1 and corner.min() >= 0 and corner.max() < 1:
+        return "all boxes are smaller than a pixel: are they fractions of the image? Multiply them by its sides"
+    return None
+
+
+def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> str | None:
+    """Why the widths and heights of boxes are the corners x2, y2 instead, or None.
+
+    Corners are told by two things together: the third and fourth number are never below the first two and never beyond
+    the image, and read as sizes they take many boxes far out of it.
+
+    Args:
+        boxes: (N, 4) x, y of the upper left corner, w, h; the image's corner is 0, 0.
+        size: (2,) or (N, 2) width and height of the images.
+    """
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if not len(boxes) or (second <= first).any() or (second > (1 + _BEYOND) * size).any():
+        return None
+    beyond = ((first + second) > (1 + _BEYOND) * size).any(axis=1)
+    if beyond.mean() < _SHARE_BEYOND:
+        return None
+    return (
+        f"{beyond.sum()} of {len(boxes)} boxes reach out of the image, and width and height are never below x and y: "
+        "are they the corners x2, y2? Subtract x and y from them"
+    )
+
+
+def class_numbers(data: bytes, name: str, report: Report) -> dict[int, int]:
+    """The classes of a file with names: number in the table -> `ObjectClass`, or `OTHER_CLASS`.
+
+    Args:
+        data: content of a `LABELS_FILE`.
+        name: of the file, for the report.
+        report: told where not exactly one class is called as people are.
+    """
+    names = [line.strip() for line in data.decode("utf-8-sig", errors="replace").rstrip().splitlines()]
+    people = [label for label in names if is_person(label)]
+    if len(people) != 1:
+        found = "several are" if people else "none is"
+        text = (
+            f"names the classes {listed(names, 12)}, and {found} called {' or '.join(PEOPLE)}: give that name to the "
+            "one class that is to be tracked"
+        )
+        report(Problem("classes", name, text))
+    return {number: _object_class(label) for number, label in enumerate(names, 1)}
+
+
+def _object_class(name: str) -> int:
+    plain = name.strip().lower().replace("_", " ").replace("-", " ")
+    known = {c.name.lower().replace("_", " "): c for c in ObjectClass} | _SYNONYMS
+    return int(ObjectClass.PEDESTRIAN if is_person(name) else known.get(plain, OTHER_CLASS))

@@ -1,0 +1,116 @@
+"""Numbers that mean something else are told by what they say of themselves, and never train in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clmot.errors import InputError
+from clmot.motchallenge.annotations import GROUND_TRUTH, format_ground_truth, judge_rows, read_ground_truth
+from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.meaning import OTHER_CLASS, class_numbers, corners_for_sizes, foreign_columns, not_in_pixels
+from clmot.problems import Problem, refuse
+
+ROWS = [(frame, person, 100 * person, 50 + frame, 40, 90) for frame in (1, 2, 3) for person in (1, 2, 3)]
+
+
+def table(tails: list[str]) -> bytes:
+    """Rows of three people in three frames, with these ends in turn."""
+    return "".join(f"{','.join(map(str, row))},{tails[n % len(tails)]}\n" for n, row in enumerate(ROWS)).encode()
+
+
+@pytest.mark.parametrize(
+    "tails",
+    [
+        ["1,1,0,0", "1,1,0,1", "1,4,0,0"],  # VisDrone: score, category, truncation, occlusion
+        ["1,4,0,0"],  # one class of it
+        ["1,0,1,2", "0,11,0,0"],
+        ["1,1,0.8,-1", "1,3,0.5,-1"],  # class and visibility, and one column too many
+        ["1,2,1", "2,1,3", "1,4,2"],  # UAVDT: out of view, occlusion, category
+        ["1,1,100", "1,1,40"],  # visibility in percent
+        ["3,1,1"],
+    ],
+)
+def test_columns_of_other_data_are_refused(tails: list[str]) -> None:
+    with pytest.raises(InputError, match=r"gt\.txt: column \d"):
+        judge_rows(table(tails), "gt.txt", GROUND_TRUTH, refuse)
+
+
+@pytest.mark.parametrize(
+    "tails",
+    [
+        ["1,-1,-1,-1"],
+        ["1,0,0,0"],
+        ["1,1,1,1"],
+        ["1,5.12,7.93,0", "1,6.5,7.2,0"],  # MOT15's PETS: metres
+        ["1,-7,12,0", "1,3,12,0"],
+        ["99.5,-1,-1,-1"],
+        ["1,1,1", "0,3,0.25", "1,7,-1"],
+    ],
+)
+def test_columns_of_motchallenge_are_taken(tails: list[str]) -> None:
+    assert len(judge_rows(table(tails), "gt.txt", GROUND_TRUTH, refuse)) == len(ROWS)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_units(seed: int) -> None:
+    """Boxes in an image are taken in pixels, and neither as fractions nor as corners."""
+    random = np.random.default_rng(seed)
+    size = random.integers(100, 2000, 2).astype(float)
+    corner = random.uniform(0, 0.9, (30, 2)) * size
+    extent = np.maximum(random.uniform(0.02, 0.3, (30, 2)) * size, 2)
+    boxes = np.concatenate([corner, np.minimum(extent, size - corner)], axis=1)
+    assert not_in_pixels(boxes) is None
+    assert corners_for_sizes(boxes, size) is None
+    as_corners = np.concatenate([corner, corner + boxes[:, 2:]], axis=1)
+    assert "corners x2, y2" in (corners_for_sizes(as_corners, size) or "")
+    assert "fractions" in (not_in_pixels(boxes / np.tile(size, 2)) or "")
+
+
+def test_few_or_no_boxes() -> None:
+    none = np.zeros((0, 4))
+    assert not_in_pixels(none) is None
+    assert corners_for_sizes(none, np.array([10.0, 10])) is None
+    assert foreign_columns(np.zeros((0, 9))) is None
+    close_up = np.array([[2.0, 1, 600, 470], [4, 3, 590, 460]])  # one person who fills the picture
+    assert corners_for_sizes(close_up, np.array([640.0, 480])) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (b"car\nperson\n", {1: 3, 2: 1}),
+        (b"\xef\xbb\xbfPedestrian\r\nmotorcycle\r\ndog\r\n", {1: 1, 2: 5, 3: OTHER_CLASS}),
+        (b"ball\n\nperson", {1: OTHER_CLASS, 2: OTHER_CLASS, 3: 1}),
+        ("\n".join(c.name.lower() for c in ObjectClass).encode(), {int(c): int(c) for c in ObjectClass}),
+    ],
+)
+def test_classes_are_what_the_data_call_them(labels: bytes, expected: dict[int, int]) -> None:
+    assert class_numbers(labels, "labels.txt", refuse) == expected
+
+
+@pytest.mark.parametrize("labels", [b"car\n", b"head\nhuman\n", b"person\npedestrian\n", b"", b"\xff\xfe"])
+def test_no_class_or_several_of_people(labels: bytes) -> None:
+    with pytest.raises(InputError, match=r"labels\.txt: names the classes .* called person or pedestrian: give"):
+        class_numbers(labels, "labels.txt", refuse)
+
+
+def test_a_table_with_classes_of_its_own(tmp_path: Path) -> None:
+    told: list[Problem] = []
+    classes = class_numbers(b"car\nperson\ndog\n", "labels.txt", told.append)
+    found = judge_rows(table(["1,1,1", "1,2,1", "1,3,1"]), "gt.txt", GROUND_TRUTH, told.append, classes=classes)
+    assert (found.category == [3, 1] * 3).all()
+    assert [problem.text for problem in told] == ["holds boxes of other classes, which are left out (3, of number 3)"]
+    with pytest.raises(InputError, match="class 4 is none of the 3 classes named"):
+        judge_rows(table(["1,4,1"]), "gt.txt", GROUND_TRUTH, refuse, classes=classes)
+    (tmp_path / "gt.txt").write_bytes(format_ground_truth(found).encode())
+    plain = read_ground_truth(tmp_path / "gt.txt")
+    assert (plain.box == found.box).all()
+    assert plain.people().sum() == 3
+    (tmp_path / "labels.txt").write_text("car\nroad\nperson\n")
+    assert (read_ground_truth(tmp_path / "gt.txt").category == [1, 3] * 3).all()
