@@ -373,6 +373,9 @@ class TrackParams:
     """calibrated: IoU distance that is worth as much as one nat of looks."""
     look_veto: Annotated[float, Bounds(0)]
     """calibrated: a pair against which looks speak with more nats than this never matches, however it overlaps."""
+    covered_missed: Annotated[float, Bounds(0, 1)]
+    """calibrated: where a smaller share of the people who are covered by others is missed, boxes are trusted more than
+    looks: no veto by overlap. Else a covered box starts no track."""
     refind_evidence: float
     """calibrated: nats of looks and place, against a newcomer, above which a track is found again without overlap."""
     refind_looks: float

@@ -14,6 +14,11 @@ future), and place is evidence of the same kind:
 No step takes a pair against which looks speak with more than `look_veto`. Without embeddings, or with one that tells no
 one apart, all evidence is 0: what is left is association by overlap alone, as `fairmot`'s without an embedding.
 
+How far a box can be trusted is read off the film as well (`CoveredPeople`). Most detectors lose those who are covered,
+and the box found at their place is another person's: the veto keeps tracks pure there, and a covered box starts no
+track. Where covered people are found all the same, boxes say who is who better than a look at whoever stands in front
+does, so the steps by overlap know no veto.
+
 Two people who cross are the ones who swap, so what is hidden is not learnt: a box that is covered by one that stands
 before it changes neither feature nor gallery. A track is known by two things: its smoothed feature, right for the next
 frame, and its gallery, right for whoever was away. Both are calibrated apart, the second on looks at least
@@ -36,6 +41,8 @@ from clmot.tracking.tracks import TrackState, TrackTable
 
 HIDDEN_SHARE = 0.25
 """Share of a box covered by another, from which it shows two people."""
+PRIOR_PEOPLE, PRIOR_MISSED = 10.0, 0.3
+"""Before a film has shown anything: so many covered people, and the share of them that is missed."""
 AWAY_SECONDS = 1.0
 """From then on a track is judged by its gallery alone."""
 SAMPLE_SECONDS = 0.1
@@ -50,6 +57,24 @@ NEWCOMERS = 0.02
 """People who might be mistaken for it, per squared body height: one in seven by seven heights."""
 NEWCOMER_HEIGHTS = 0.4
 """Standard deviation of the logarithm of their heights."""
+
+
+class CoveredPeople:
+    """How often people who were there a moment ago and are covered by others now are found by overlap."""
+
+    def __init__(self) -> None:
+        """Before the first frame."""
+        self._there, self._missed = PRIOR_PEOPLE, PRIOR_PEOPLE * PRIOR_MISSED
+
+    def count(self, there: int, missed: int) -> None:
+        """`missed` of `there` covered people overlapped nothing that could be them."""
+        self._there += there
+        self._missed += missed
+
+    @property
+    def missed(self) -> float:
+        """Share of them that is missed, 0..1."""
+        return self._missed / self._there
 
 
 class CalibratedTracker(Tracker):
@@ -68,6 +93,7 @@ class CalibratedTracker(Tracker):
         """Of cosine distances to a track's smoothed feature."""
         self.away = LookEvidence()
         """Of mean distances to a track's gallery."""
+        self.covered = CoveredPeople()
         self._hidden: NDArray[np.bool_] = np.zeros(0, bool)
 
     def _usable(
@@ -87,6 +113,7 @@ class CalibratedTracker(Tracker):
         near = np.nonzero(confirmed & (self.frame - table.last_frame <= self.lost_frames))[0]
         pairs = self._overlapping(table, corners, near, detections, steps.free, params.iou_threshold_alone)
         left = steps.match(near, pairs, params.iou_threshold_alone)
+        self._count_covered(table, corners, near, steps.rows[0])
         self._calibrate(table, corners, steps.rows[0], steps.cols[0], detections)
         if self.away.ready and detections.embedding is not None:
             apart = np.setdiff1d(np.nonzero(confirmed)[0], steps.rows[0])
@@ -120,8 +147,19 @@ class CalibratedTracker(Tracker):
             return pairs
         nats = self._evidence(table, rows[pairs.rows], detections.embedding, cols[pairs.cols])
         cost = pairs.costs - self.params.look_weight * nats
-        allowed = nats > -self.params.look_veto
+        allowed = (nats > -self.params.look_veto) | self._boxes_tell
         return Pairs(pairs.rows[allowed], pairs.cols[allowed], cost[allowed])
+
+    @property
+    def _boxes_tell(self) -> bool:
+        """Whether covered people are found, so that a box where one was is that person's."""
+        return self.covered.missed < self.params.covered_missed
+
+    def _count_covered(self, table: TrackTable, corners: Floats, near: Indices, matched: Indices) -> None:
+        """Look at the tracks `near` (n,) that were seen in the frame before; `matched` (S,) are those found again."""
+        seen = near[(table.state[near] == TrackState.TRACKED) & (table.last_frame[near] == self.frame - 1)]
+        covered = seen[covered_share(corners[seen]) >= HIDDEN_SHARE]
+        self.covered.count(len(covered), int((~np.isin(covered, matched)).sum()))
 
     def _reappearing(self, table: TrackTable, rows: Indices, detections: FrameDetections, cols: Indices) -> Pairs:
         """Pairs of tracks `rows` (n,) and detections `cols` (m,) by looks and place; the cost is minus the evidence."""
@@ -206,6 +244,12 @@ class CalibratedTracker(Tracker):
         every = max(1, round(EVERY_SECONDS * self.frame_rate))
         self.gallery.remember(rows[learns], detections.embedding[cols[learns]], self.frame, every)
         return features
+
+    def _born(self, detections: FrameDetections, free: Indices, dimension: int) -> TrackTable:
+        """As in `Tracker`; where covered people are often missed and looks may veto, a covered box is no new person."""
+        if self.recent.against > self.params.look_veto and not self._boxes_tell:
+            free = free[~self._hidden[free]]
+        return super()._born(detections, free, dimension)
 
     def _seen(self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices) -> TrackTable:
         """As in `Tracker`; who was found by looks, away from where overlap would have, starts their motion anew."""

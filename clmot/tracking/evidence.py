@@ -44,6 +44,11 @@ class LookEvidence:
         """Whether enough pairs were seen to say something."""
         return len(self._distance) > 0
 
+    @property
+    def against(self) -> float:
+        """Nats with which a distance can at most speak against one person; 0 while not `ready`."""
+        return float(-self._nats.min(initial=0))
+
     def learn(self, same: Floats, other: Floats) -> None:
         """Count cosine distances of one person's sightings (S,), and of two people's (T,); their order is nothing."""
         self._same += np.bincount(_bin(same), minlength=BINS + 1)

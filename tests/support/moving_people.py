@@ -23,6 +23,7 @@ def fixed_params(**others):
         "association": "fairmot",
         "look_weight": 0.05,
         "look_veto": 1.5,
+        "covered_missed": 0.2,
         "refind_evidence": 3.0,
         "refind_looks": 1.0,
         "refind_trust": 0.6,
