@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from clmot.errors import InputError
+from clmot.errors import InputError, at
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 """How files with images end, in lower case: of films' frames and of sets of images."""
@@ -36,7 +36,7 @@ def staged_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     with _directory_beside(target) as aside:
         replaced = aside.with_suffix(".old")
-        aside.chmod(0o755)  # mkdtemp gives 0700, which would make shared results unreadable to others
+        aside.chmod(0o777 & ~_umask())  # mkdtemp gives 0700, which would make shared results unreadable to others
         yield aside
         try:
             if target.exists():
@@ -68,12 +68,19 @@ def _directory_beside(target: Path) -> Iterator[Path]:
     """An empty directory that this process holds a lock on, for a block; at its end it is gone, if it has its name yet.
 
     The kernel drops the lock when the process dies, however it dies: so others can tell what is abandoned.
+
+    Raises:
+        OSError: the system refuses to write, whatever library was told so; it names a file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent, glob.escape(target.name))
     aside, handle = _locked_directory_beside(target)
     try:
         yield aside
+    except BaseException as error:
+        if (named := at(error, target)) is not error:
+            raise named from error
+        raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if handle is not None:
@@ -92,6 +99,13 @@ def _locked_directory_beside(target: Path) -> tuple[Path, int | None]:
         if aside.exists():
             return aside, handle
         os.close(handle)
+
+
+def _umask() -> int:
+    """What new files and folders withhold from others. Systems tell it to those who set it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def remove_abandoned(directory: Path, pattern: str = "*") -> None:

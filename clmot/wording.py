@@ -26,6 +26,17 @@ def joined(items: Iterable[object]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """Text of strangers as it may be printed: whatever could move a terminal's cursor, or hide, is written as Python
+    writes it, and what is longer than `most` characters is cut.
+
+    >>> one_line("a\\x1b[2Jb\\n"), one_line("abcdefgh", most=5)
+    ('a\\\\x1b[2Jb\\\\n', 'ab...')
+    """
+    plain = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return plain if len(plain) <= most else f"{plain[: most - 3]}..."
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things.
 

@@ -23,7 +23,7 @@ from clmot.errors import InputError
 from clmot.files import staged_file, write_json
 from clmot.models.backbone import UnusedProjection
 from clmot.models.network import ModelConfig, OneShotTracker
-from clmot.wording import listed
+from clmot.wording import listed, one_line
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -66,18 +66,36 @@ def load_model(directory: str | os.PathLike[str]) -> OneShotTracker:
         InputError: a file is missing or damaged, or the two do not fit together.
     """
     directory = Path(directory)
-    model = OneShotTracker(read_config(directory / CONFIG_FILE))
+    config = read_config(directory / CONFIG_FILE)
     path = directory / WEIGHTS_FILE
     state = read_weights(path)
-    own = model.state_dict()
+    own = shapes_of(lambda: OneShotTracker(config), directory / CONFIG_FILE)
     wrong = sorted(name for name in own.keys() | state.keys() if not _fits(name, state, own))
     if wrong:
         raise InputError(
             f"{path}: does not hold the network of {CONFIG_FILE} beside it ({len(wrong)} tensors are "
             f"missing, too many or of another shape: {listed(wrong)}); train again, or restore both files."
         )
+    model = OneShotTracker(config)
     model.load_state_dict(state)
     return model.eval()
+
+
+def shapes_of(build: Callable[[], nn.Module], source: Path) -> dict[str, Tensor]:
+    """Tensors without content, by name, of a network that `source` describes. Files can ask for one of any size, and
+    only the weights beside them show that it exists: so this takes no memory.
+
+    Raises:
+        InputError: there can be no such network.
+    """
+    try:
+        with torch.device("meta"):
+            return build().state_dict()
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        raise InputError(
+            f"{source}: describes a network that cannot be built ({one_line(str(error))}); restore the file, or train "
+            "again."
+        ) from None
 
 
 def read_config(path: str | os.PathLike[str]) -> ModelConfig:
@@ -91,8 +109,8 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; a model is a {CONFIG_FILE} and a {WEIGHTS_FILE}.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as json ({error}).") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as json ({one_line(str(error))}).") from error
     hints = typing.get_type_hints(ModelConfig)
     if not isinstance(values, dict) or values.keys() != hints.keys():
         found = values.keys() if isinstance(values, dict) else set()

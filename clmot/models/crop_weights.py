@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from clmot.errors import InputError
 from clmot.files import staged_file, write_json
 from clmot.models.backbone import in_timms_names
-from clmot.models.checkpoint import read_weights
+from clmot.models.checkpoint import read_weights, shapes_of
 from clmot.models.crop_encoder import CropConfig, CropEncoder, create_crop_backbone
 from clmot.params import CropParams
+from clmot.wording import one_line
 
 RANDOM, TIMM = "weights/none", "weights/timm"
 """Words of `crop.weights`. Tracked files, so that DVC finds the dependency; anything else is a file of weights."""
@@ -86,11 +87,18 @@ def load_crop_encoder(directory: str | os.PathLike[str]) -> CropEncoder | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        encoder = CropEncoder(CropConfig(**listed))
-        encoder.load_state_dict(read_weights(Path(directory) / CROP_WEIGHTS_FILE))
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        config = CropConfig(**listed)
+        state = read_weights(Path(directory) / CROP_WEIGHTS_FILE)
+        own = shapes_of(lambda: CropEncoder(config), path)
+        if {name: tensor.shape for name, tensor in own.items()} != {n: tensor.shape for n, tensor in state.items()}:
+            raise ValueError("other tensors, or of other shapes")
+        encoder = CropEncoder(config)
+        encoder.load_state_dict(state)
+    except InputError:
+        raise
+    except Exception as error:  # a config of someone else's can make timm stumble over anything
         raise InputError(
-            f"{path}: does not describe the encoder of {CROP_WEIGHTS_FILE} beside it ({error}); train again, or "
-            "restore both files."
+            f"{path}: does not describe the encoder of {CROP_WEIGHTS_FILE} beside it ({one_line(str(error))}); train "
+            "again, or restore both files."
         ) from None
     return encoder.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import os
 from pathlib import Path
 
@@ -44,9 +45,12 @@ def export_pth(directory: str | os.PathLike[str], out: str | os.PathLike[str]) -
     model = load_model(directory)
     options = original_options(model, str(directory))
     content = {"epoch": _epochs(directory / "history.csv"), "state_dict": original_state(model)}
-    # An open file keeps its own name out of the archive: the same model gives the same bytes.
-    with staged_file(out) as aside, aside.open("wb") as stream:
-        torch.save(content, stream)
+    # Not by name: that would be in the archive, and the same model gives the same bytes. Nor straight into the file:
+    # torch does not tell why a disk refuses.
+    archive = io.BytesIO()
+    torch.save(content, archive)
+    with staged_file(out) as aside:
+        aside.write_bytes(archive.getbuffer())
     return options
 
 

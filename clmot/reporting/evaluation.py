@@ -20,6 +20,7 @@ from clmot.motchallenge.annotations import read_results
 from clmot.motchallenge.splits import Split
 from clmot.params import Params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
+from clmot.reporting.mlflow_run import reason_of
 
 FRAMES = Path("data/frames")
 TRACKS = Path("tracks")
@@ -52,7 +53,7 @@ def report_evaluation(
                 {stage: path for stage, path in histories.items() if path.is_file()},
             )
     except Exception as error:
-        print(f"warning: metrics/ is complete, but MLflow was not told of it ({error})", file=sys.stderr)
+        print(f"warning: metrics/ is complete, but MLflow was not told of it ({reason_of(error)})", file=sys.stderr)
 
 
 def annotated_frames(params: Params, out: Path) -> dict[str, Path]:
@@ -64,7 +65,7 @@ def annotated_frames(params: Params, out: Path) -> dict[str, Path]:
             try:
                 path.write_bytes(annotated_frame(benchmark, Split.from_params(params.data)))
             except (InputError, OSError) as error:
-                print(f"warning: no frame of {benchmark} is drawn ({error})", file=sys.stderr)
+                print(f"warning: no frame of {benchmark} is drawn ({reason_of(error)})", file=sys.stderr)
             else:
                 pictures[benchmark] = path
     return pictures

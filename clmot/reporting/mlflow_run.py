@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import getpass
 import hashlib
 import json
@@ -18,9 +19,10 @@ import os
 import platform
 import subprocess
 import sys
-import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -28,8 +30,10 @@ from urllib.parse import quote, unquote, urlsplit
 import pandas as pd
 
 from clmot.ablation.experiment_name import ExperimentName
+from clmot.addresses import without_secrets
 from clmot.files import dvc_root
 from clmot.params import PARAMS_FILE, Params
+from clmot.wording import one_line
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -39,14 +43,22 @@ PROJECT_TAG = "clmot.project"
 WORKSPACE_TAG = "clmot.workspace"
 DVC_TAGS = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
+PROCESS_TAG = "clmot.process"
+
 LOCK_SECONDS = 120
 """How long a stage waits for another that makes the tables of their store (seconds of work)."""
+SERVER_SECONDS = 8.0
+"""What a server may cost a stage, whatever it does; and"""
+SERVER_SHARE = 0.05
+"""of the time that the stage has run so far, so that a slow server can watch a long training."""
 
 QUIET = {
     # MLflow's own patience is minutes. Ours is seconds, unless the user says otherwise.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # which may say an hour
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with the password in it
     "PGCONNECT_TIMEOUT": "5",  # of PostgreSQL's library, which otherwise waits for minutes
 }
 DATABASE_ATTEMPTS = 3
@@ -112,6 +124,8 @@ class _Watcher:
         self.workspace = str(Path.cwd())
         identity = json.dumps([self.project, self.name, self.values], sort_keys=True)
         self.key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI", "") or sqlite_uri(dvc_root() / "mlflow.db")
+        self.patience = Patience.with_store(self.uri)
         self.off = False
         self.first_epoch = True
         self.experiment = ""
@@ -123,15 +137,13 @@ class _Watcher:
         if self.off:
             return
         try:
-            action()
+            self.patience.call(action)
         except Exception as error:  # a store can fail in any way; none of them is worth losing a training
             self.off = True
             if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "mlflow":
                 print("note: mlflow is not installed here, this run is not recorded in it", file=sys.stderr)
                 return
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            reason = textwrap.shorten(reason, 200, placeholder=" ...")
-            print(f"warning: MLflow does not record this stage ({reason})", file=sys.stderr)
+            print(f"warning: MLflow does not record this stage ({reason_of(error)})", file=sys.stderr)
 
     def join(self) -> None:
         """Find the unfinished run of this execution and reopen it, or create it."""
@@ -146,6 +158,8 @@ class _Watcher:
             self.run = found[0].info.run_id
             if found[0].info.status != "RUNNING":
                 self.client.update_run(self.run, status="RUNNING")
+            self.client.set_tag(self.run, PROCESS_TAG, str(os.getppid()))
+            self._bury_the_dead()
         else:
             self._create()
 
@@ -187,18 +201,10 @@ class _Watcher:
         self.end("FINISHED")
 
     def _connect(self) -> None:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        # Importing mlflow takes seconds, so only the stages that report pay for it.
         from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # `attempt` says what went wrong, once
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-        location = None
-        if not uri:
-            uri = sqlite_uri(dvc_root() / "mlflow.db")
-            location = (dvc_root() / "mlartifacts").as_uri()
+        uri = self.uri
+        location = None if os.environ.get("MLFLOW_TRACKING_URI") else (dvc_root() / "mlartifacts").as_uri()
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         if "://" in uri and not uri.startswith(("http:", "https:", "file:")):
             from mlflow.store.db import utils
@@ -206,13 +212,32 @@ class _Watcher:
             utils.MAX_RETRY_COUNT = DATABASE_ATTEMPTS
         with _sole_maker(uri):
             self.client = MlflowClient(tracking_uri=uri)
+            self.experiment = self._experiment(name, location)
+
+    def _experiment(self, name: str, location: str | None) -> str:
+        """The id of the experiment of this name, which is made, or restored, where there is none."""
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            refusal: Exception = LookupError(f"there is no experiment '{name}', and none can be made")
+            try:
+                self.client.create_experiment(name, artifact_location=location)
+            except Exception as error:  # another worker of DVC's queue may have made it at the same moment
+                refusal = error
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
-                # Another worker of DVC's queue may create it at the same moment.
-                with contextlib.suppress(Exception):
-                    self.client.create_experiment(name, artifact_location=location)
-                experiment = self.client.get_experiment_by_name(name)
-        self.experiment = experiment.experiment_id
+                raise refusal
+        if experiment.lifecycle_stage != "active":
+            try:
+                self.client.restore_experiment(experiment.experiment_id)
+            except Exception as error:
+                raise RuntimeError(
+                    f"the experiment '{name}' was deleted there and cannot be restored: name another in "
+                    "MLFLOW_EXPERIMENT_NAME, or remove it for good with `mlflow gc`"
+                ) from error
+            print(
+                f"note: MLflow's experiment '{name}' had been deleted; it is restored, for this run.", file=sys.stderr
+            )
+        return str(experiment.experiment_id)
 
     def _create(self) -> None:
         from mlflow.entities import Param
@@ -222,6 +247,7 @@ class _Watcher:
             EXECUTION_TAG: self.key,
             PROJECT_TAG: self.project,
             WORKSPACE_TAG: self.workspace,
+            PROCESS_TAG: str(os.getppid()),
             "mlflow.source.name": "dvc.yaml",
             "mlflow.user": _user(),
             **{f"mlflow.source.git.{name}": value for name, value in _git_state().items()},
@@ -244,12 +270,14 @@ class _Watcher:
         return tags | seen | bound
 
     def _bury_the_dead(self) -> None:
-        """Mark runs as killed whose process is gone: one workspace runs one execution at a time."""
+        """Mark other runs as killed whose process is gone: one workspace runs one execution at a time."""
         for run in self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'"):
+            tags = run.data.tags
             # Compared here: a filter cannot express every path, say one with a quotation mark.
-            ours = run.data.tags.get(PROJECT_TAG) == self.project
-            workspace = run.data.tags.get(WORKSPACE_TAG, "")
-            if ours and (workspace == self.workspace or not Path(workspace).exists()):
+            ours = tags.get(PROJECT_TAG) == self.project and run.info.run_id != self.run
+            workspace = tags.get(WORKSPACE_TAG, "")
+            left = workspace == self.workspace or not Path(workspace).exists() or _is_gone(tags.get(PROCESS_TAG, ""))
+            if ours and left:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def _steps(self, metric: str) -> set[int]:
@@ -262,6 +290,79 @@ class _Watcher:
         metrics = [Metric(name, float(value), now, step) for (name, step), value in values.items()]
         for start in range(0, len(metrics), 1000):  # no request may carry more
             self.client.log_batch(self.run, metrics=metrics[start : start + 1000])
+
+
+@dataclass
+class Patience:
+    """How long a stage may wait for its store in all. A server can keep a client waiting in more ways than any timeout
+    of a client's knows: by a byte a second, by an answer without an end, by asking it to come back in an hour."""
+
+    seconds: float
+    share: float
+    """Of the time that the stage has run so far, which counts as well."""
+    began: float = field(default_factory=time.monotonic)
+    waited: float = 0
+
+    @classmethod
+    def with_store(cls, uri: str) -> Patience:
+        """Seconds for a server. A file on this machine may be waited for: it costs work, not trust."""
+        is_file = uri.startswith("file:") or "://" not in uri or _sqlite_file(uri) is not None
+        return cls(2 * LOCK_SECONDS, 1) if is_file else cls(SERVER_SECONDS, SERVER_SHARE)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Call `action`; raises what it raises, or TimeoutError when it has not ended in time."""
+        _get_ready()
+        now = time.monotonic()
+        left = self.seconds + self.share * (now - self.began) - self.waited
+        try:
+            in_time(action, max(left, 0))
+        finally:
+            self.waited += time.monotonic() - now
+
+
+def in_time(action: Callable[[], None], seconds: float) -> None:
+    """Call `action` in a thread, and leave that alone, or stop it where that is possible, when its time is over.
+
+    Raises:
+        TimeoutError: it was not done in time.
+    """
+    outcome: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            action()
+            outcome.append(None)
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)  # no process waits for it at its end
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        # A loop that reads an answer without an end would fill the memory. A thread that waits is not reached.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+        raise TimeoutError("its server does not answer in time")
+    if outcome[0] is not None:
+        raise outcome[0]
+
+
+def _get_ready() -> None:
+    """Import MLflow, which takes seconds that only stages pay that report, and keep it quiet: `attempt` says what goes
+    wrong, once."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow.tracking  # noqa: F401
+
+    for name in ("mlflow", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a line for the screen: servers' own words, without passwords."""
+    lines = without_secrets(str(error)).strip().splitlines()
+    return one_line(lines[0] if lines else type(error).__name__)
 
 
 def sqlite_uri(path: Path) -> str:
@@ -302,6 +403,11 @@ def _sole_maker(uri: str) -> Iterator[None]:
 
     with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
         yield
+
+
+def _is_gone(process: str) -> bool:
+    """Whether the process of this id has ended; False where the system does not tell."""
+    return process.isdigit() and Path("/proc/self").exists() and not Path("/proc", process).exists()
 
 
 def _as_text(value: Any) -> str:

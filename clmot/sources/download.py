@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
+from clmot.addresses import readable
 from clmot.errors import InputError
 from clmot.progress import byte_progress
 from clmot.sources.checksums import damaged_ranges, file_sha256
@@ -37,7 +38,6 @@ from clmot.sources.server import (
     NoRanges,
     Patience,
     Server,
-    readable,
 )
 
 PATIENCE = Patience()

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
+from clmot.addresses import readable
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path
 from clmot.films.find_films import is_video
@@ -26,7 +27,6 @@ from clmot.sources.download import Unavailable, download
 from clmot.sources.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
 from clmot.sources.partial_file import PartialFile
 from clmot.sources.scenes import SYNTHETIC
-from clmot.sources.server import readable
 from clmot.wording import listed
 
 OFFICIAL = "official"

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
+from clmot.addresses import readable
 from clmot.sources.partial_file import RemoteFile
 
 if TYPE_CHECKING:  # only this source needs a network; the others shall not wait for the import
@@ -76,15 +76,6 @@ class Changed(Exception):
 
 class NoRanges(Exception):
     """The server does not give the part of the file that was asked for."""
-
-
-def readable(url: str) -> str:
-    """The address without password and query, which belong neither on the screen nor in logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # half an IPv6 address
-        return re.sub("//[^/]*@|[?#].*", "", url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 class Server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 
-from clmot.errors import InputError
+from clmot.errors import InputError, sentence
 from clmot.files import content_hash, dvc_root, lock_directory, staged_file, write_json
 from clmot.training.criteria import Criterion
 from clmot.training.recipe import Recipe
@@ -62,11 +63,16 @@ class Checkpoint:
         self.saved_at = time.monotonic()
 
     def save(self, state: TrainingState) -> None:
-        """Write it, whole or not at all."""
+        """Write it, whole or not at all. Where the disk is full the last one stays, and the training goes on."""
         learnt = {name: getattr(state, name).state_dict() for name in self.LEARNT}
-        with staged_file(self.path) as aside:
-            torch.save(learnt | {name: getattr(state, name) for name in self.COUNTED}, aside)
+        content = io.BytesIO()  # torch's own writer does not tell why a disk refuses
+        torch.save(learnt | {name: getattr(state, name) for name in self.COUNTED}, content)
         self.saved_at = time.monotonic()
+        try:
+            with staged_file(self.path) as aside:
+                aside.write_bytes(content.getbuffer())
+        except OSError as error:
+            warn_of_no_checkpoint(error)
 
     def save_when_due(self, state: TrainingState) -> None:
         """Write it if the last one is some minutes old."""
@@ -92,6 +98,11 @@ class Checkpoint:
         for name in self.COUNTED:
             setattr(state, name, saved[name])
         return True
+
+
+def warn_of_no_checkpoint(error: OSError) -> None:
+    """Say that a training that breaks off now costs more than it could, which is worth no end of the training."""
+    print(f"warning: no checkpoint could be written, training goes on ({sentence(error)})", file=sys.stderr)
 
 
 def decisions(recipe: Recipe, config: Any) -> dict[str, str]:
@@ -137,11 +148,14 @@ def checkpoint_folder(stage: str, decided: Mapping[str, str]) -> Iterator[Path]:
     """
     key = content_hash(json.dumps(decided, sort_keys=True))[:32]
     folder = checkpoints_root() / f"{stage}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / DECISIONS_FILE, dict(decided))
+    except OSError as error:
+        warn_of_no_checkpoint(error)
     handle = lock_directory(folder)
     try:
         name_others(folder, stage, decided)
-        write_json(folder / DECISIONS_FILE, dict(decided))
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
     finally:

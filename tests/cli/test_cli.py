@@ -154,12 +154,6 @@ def test_an_output_below_a_file_is_one_sentence_with_the_name_that_was_given(pro
     assert (project / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("draft", ["/usr/.views.jpg.k3_x9.partial", "/usr/.views.jpg.k3_x9.partial/views.jpg"])
-def test_a_refused_draft_is_named_by_what_was_asked_for(draft: str) -> None:
-    refused = OSError(13, "Permission denied", draft)
-    assert cli.refusal(refused).startswith("/usr/views.jpg: Permission denied:")
-
-
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(arguments: object) -> None:
         raise OSError(5, "Input/output error")

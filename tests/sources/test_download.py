@@ -20,13 +20,14 @@ from flaky_server import FlakyServer, Request, running
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clmot.addresses import readable
 from clmot.errors import InputError
 from clmot.sources import download as module
 from clmot.sources import partial_file as module_partial
 from clmot.sources.checksums import damaged_ranges
 from clmot.sources.download import Unavailable, download
 from clmot.sources.partial_file import PartialFile, RemoteFile, joined, without
-from clmot.sources.server import Patience, readable
+from clmot.sources.server import Patience
 
 PIECE = 1 << 14
 QUICK = Patience(

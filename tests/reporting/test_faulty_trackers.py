@@ -1,0 +1,122 @@
+"""Whatever a tracking server does: a warning and some seconds, and the training is as if there were none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from faulty_tracking_server import FAULTS, WAITING, running
+
+from clmot.params import parse_params
+from clmot.reporting import mlflow_run
+from clmot.reporting.mlflow_run import in_time, training_run
+
+ROOT = Path(__file__).parents[2]
+PARAMS = parse_params((ROOT / "params.yaml").read_text(encoding="utf-8"))
+SECRET = "s3cret"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.delenv(name, raising=False)
+    import mlflow.tracking  # noqa: F401  (its seconds are not the server's)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_faulty_server_costs_a_warning_and_seconds(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mlflow_run, "SERVER_SECONDS", 1.0)
+    with running(FAULTS[kind]) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("//", f"//me:{SECRET}@"))
+        started = time.monotonic()
+        with training_run(PARAMS, "train") as log:
+            for epoch in range(1, 4):
+                log(epoch, {"loss": 1.0})
+        seconds = time.monotonic() - started
+    out, err = capsys.readouterr()
+    assert err.startswith("warning: MLflow does not record this stage (")
+    assert (out, err.count("\n")) == ("", 1)
+    assert SECRET not in err
+    assert "\x1b" not in err
+    assert seconds < 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_stage_ends_in_time(kind: str, tmp_path: Path) -> None:
+    """With the patience that users get, as a process that has to end: 15 seconds more than without a server at most,
+    and no memory for an answer without an end."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    program = """if True:
+        import mlflow.tracking, resource, time
+        from clmot.params import load_params
+        from clmot.reporting.mlflow_run import training_run
+        started = time.monotonic()
+        with training_run(load_params(), "train") as log:
+            for epoch in range(1, 4):
+                log(epoch, {"loss": 1.0})
+        print(time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    with running(FAULTS[kind]) as address:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": address}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+    seconds, kilobytes = map(float, done.stdout.split())
+    assert seconds < 15
+    assert (seconds > 7) == (kind in WAITING)
+    assert kilobytes < 2_000_000
+
+
+@pytest.mark.parametrize("wait", [lambda: time.sleep(60), lambda: [None for _ in iter(int, 1)], lambda: input()])
+def test_what_takes_too_long_is_left_alone(wait: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    read, _ = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(read))
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="in time"):
+        in_time(lambda: wait() and None, 0.2)
+    assert time.monotonic() - started < 5
+
+
+def test_a_loop_that_takes_too_long_is_stopped() -> None:
+    """It would fill the memory for as long as the training runs."""
+    turns = [0]
+
+    def loop() -> None:
+        while True:
+            turns[0] += 1
+
+    with pytest.raises(TimeoutError):
+        in_time(loop, 0.2)
+    deadline = time.monotonic() + 10
+    before = -1
+    while before != turns[0] and time.monotonic() < deadline:
+        before = turns[0]
+        time.sleep(0.1)
+    assert before == turns[0]
+
+
+def test_a_slow_server_may_watch_a_long_training() -> None:
+    """Of a day it may take an hour; of its first minute ten seconds."""
+    patience = mlflow_run.Patience.with_store("http://127.0.0.1:9")
+    patience.waited = 9
+    with pytest.raises(TimeoutError):
+        patience.call(lambda: time.sleep(5))
+    patience.began -= 3600
+    patience.call(lambda: time.sleep(0.01))
+    assert 9 < patience.waited < 15
+
+
+def test_files_are_given_the_time_that_they_need() -> None:
+    for uri in ("sqlite:////mlruns/mlflow.db", "file:///mlruns", "mlruns"):
+        assert mlflow_run.Patience.with_store(uri).seconds > mlflow_run.LOCK_SECONDS
+    for uri in ("https://example.org", "postgresql://example.org/mlflow", "databricks://profile"):
+        assert mlflow_run.Patience.with_store(uri).seconds == mlflow_run.SERVER_SECONDS
