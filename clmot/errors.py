@@ -96,11 +96,12 @@ def at(error: BaseException, target: str | os.PathLike[str]) -> BaseException:
 
 def sentence(refused: OSError) -> str:
     """What the system would not do, in one sentence for the user who named the path or whose disk is full."""
-    asked: list[str] = []
+    asked, draft_of = [], ""
     for part in Path(os.fsdecode(refused.filename or "standard output")).parts:
         drafted = re.fullmatch(r"\.(.+)\.[^.]+\.partial", part)  # in such a folder, beside what was asked for
-        if drafted is not None or asked[-1:] != [part]:
+        if drafted is not None or part != draft_of:
             asked.append(drafted[1] if drafted else part)
+        draft_of = drafted[1] if drafted else ""
     advice = REFUSALS.get(errno.errorcode.get(refused.errno or 0, ""), _PLACE)
     return f"{Path(*asked)}: {refused.strerror or refused}: {advice}"
 

@@ -74,6 +74,7 @@ def test_faults_of_ours_keep_their_traceback(error: Exception) -> None:
     [
         ("/usr/.views.jpg.k3_x9.partial", "/usr/views.jpg"),
         ("/usr/.views.jpg.k3_x9.partial/views.jpg", "/usr/views.jpg"),
+        ("data/data/gt.txt", "data/data/gt.txt"),
         ("models/.tracker.k2_x9.partial/model.safetensors", "models/tracker/model.safetensors"),
         ("data/.MOT17.a1.partial/.gt.txt.12.partial/gt.txt", "data/MOT17/gt.txt"),
     ],
