@@ -20,7 +20,7 @@ from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequen
 from clmot.inference.recording import read_embeddings, read_recording
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import TrackParams
-from clmot.tracking.tracker import Tracker
+from clmot.tracking.calibrated import start_tracker
 
 REPEATED_METRICS = ("IDF1", "AssA", "HOTA", "MOTA")
 """Whose mean and standard deviation are reported."""
@@ -57,7 +57,7 @@ def track_again(
     """
     recorded = read_recording(path)
     kept = np.random.default_rng([repeats.seed, run]).random(len(recorded)) >= repeats.drop
-    tracker = Tracker(repeats.track, frame_rate)
+    tracker = start_tracker(repeats.track, frame_rate)
     bounds = np.searchsorted(recorded.frame, np.arange(1, length + 2))
     frames, identities, boxes, scores = [], [], [], []
     for frame, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), start=1):

@@ -1,0 +1,419 @@
+"""What an embedding is worth on film that nobody trained on: every kind beside its controls, several seeds, some boxes
+left out at random.
+
+    python -m benchmarks.unseen_film FILMS --detections BOXES --weights mobilenetv2.pt --rival osnet=EMBEDDINGS \\
+        --output benchmarks/results/unseen_film.json
+
+FILMS holds two or more sequences as MOTChallenge lays them out, `<benchmark>/<film>/{img1,gt/gt.txt,seqinfo.ini}`;
+BOXES a detector's boxes of them, `<film>.txt` in MOTChallenge rows. Each film is tracked whole, in two arenas: by the
+detector's boxes, and by the true boxes of visibility .25 and more, where detection decides nothing. The configuration is
+the profile `film`'s, one for all films. Kinds of embedding:
+
+- `none`, `constant`, `colour`: the controls; `oracle`: the true identity, a bound. `perfect` is no tracker at all: a box
+  that is used gets the identity of the true box that it is on, and a box on no one is a track of its own.
+- a rival's: stored embeddings of these boxes, `<film>.detections.npz` and `<film>.truth.npz`.
+- `supervised`: the crop encoder taught by identity labels on the other films; `other films`: by their boxes alone, the
+  same boxes.
+- `film itself`: taught by the detector's boxes of the film that is tracked. No identity, of no film, is read.
+
+Prints and writes json: mean and standard deviation over seeds and runs, then every single one. Runs on what
+`hardware.device` finds; without dvc, mlflow, motmetrics and trackeval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clmot.data.crops import FilmBoxes, TrainingCrops
+from clmot.data.frames import TrainingFrame
+from clmot.errors import InputError, run_as_script
+from clmot.evaluation.observations import score_observations
+from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
+from clmot.evaluation.repeats import Repeats, score_again
+from clmot.evaluation.score import score_sequence
+from clmot.hardware import set_up
+from clmot.images import read_image
+from clmot.inference.crop_embeddings import CropEmbeddings
+from clmot.inference.embeddings import (
+    COLOUR,
+    CONSTANT,
+    NONE,
+    ORACLE,
+    Embedded,
+    StoredEmbeddings,
+    TrueIdentities,
+    colour_histograms,
+)
+from clmot.inference.given_detections import Recorder
+from clmot.inference.pipeline import Detections, DetectionSource, Image
+from clmot.inference.recording import read_recording, write_recording
+from clmot.models.crop_encoder import CropEncoder
+from clmot.models.crop_weights import create_crop_encoder
+from clmot.motchallenge.annotations import AnnotationTable, read_detections, read_ground_truth
+from clmot.motchallenge.sequence import SEQINFO_FILE, SequenceInfo, image_path, read_seqinfo
+from clmot.motchallenge.splits import FrameRange
+from clmot.params import Params
+from clmot.profiles import read_profiles
+from clmot.training.crop_training import train_crop_encoder
+from clmot.training.recipe import Recipe
+
+PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other films", "film itself"
+TAUGHT = (SUPERVISED, OTHER_FILMS, FILM_ITSELF)
+VISIBLE_FROM = 0.25
+ARENAS = ("detected", "visible")
+EMBEDDING_METRICS = ("ReID_mAP", "ReID_mAP_cross", "Link_1s", "Link_3s", "Link_10s", "AUC_place")
+
+
+@dataclass(frozen=True)
+class Film:
+    """A sequence with its truth, and a detector's boxes of it."""
+
+    folder: Path
+    benchmark: str
+    detections: Path
+
+    @property
+    def name(self) -> str:
+        """Of the sequence."""
+        return self.folder.name
+
+    @cached_property
+    def info(self) -> SequenceInfo:
+        """What its seqinfo.ini says."""
+        return read_seqinfo(self.folder / SEQINFO_FILE)
+
+    @cached_property
+    def truth(self) -> JudgedTruth:
+        """What its tracks are held to."""
+        table = read_ground_truth(self.folder / "gt/gt.txt", length=self.info.length)
+        judged = judge_truth(table, self.info.length, self.benchmark, self.name)
+        return dataclasses.replace(judged, frame_rate=self.info.frame_rate)
+
+    def boxes(self, arena: str) -> AnnotationTable:
+        """The boxes of an arena, by frame; true ones score 1 and have their identities."""
+        if arena == "detected":
+            table = read_detections(self.detections)
+        else:
+            table = self.truth.table.select(self.truth.counted & (self.truth.table.visibility >= VISIBLE_FROM))
+            table = dataclasses.replace(table, confidence=np.ones(len(table)))
+        return table.select(np.argsort(table.frame, kind="stable"))
+
+    def images(self) -> list[Path]:
+        """All frames."""
+        return [image_path(self.folder, self.info, frame) for frame in range(1, self.info.length + 1)]
+
+
+class Given:
+    """A table's boxes as a source of detections."""
+
+    def __init__(self, table: AnnotationTable) -> None:
+        """`table` is ordered by frame."""
+        self.frame, self.corners, self.scores = table.frame, table.corners(), table.confidence
+
+    def __call__(self, frame: int, image: Image) -> Detections:
+        """Those of one frame, without embeddings."""
+        rows = slice(*np.searchsorted(self.frame, (frame, frame + 1)))
+        return Detections(self.corners[rows], self.scores[rows], None)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of embedding on one film, with one seed."""
+
+    kind: str
+    film: Film
+    others: tuple[Film, ...]
+    seed: int
+    rival: Path | None
+    """Folder of stored embeddings."""
+    params: Params
+    drops: int
+    share: float
+
+    def run(self) -> dict[str, Any]:
+        """Teach what is to be taught, embed the boxes of each arena, track and score."""
+        torch.set_num_threads(self.params.hardware.threads or 1)
+        begin = time.perf_counter()
+        encoder = self._taught() if self.kind in TAUGHT else None
+        taught = time.perf_counter()
+        result: dict[str, Any] = {"kind": self.kind, "film": self.film.name, "seed": self.seed}
+        with tempfile.TemporaryDirectory() as folder:
+            for arena in ARENAS:
+                file = Path(folder, f"{arena}.safetensors")
+                seconds, boxes = self._record(file, arena, encoder)
+                result[arena] = self._tracks(file, arena)
+                if arena == "visible" and self.kind not in (NONE, PERFECT):
+                    found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
+                    result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
+                if encoder is not None:
+                    result[arena]["ms_a_box"] = 1000 * seconds / boxes
+        if encoder is not None:
+            result["training_seconds"] = taught - begin
+        return result
+
+    def _taught(self) -> CropEncoder:
+        """The crop encoder, taught as `kind` says."""
+        params = self.params
+        films = [self.film] if self.kind == FILM_ITSELF else list(self.others)
+        least = params.strip.min_score if self.kind == FILM_ITSELF else 0.0
+        arena = "detected" if self.kind == FILM_ITSELF else "visible"
+        tables = {f"{film.benchmark}/{film.name}": film.boxes(arena) for film in films}
+        frames = [
+            TrainingFrame(path, name, number, _rows(tables[name], number, least).astype(np.float32))
+            for film, name in zip(films, tables, strict=True)
+            for number, path in enumerate(film.images(), start=1)
+        ]
+        rates = {name: film.info.frame_rate for film, name in zip(films, tables, strict=True)}
+        crops = TrainingCrops(frames, params.crop, rates)
+        if self.kind == SUPERVISED:
+            crops.films = [_labelled(one, tables[one.name]) for one in crops.films]
+        torch.manual_seed(self.seed)
+        encoder = create_crop_encoder(params.crop)
+        recipe = Recipe("train", self.seed, params.train, crops)
+        with tempfile.TemporaryDirectory() as folder:
+            train_crop_encoder(
+                encoder, crops, params.crop, params.loss.temperature, recipe, params.hardware, Path(folder)
+            )
+        return encoder
+
+    def _record(self, file: Path, arena: str, encoder: CropEncoder | None) -> tuple[float, int]:
+        """Write the boxes with their embeddings; seconds that embedding them took, and how many there are."""
+        table = self.film.boxes(arena)
+        source: DetectionSource = Given(table)
+        device = set_up(self.params.hardware).device
+        if encoder is not None:
+            source = CropEmbeddings(source, encoder, device, 0.0)
+        elif self.kind == CONSTANT:
+            source = Embedded(source, lambda _frame, _image, boxes: np.ones((len(boxes), 1), np.float32))
+        elif self.kind == COLOUR:
+            source = Embedded(source, lambda _frame, image, boxes: colour_histograms(image, boxes))
+        elif self.kind == ORACLE:
+            truth = self.film.truth
+            source = Embedded(source, TrueIdentities(truth.table.select(truth.counted)))
+        elif self.rival is not None:
+            stored = {"detected": "detections", "visible": "truth"}[arena]
+            path = self.rival / f"{self.film.name}.{stored}.npz"
+            source = Embedded(source, StoredEmbeddings(path, FrameRange(1, self.film.info.length)))
+        recorder = Recorder(source, 0.0)
+        looks = encoder is not None or self.kind == COLOUR
+        seconds = 0.0
+        for number, path in enumerate(self.film.images(), start=1):
+            image = read_image(path) if looks else np.zeros((1, 1, 3), np.uint8)
+            begin = time.perf_counter()
+            recorder(number, image)
+            seconds += time.perf_counter() - begin
+        write_recording(file, recorder.recorded())
+        return seconds, len(table)
+
+    def _tracks(self, file: Path, arena: str) -> dict[str, Any]:
+        """Scores of the runs, in per cent; `whole` leaves out no box."""
+        track = dataclasses.replace(self.params.track, embedding=NONE if self.kind == NONE else "network")
+        repeats = Repeats(self.drops, self.share, 0, track)
+        found: dict[str, Any] = {}
+        for name, some in (("dropped", repeats), ("whole", dataclasses.replace(repeats, count=1, drop=0.0))):
+            if self.kind == PERFECT:
+                scores = [
+                    score_sequence(self.film.truth, _perfect(self.film, file, some, run)) for run in range(some.count)
+                ]
+            else:
+                scores = score_again(self.film.truth, file, some)
+            found[name] = [
+                {key: 100 * value for key, value in (("IDF1", one.IDF1), ("HOTA", one.HOTA), *_purity(one))}
+                for one in scores
+            ]
+        return found
+
+
+def _purity(scores: Any) -> Iterable[tuple[str, float]]:
+    found = scores.purity.metrics()
+    return (("Purity", found.get("Purity", 0.0)), ("TracksPerPerson", found.get("TracksPerPerson", 0.0) / 100))
+
+
+def _rows(table: AnnotationTable, frame: int, least: float) -> NDArray[np.float64]:
+    """Corners (N, 4) of the boxes of a frame that score `least` or more."""
+    rows = slice(*np.searchsorted(table.frame, (frame, frame + 1)))
+    return table.corners()[rows][table.confidence[rows] >= least]
+
+
+def _labelled(film: FilmBoxes, table: AnnotationTable) -> FilmBoxes:
+    """The film's boxes with true identities instead of tracklets: two boxes of a person are always positives."""
+    where = {(int(f), *np.float32(c)): i for f, c, i in zip(table.frame, table.corners(), table.identity, strict=True)}
+    identity = [where[(int(frame), *np.float32(box))] for frame, box in zip(film.frame, film.boxes, strict=True)]
+    tracklet = np.unique(identity, return_inverse=True)[1].astype(np.int64)
+    count = int(tracklet.max(initial=-1)) + 1
+    return dataclasses.replace(
+        film, tracklet=tracklet, together=~np.eye(count, dtype=bool), group=np.arange(count), reach=np.inf
+    )
+
+
+def _perfect(film: Film, file: Path, repeats: Repeats, run: int) -> AnnotationTable:
+    """The boxes that a tracker uses, each with the identity of the true box that it is on."""
+    recorded = read_recording(file)
+    kept = np.random.default_rng([repeats.seed, run]).random(len(recorded)) >= repeats.drop
+    rows = np.nonzero(kept & (recorded.scores >= repeats.track.confidence))[0]
+    corners = recorded.boxes[rows].astype(np.float64)
+    truth = film.truth.table.select(film.truth.counted)
+    identity = -np.ones(len(rows), np.int64)
+    names = TrueIdentities(truth)
+    distinct = np.unique(truth.identity)
+    for frame in range(1, film.info.length + 1):
+        there = np.nonzero(recorded.frame[rows] == frame)[0]
+        one_hot = names(frame, np.zeros((1, 1, 3), np.uint8), corners[there])
+        on = one_hot.any(axis=1)
+        identity[there[on]] = distinct[one_hot[on].argmax(axis=1)]
+    nobody = identity < 0
+    identity[nobody] = distinct.max() + 1 + np.arange(nobody.sum())
+    return AnnotationTable(
+        frame=recorded.frame[rows].astype(np.int64),
+        identity=identity,
+        box=np.concatenate([corners[:, :2] + 1, corners[:, 2:] - corners[:, :2]], axis=1),
+        confidence=recorded.scores[rows].astype(np.float64),
+        category=np.ones(len(rows), np.int64),
+        visibility=np.ones(len(rows)),
+    )
+
+
+def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str, Any]:
+    """By kind: means over seeds and runs, film by film and of the films' mean; with standard deviations (of n - 1)."""
+    found: dict[str, Any] = {}
+    for kind in dict.fromkeys(row["kind"] for row in results):
+        rows = [row for row in results if row["kind"] == kind]
+        seeds = sorted({row["seed"] for row in rows})
+        found[kind] = {"seeds": len(seeds)}
+        for arena in ARENAS:
+            for metric in ("IDF1", "HOTA", "Purity", "TracksPerPerson"):
+                by_film = {f: [[r[metric] for r in x[arena]["dropped"]] for x in rows if x["film"] == f] for f in films}
+                found[kind][f"{arena} {metric}"] = _spread(by_film, len(seeds))
+        for metric in EMBEDDING_METRICS:
+            known = [row for row in rows if metric in row.get("embedding", {})]
+            by_film = {film: [[row["embedding"][metric]] for row in known if row["film"] == film] for film in films}
+            by_film = {film: values for film, values in by_film.items() if values}
+            if by_film:
+                found[kind][metric] = _spread(by_film, len(seeds))
+        times = [row["training_seconds"] for row in rows if "training_seconds" in row]
+        if times:
+            found[kind]["training seconds"] = statistics.median(times)
+            found[kind]["ms a box"] = statistics.median(row["detected"]["ms_a_box"] for row in rows)
+    return found
+
+
+def _spread(by_film: dict[str, list[list[float]]], seeds: int) -> dict[str, Any]:
+    """Mean and deviation of all runs of a film; of the mean over films, that of one seed and run after another."""
+    values: dict[str, Any] = {}
+    for film, runs in by_film.items():
+        every = [value for run in runs for value in run]
+        values[film] = [round(statistics.mean(every), 2), round(statistics.stdev(every) if len(every) > 1 else 0.0, 2)]
+    whole = [runs for runs in by_film.values() if len(runs) == seeds]
+    if whole:
+        means = [
+            statistics.mean(runs[seed][run] for runs in whole)
+            for seed in range(seeds)
+            for run in range(len(whole[0][0]))
+        ]
+        values["mean"] = [
+            round(statistics.mean(means), 2),
+            round(statistics.stdev(means) if len(means) > 1 else 0.0, 2),
+        ]
+    return values
+
+
+def find_films(folder: Path, detections: Path) -> list[Film]:
+    """The sequences of `folder`, by name.
+
+    Raises:
+        InputError: there are fewer than two, or one has no boxes.
+    """
+    films = [
+        Film(path.parent, path.parent.parent.name, detections / f"{path.parent.name}.txt")
+        for path in sorted(folder.glob(f"*/*/{SEQINFO_FILE}"))
+    ]
+    if len(films) < 2:
+        raise InputError(f"{folder} has {len(films)} films: expected two or more, <benchmark>/<film>/{SEQINFO_FILE}.")
+    missing = [str(film.detections) for film in films if not film.detections.is_file()]
+    if missing:
+        raise InputError(f"{missing[0]} does not exist: expected the boxes of every film.")
+    return films
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", type=Path)
+    parser.add_argument("--detections", type=Path, required=True)
+    parser.add_argument("--weights", required=True, help="where the crop encoder starts: crop.weights")
+    parser.add_argument("--rival", action="append", default=[], metavar="NAME=FOLDER", help="stored embeddings")
+    parser.add_argument("--kinds", nargs="*", help="some of the kinds alone")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of training")
+    parser.add_argument("--drops", type=int, default=5, help="runs that each leave out some boxes")
+    parser.add_argument("--share", type=float, default=0.03, help="of the boxes that each leaves out")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", type=Path)
+    chosen = parser.parse_args(arguments)
+    params = read_profiles()["film"].params
+    params = dataclasses.replace(
+        params,
+        crop=dataclasses.replace(params.crop, weights=chosen.weights),
+        hardware=dataclasses.replace(params.hardware, device=chosen.device, threads=1, workers=0),
+    )
+    films = find_films(chosen.films, chosen.detections)
+    rivals = {name: Path(folder) for name, _, folder in (rival.partition("=") for rival in chosen.rival)}
+    kinds = chosen.kinds or [*TAUGHT, COLOUR, *rivals, ORACLE, PERFECT, CONSTANT, NONE]
+    cases = [
+        Case(kind, film, tuple(f for f in films if f is not film), seed, rivals.get(kind), params, chosen.drops,
+             chosen.share)
+        for kind in kinds
+        for seed in (chosen.seeds if kind in TAUGHT else chosen.seeds[:1])
+        for film in sorted(films, key=lambda film: -film.info.length)
+    ]  # fmt: skip
+    results = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(chosen.processes, mp_context=context) as pool:
+        waiting = {pool.submit(case.run): case for case in cases}
+        for number, done in enumerate(as_completed(waiting), start=1):
+            case = waiting[done]
+            results.append(done.result())
+            mean = statistics.mean(run["IDF1"] for run in results[-1]["detected"]["dropped"])
+            print(
+                f"{number}/{len(cases)} {case.kind}, {case.film.name}, seed {case.seed}: IDF1 {mean:.1f}",
+                file=sys.stderr,
+            )
+    results.sort(key=lambda row: (kinds.index(row["kind"]), row["film"], row["seed"]))
+    report = {
+        "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),
+        "device": torch.cuda.get_device_name()
+        if set_up(params.hardware).device.type == "cuda"
+        else platform.processor(),
+        "torch": torch.__version__,
+        "processes": chosen.processes,
+        "cores": os.cpu_count(),
+        "summary": summary(results, [film.name for film in films]),
+        "results": results,
+    }
+    text = json.dumps(report, indent=1)
+    if chosen.output:
+        chosen.output.write_text(text + "\n")
+    print(json.dumps(report["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    run_as_script(main)
