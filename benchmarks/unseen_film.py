@@ -6,11 +6,11 @@ left out at random.
 
 FILMS holds two or more sequences as MOTChallenge lays them out, `<benchmark>/<film>/{img1,gt/gt.txt,seqinfo.ini}`;
 BOXES a detector's boxes of them, `<film>.txt` in MOTChallenge rows. Each film is tracked whole, in two arenas: by the
-detector's boxes, and by the true boxes of visibility .25 and more, where detection decides nothing. The configuration is
-the profile `film`'s, one for all films. Kinds of embedding:
+detector's boxes, and by the true boxes of visibility .25 and more, where detection decides nothing. The configuration
+is the profile `film`'s, one for all films. Kinds of embedding:
 
-- `none`, `constant`, `colour`: the controls; `oracle`: the true identity, a bound. `perfect` is no tracker at all: a box
-  that is used gets the identity of the true box that it is on, and a box on no one is a track of its own.
+- `none`, `constant`, `colour`: the controls; `oracle`: the true identity, a bound. `perfect` is no tracker at all: a
+  box that is used gets the identity of the true box that it is on, and a box on no one is a track of its own.
 - a rival's: stored embeddings of these boxes, `<film>.detections.npz` and `<film>.truth.npz`.
 - `supervised`: the crop encoder taught by identity labels on the other films; `other films`: by their boxes alone, the
   same boxes.
