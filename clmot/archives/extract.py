@@ -70,6 +70,8 @@ class _Sequence:
     info: SequenceInfo
     frames: list[Entry]
     ground_truth: bytes | None
+    table: AnnotationTable | None
+    """Of the ground truth."""
     detections: Entry | None
 
 
@@ -127,10 +129,11 @@ def inspect_benchmark(
     split: str,
     *,
     opener: Opener | None = None,
-) -> list[ManifestEntry]:
-    """What `extract_benchmark` would extract. It refuses the same archives, and writes nothing."""
+) -> list[tuple[ManifestEntry, AnnotationTable | None]]:
+    """What `extract_benchmark` would extract, with the ground truth where there is one. It refuses the same archives
+    (except for frames that do not decode), and writes nothing."""
     with _prepared(archives, benchmark, split, opener) as sequences:
-        return [sequence.entry for sequence in sequences]
+        return [(sequence.entry, sequence.table) for sequence in sequences]
 
 
 @contextlib.contextmanager
@@ -196,7 +199,10 @@ def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
     )
     stored = dataclasses.replace(info, name=name, image_dir=IMAGE_DIR)
     detections = (copy.members.get(DETECTIONS_FILE) for copy in (chosen.copy, *copies))
-    return _Sequence(entry, stored, frames, truth.stored() if truth else None, next(filter(None, detections), None))
+    public = next(filter(None, detections), None)
+    if truth is None:
+        return _Sequence(entry, stored, frames, None, None, public)
+    return _Sequence(entry, stored, frames, truth.stored(), truth.table, public)
 
 
 def _ground_truth(copies: Sequence[SequenceCopy]) -> _Truth | None:

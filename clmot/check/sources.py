@@ -14,14 +14,15 @@ from clmot.archives.extract import inspect_benchmark
 from clmot.check.findings import Findings
 from clmot.check.sequences import Copies, check_sequence
 from clmot.check.videos import check_film
+from clmot.data.strip import TRUTH, judge_training_boxes
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES
+from clmot.files import IMAGE_SUFFIXES, dvc_root
 from clmot.films.find_films import Film, film_of, find_films
 from clmot.films.open_films import open_with_films
 from clmot.films.video import Measured, measure
 from clmot.motchallenge.sequence import SUBSETS
-from clmot.motchallenge.splits import film, home_benchmark, without_detector
-from clmot.params import BENCHMARKS
+from clmot.motchallenge.splits import Split, film, home_benchmark, without_detector
+from clmot.params import BENCHMARKS, PARAMS_FILE, load_params
 from clmot.problems import Problem
 from clmot.sources.fetch import on_disk
 from clmot.sources.official import RECIPES
@@ -135,10 +136,18 @@ def _homes(names: Sequence[str]) -> set[str]:
 
 
 def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[Path], Measured]) -> None:
-    """Raise the InputError with which the download stage would refuse these; what it warns of was found before."""
+    """Raise the InputError with which download or strip, as params.yaml has it, would refuse these; what they warn of
+    was found before."""
     opener = functools.partial(open_with_films, measured_as=measured_as)
     with contextlib.redirect_stderr(io.StringIO()):
-        inspect_benchmark(archives, benchmark, _SPLIT, opener=opener)
+        sequences = inspect_benchmark(archives, benchmark, _SPLIT, opener=opener)
+    file = dvc_root() / PARAMS_FILE
+    if file.is_file():
+        params = load_params(file)
+        labelled = [(entry, table) for entry, table in sequences if table is not None]
+        split = Split.from_params(params.data)
+        if params.strip.boxes == TRUTH:
+            judge_training_boxes(labelled, benchmark, split, params.strip)
 
 
 def _taken(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,10 @@ class _Stripped:
     boxes: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
     held_out: dict[str, tuple[FrameRange, AnnotationTable]] = field(default_factory=dict)
+    considered: Counter[int] = field(default_factory=Counter)
+    """Class -> true boxes with a flag that is not 0."""
+    excluded: Counter[int] = field(default_factory=Counter)
+    """Class -> the others."""
 
 
 def strip_benchmark(
@@ -137,13 +142,7 @@ def strip_benchmark(
         if tracked is not None and entry in known:
             scored = table.select(counted(table.confidence, table.category, benchmark))
             found.held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
-    if found.boxes and not any(sequence.kept for sequence in found.report.values()):
-        total = sum(sum(sequence.dropped.values()) for sequence in found.report.values())
-        raise InputError(
-            f"none of the {total} boxes of {benchmark} is left by 'strip.classes: {sorted(params.classes)}' and "
-            f"'strip.min_visibility: {params.min_visibility:g}': loosen them, or take {benchmark} out of "
-            "'data.benchmarks'."
-        )
+    _refuse_useless(benchmark, found, params)
     # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         training, identities, held_out = (
@@ -159,6 +158,34 @@ def strip_benchmark(
     return found.report
 
 
+def judge_training_boxes(
+    sequences: Iterable[tuple[ManifestEntry, AnnotationTable]], benchmark: str, split: Split, params: StripParams
+) -> None:
+    """Raise the InputError with which `strip_benchmark` would refuse these sequences' boxes."""
+    found = _Stripped()
+    for entry, table in sequences:
+        _strip_sequence(entry, table, split, params, None, found)
+    _refuse_useless(benchmark, found, params)
+
+
+def _refuse_useless(benchmark: str, found: _Stripped, params: StripParams) -> None:
+    """Raise an InputError if `strip.classes` asks for what is not there, or no box is left."""
+    for number in sorted(params.classes) if params.boxes == TRUTH else ():
+        if found.excluded[number] and not found.considered[number]:
+            raise InputError(
+                f"'strip.classes' names {number}, but all {found.excluded[number]} boxes of that class in {benchmark} "
+                f"have the flag 0 (not to be considered) in their gt.txt, so none of them would train: take {number} "
+                "out, or give the boxes the flag 1."
+            )
+    if found.boxes and not any(sequence.kept for sequence in found.report.values()):
+        total = sum(sum(sequence.dropped.values()) for sequence in found.report.values())
+        raise InputError(
+            f"none of the {total} boxes of {benchmark} is left by 'strip.classes: {sorted(params.classes)}' and "
+            f"'strip.min_visibility: {params.min_visibility:g}': loosen them, or take {benchmark} out of "
+            "'data.benchmarks'."
+        )
+
+
 def _strip_sequence(
     entry: ManifestEntry,
     table: AnnotationTable,
@@ -169,6 +196,8 @@ def _strip_sequence(
 ) -> None:
     """Add what trains of one sequence, given its ground truth, to `found`."""
     frames = split.training_range(entry)
+    found.considered.update(table.category[table.confidence != 0].tolist())
+    found.excluded.update(table.category[table.confidence == 0].tolist())
     if detector is None:
         kept, dropped = _select(table, frames, np.array(sorted(params.classes), np.int64), params.min_visibility)
     else:

@@ -303,6 +303,14 @@ class TestMistakes:
             strip(data)
         assert [tree(data / out) for out in OUTS] == before
 
+    @pytest.mark.parametrize("wanted", [[1, 3], [3], [3, 7]])
+    def test_classes_that_the_flags_exclude(self, tmp_path: Path, wanted: list[int]) -> None:
+        """As of all but pedestrians in MOT16, MOT17 and MOT20: they would be dropped without a word."""
+        rows = "1,1,10,20,5,8,1,1,1\n1,2,30,20,9,8,0,3,1\n2,1,10,20,5,8,1,7,1\n"
+        data = ground_truth(tmp_path, {"MOT17-02": rows})
+        with pytest.raises(InputError, match=r"'strip\.classes' names 3, but all 1 boxes .* have the flag 0"):
+            strip(data, classes=tuple(wanted))
+
     def test_nothing_left(self, tmp_path: Path) -> None:
         data = ground_truth(tmp_path, {"MOT17-02": MIXED})
         with pytest.raises(InputError, match=r"none of the 10 boxes of MOT17 is left by 'strip\.classes: \[5\]'"):
