@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clmot.check.findings import Findings, Summary
-from clmot.data.index import READERS, select_boxes
+from clmot.data.index import read_box_set, select_boxes
 from clmot.files import dvc_root
 from clmot.labels.box_set import BoxSet, image_problems, unreadable
 from clmot.motchallenge.classes import PEOPLE, is_person
@@ -35,14 +35,14 @@ def check_box_set(
         name: what to call it there.
         kind: `jde`, `crowdhuman`, `coco` or `yolo`.
         images, labels: as in `data.extra`.
-        classes: the classes that are people; None: those whose name says so.
+        classes: the classes that are people; None: those whose name says so, and where none does, a question.
         findings: gets the problems, the row of the table and the entry.
 
     Raises:
         InputError: there are no images or no labels at all, or a class is asked for that does not exist.
     """
     known = findings.errors
-    box_set = READERS[kind](images, labels, findings.report)
+    box_set = read_box_set(kind, images, labels, findings.report)
     counts: Counter[str] = Counter()
     for image in box_set.images:
         counts.update(np.array(image.categories, object)[~image.ignored].tolist())
@@ -121,17 +121,21 @@ def _check_unlabelled(box_set: BoxSet, labels: Path, findings: Findings) -> None
 
 
 def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findings) -> tuple[int | str, ...]:
-    """The classes that are people by their name; where classes have none, 0, or the only one."""
-    known = box_set.names or {key: key for key in counts}
-    named = tuple(dict.fromkeys(name for name in known.values() if is_person(name)))
+    """The classes that are people by their name; where classes have no names, the only one.
+
+    Where neither tells, that is a question (a fatal problem), for an empty answer would mean every class.
+    """
+    named = tuple(dict.fromkeys(name for name in box_set.names.values() if is_person(name)))
     if named:
         return named
-    if len(known) == 1 or (not box_set.names and "0" in known):
-        only = "0" if "0" in known else next(iter(known))
-        return (int(only) if only.isdigit() else known[only],)
-    if known:
-        text = f"no class is called {' or '.join(PEOPLE)}: name those that are people in 'classes'"
-        findings.report(Problem("classes", str(labels), f"{text} ({listed(sorted(known.values()), 12)})", False))
+    if not box_set.names and len(counts) <= 1:
+        return tuple(int(key) if key.isdigit() else key for key in counts) or (0,)
+    known = box_set.names or {key: key for key in counts}
+    there = Counter({known.get(key, key): count for key, count in counts.items()})
+    shown = ", ".join(f"{name}: {there[name]} boxes" for name in sorted(set(known.values())))
+    called = f"is called {' or '.join(PEOPLE)}" if box_set.names else "has a name"
+    text = f"which classes are people? None {called} ({shown}); name those that are with --classes"
+    findings.report(Problem("classes", str(labels), text))
     return ()
 
 

@@ -20,6 +20,7 @@ from clmot.labels.box_set import (
     outside,
     unreadable,
     without_extent,
+    wrong_units,
 )
 from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
@@ -27,7 +28,7 @@ from clmot.labels.normalised import read_jde, read_yolo
 from clmot.motchallenge.splits import film
 from clmot.params import ExtraSetParams
 from clmot.pictures import Picture, UnreadablePicture, read_picture
-from clmot.problems import Report, refuse
+from clmot.problems import Problem, Report, refuse
 from clmot.progress import progress
 from clmot.tables import plain_table
 
@@ -84,10 +85,18 @@ def check_sets(sets: Sequence[ExtraSet], tracked: Mapping[str, str]) -> None:
                 )
 
 
+def read_box_set(kind: str, images: Path, labels: Path, report: Report) -> BoxSet:
+    """Read a set in one of the formats of `READERS`, and judge what its numbers mean."""
+    box_set = READERS[kind](images, labels, report)
+    for text in wrong_units(box_set):
+        report(Problem("units", str(labels), text))
+    return box_set
+
+
 def index_set(entry: ExtraSetParams) -> ExtraSet:
     """Read one set. Raises as `index_sets`."""
     labels = in_project(entry.labels)
-    box_set = READERS[entry.format](in_project(entry.images), labels, refuse)
+    box_set = read_box_set(entry.format, in_project(entry.images), labels, refuse)
     people = box_set.people(entry.classes, labels)
     pictures = _pictures(box_set.images, f"index {entry.name}")
     images = []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES, walk
+from clmot.motchallenge.meaning import corners_for_sizes, not_in_pixels
 from clmot.problems import Problem, Report
 from clmot.wording import listed
 
@@ -95,6 +96,26 @@ def outside(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.boo
     """(N,) boxes, as corners (N, 4), of which no part is in an image of (width, height)."""
     beyond = (boxes[:, 2:] <= 0) | (boxes[:, :2] >= np.array(size, np.float32))
     return np.asarray(beyond.any(axis=1), bool)
+
+
+def wrong_units(box_set: BoxSet) -> Iterator[str]:
+    """What the boxes of a set, all together, say against the unit that its format gives them."""
+    images = [image for image in box_set.images if len(image.boxes)]
+    if not images:
+        return
+    boxes = np.concatenate([image.boxes for image in images])
+    if not box_set.normalised:
+        text = not_in_pixels(boxes)
+        if text:
+            yield text
+    stated = [(1, 1) if box_set.normalised else image.size for image in images]
+    sizes = [size for image, size in zip(images, stated, strict=True) for _ in image.boxes if size is not None]
+    if len(sizes) == len(boxes):
+        # Corners in the place of centre and size: the corner that was made of them leads back.
+        written = boxes + np.array([0.5, 0.5, 0, 0]) * np.tile(boxes[:, 2:], 2) if box_set.normalised else boxes
+        text = corners_for_sizes(written, np.array(sizes, np.float64), centred=box_set.normalised)
+        if text:
+            yield text
 
 
 def image_problems(box_set: BoxSet, image: LabelledImage, size: tuple[int, int]) -> Iterator[Problem]:

@@ -9,8 +9,9 @@ image without a label file, or with an empty one, has no people.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from clmot.labels.box_set import (
     missing,
     read_text,
 )
+from clmot.motchallenge.annotations import UNKNOWN_IDENTITY
 from clmot.motchallenge.rows import Rows, parse_rows
 from clmot.problems import Problem, Report
 
@@ -50,7 +52,7 @@ class Layout:
 
 
 JDE = Layout("labels_with_ids", 6, "6 columns `class identity cx cy w h`")
-YOLO = Layout("labels", 5, "5 columns `class cx cy w h` (labels with identities are format: jde)")
+YOLO = Layout("labels", 5, "5 columns `class cx cy w h`")
 
 
 def read_jde(images: Path, labels: Path, report: Report) -> BoxSet:
@@ -171,7 +173,15 @@ def _pairs_of_list(images: Path, labels: Path, layout: Layout, report: Report) -
 def _labelled(
     name: str, path: Path, label: Path, layout: Layout, names: dict[str, str], report: Report
 ) -> LabelledImage:
-    values, lines = read_label_file(label, (layout.columns,), layout.expected, slice(-4, None), names, report)
+    wanted = (layout.columns,)
+    values, lines = read_label_file(label, wanted, layout.expected, slice(-4, None), names, _explained(label, report))
+    if layout is JDE and len(values):
+        identities = values[:, 1]
+        wrong = (identities != np.floor(identities)) | (identities < UNKNOWN_IDENTITY)
+        for row in np.flatnonzero(wrong).tolist():
+            text = f"column 2 is {identities[row]:g}, expected an identity: a whole number, or -1; {_meant(values)}"
+            report(Problem("columns", f"{label}:{lines[row]}", text))
+        values, lines = values[~wrong], lines[~wrong]
     return LabelledImage(
         name,
         path,
@@ -181,6 +191,38 @@ def _labelled(
         ignored=np.zeros(len(values), bool),
         places=lines,
     )
+
+
+def _explained(label: Path, report: Report) -> Report:
+    """`report`, with what the rows look like where their number of columns is wrong."""
+
+    def explained(problem: Problem) -> None:
+        if problem.kind == "faulty row" and problem.text.startswith("has "):
+            rows = [line.split() for line in read_text(label).splitlines()]
+            columns = len(rows[int(problem.where.rpartition(":")[2]) - 1])
+            with contextlib.suppress(ValueError):  # cells that are no numbers
+                values = np.array([row for row in rows if len(row) == columns], np.float64)
+                problem = replace(problem, text=f"{problem.text}; {_meant(values)}")
+        report(problem)
+
+    return explained
+
+
+def _meant(values: NDArray[np.float64]) -> str:
+    """What rows of numbers (N, columns) that are not as a layout has them look like, and what to do."""
+    columns = values.shape[1]
+    last, second = values[:, -1], values[:, min(1, columns - 1)]
+    if columns == 5:
+        return "these look like `class cx cy w h`, which is format: yolo"
+    if columns == 6 and (second == np.floor(second)).all():
+        return "these look like `class identity cx cy w h`, which is format: jde"
+    if columns == 6 and (last == np.floor(last)).all():
+        return "these look like `class cx cy w h identity`: remove the last column"
+    if columns == 6:
+        return "these look like `class cx cy w h confidence`, a detector's: remove the last column"
+    if columns > 6 and columns % 2 == 1:
+        return "these look like outlines, `class x1 y1 x2 y2 ...`: export boxes"
+    return "expected one box a row"
 
 
 def read_label_file(

@@ -60,7 +60,7 @@ def not_in_pixels(boxes: NDArray[np.float64]) -> str | None:
     return None
 
 
-def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> str | None:
+def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64], centred: bool = False) -> str | None:
     """Why the widths and heights of boxes are the corners x2, y2 instead, or None.
 
     Corners are told by two things together: the third and fourth number are never below the first two and never beyond
@@ -68,17 +68,19 @@ def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> 
 
     Args:
         boxes: (N, 4) x, y of the upper left corner, w, h; the image's corner is 0, 0.
-        size: (2,) or (N, 2) width and height of the images.
+        size: (2,) or (N, 2) width and height of the images, in the boxes' unit.
+        centred: x, y are of the centre.
     """
     first, second = boxes[:, :2], boxes[:, 2:]
     if not len(boxes) or (second <= first).any() or (second > (1 + _BEYOND) * size).any():
         return None
-    beyond = ((first + second) > (1 + _BEYOND) * size).any(axis=1)
+    far = (first + second > (1 + _BEYOND) * size) if not centred else (first - second / 2 < -_BEYOND * size)
+    beyond = far.any(axis=1) | (centred & (first + second / 2 > (1 + _BEYOND) * size).any(axis=1))
     if beyond.mean() < _SHARE_BEYOND:
         return None
     return (
         f"{beyond.sum()} of {len(boxes)} boxes reach out of the image, and width and height are never below x and y: "
-        "are they the corners x2, y2? Subtract x and y from them"
+        "are they the corners x2, y2? Write x, y, width and height as the format has them"
     )
 
 

@@ -166,8 +166,9 @@ class TestBoxSets:
         assert "classes: [1]" in check(tmp_path / "set", "--classes", "1").lines[-1]
         (tmp_path / "set" / "data.yaml").write_text("names: [dog, walker]\n")
         found = check(tmp_path / "set")
-        assert any("no class is called person" in line and "(dog, walker)" in line for line in found.warnings)
-        assert "classes: []" in found.lines[-1]
+        assert any("None is called person or pedestrian (dog: 0 boxes, walker: 4 boxes)" in e for e in found.errors)
+        assert not any("{name:" in line for line in found.lines), "nothing recognised is not everything"
+        assert "classes: [walker]" in check(tmp_path / "set", "--classes", "walker").lines[-1]
         (tmp_path / "set" / "data.yaml").unlink()
         assert "classes: [1]" in check(tmp_path / "set").lines[-1], "the only one there is"
         assert given.format == "yolo"

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -647,3 +648,45 @@ def test_scenes_are_worth_testing_with() -> None:
     """The tests above need a crowd, somebody at the edge, and nobody."""
     assert sorted(len(scene.people) for scene in SCENES.values()) == [0, 1, 3]
     assert isinstance(SCENES["many"], Scene)
+
+
+class TestMeaning:
+    """Layouts are told by what the numbers are, not by how many there are."""
+
+    @pytest.mark.parametrize(
+        ("row", "words"),
+        [
+            ("0 0.1 0.4 0.075 0.33 7", "`class cx cy w h identity`: remove the last column"),
+            ("0 0.1 0.4 0.075 0.33 0.87", "confidence`, a detector's"),
+            ("0 12 0.4 0.4 0.075 0.33", "format: jde"),
+            ("0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2", "outlines"),
+        ],
+    )
+    def test_yolo_rows_with_more_columns(self, row: str, words: str, tmp_path: Path) -> None:
+        given = write_set(tmp_path / "set", "yolo")
+        for file in text_files(given):
+            file.write_text(f"{row}\n" * 2)
+        with pytest.raises(InputError, match=re.escape(words)):
+            index_set(given)
+        if "jde" not in words:
+            with pytest.raises(InputError, match=r"column 2 is 0\.1, expected an identity|has 9 columns"):
+                index_set(dataclasses.replace(given, format="jde"))
+
+    @pytest.mark.parametrize(
+        "rows", ["0 0.1 0.1 0.3 0.4\n0 0.5 0.5 0.9 0.8\n", "0 .7 .7 .95 .95\n", "0 .7 .1 .9 .9\n" * 3]
+    )
+    def test_corners_as_fractions(self, rows: str, tmp_path: Path) -> None:
+        given = write_set(tmp_path / "set", "yolo")
+        for file in text_files(given):
+            file.write_text(rows)
+        with pytest.raises(InputError, match="corners x2, y2"):
+            index_set(given)
+
+    @pytest.mark.parametrize("kind", ["coco", "crowdhuman"])
+    def test_fractions_as_pixels(self, kind: str, tmp_path: Path) -> None:
+        given = write_set(tmp_path / "set", kind)
+        text = re.sub(r'(box": \[)[^]]*', r"\g<1>0.25, 0.5, 0.125, 0.25", Path(given.labels).read_text())
+        assert "0.125" in text
+        Path(given.labels).write_text(text)
+        with pytest.raises(InputError, match="smaller than a pixel"):
+            index_set(given)
