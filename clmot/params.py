@@ -8,6 +8,7 @@ nothing of torch, so reading params costs milliseconds.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 import typing
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
+from clmot.addresses import holds_secrets, readable
 from clmot.errors import InputError
 from clmot.typed_yaml import Bounds, Reader, compose, leaves
 
@@ -60,8 +62,9 @@ class DataParams:
     """Which data there is, and which part of it trains."""
 
     source: str
-    """`synthetic`; `official`: fetched from MOTChallenge; an http(s) URL that holds MOT15.zip, MOT17.zip, MOT20.zip; a
-    folder (from the project's) or file URL that holds such zips or one's own sequences; one sequence; a zip of some."""
+    """`synthetic`; `official`: fetched from MOTChallenge; an http(s) URL that holds MOT15.zip, MOT17.zip, MOT20.zip (a
+    password is in ~/.netrc, or in the environment with `${NAME}` in its place); a folder (from the project's) or file
+    URL that holds such zips or one's own sequences; one sequence; a zip of some."""
     archives: str
     """A folder (from the project's) of archives that are there already and need not be fetched, or `none`."""
     benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]
@@ -504,7 +507,7 @@ def build_params(root: yaml.Node) -> Params:
     """Validate the nodes of a params file, see `clmot.typed_yaml.compose`. Raises as `load_params`."""
     reader = Reader(Params, f"clmot/{DEFAULT_FILE.name}")
     params: Params = reader.read(root)
-    for key, problem in _contradictions(params):
+    for key, problem in itertools.chain(_secrets(params), _contradictions(params)):
         raise InputError(f"{reader.places[key]}: '{key}' {problem}")
     return params
 
@@ -619,6 +622,43 @@ RULES = (
         "is true, but 'loss.embedding: none' reads no embedding, at centres or beside them: set it to false.",
     ),
     Rule(
+        "strip.keep_identities",
+        lambda p: p.strip.keep_identities and p.loss.embedding != "supervised",
+        "is true, but 'loss.embedding: {loss.embedding}' reads no identities: set it to false; they stay behind the "
+        "wall then.",
+    ),
+    Rule(
+        "strip.held_out_identities",
+        lambda p: p.strip.held_out_identities and p.track.embedding != "oracle",
+        "is true, but 'track.embedding: {track.embedding}' reads no identities of tracked frames: set it to false.",
+    ),
+    Rule(
+        "train.previous_frame",
+        lambda p: p.train.previous_frame and p.model.embedder == "crop",
+        "is true, but 'model.embedder: crop' finds pairs along tracklets, not in the frame before: set it to false.",
+    ),
+    Rule(
+        "loss.off_centre",
+        lambda p: p.loss.off_centre and p.model.embedder == "crop",
+        "is true, but 'model.embedder: crop' reads whole boxes and no centres: set it to false.",
+    ),
+    Rule(
+        "model.projection_dim",
+        lambda p: p.model.projection_dim > 0 and p.model.embedder == "crop",
+        "is {model.projection_dim}, but 'model.embedder: crop' has a projection of its own: set it to 0.",
+    ),
+    Rule(
+        "evaluate.drop",
+        lambda p: p.evaluate.repeats > 0 and p.evaluate.drop == 0,
+        "is 0, so that all {evaluate.repeats} repeats would be the same run: raise it, or set 'evaluate.repeats: 0'.",
+    ),
+    Rule(
+        "track.refind_seconds",
+        lambda p: p.track.refind_seconds > 0 and p.track.embedding == "constant",
+        "is {track.refind_seconds}, but with 'track.embedding: constant' everyone looks the same to a track: set it to "
+        "0.",
+    ),
+    Rule(
         "track.new_track_confidence",
         lambda p: p.track.new_track_confidence < p.track.confidence,
         "({track.new_track_confidence}) should be at least 'track.confidence' ({track.confidence}): no detection below "
@@ -639,6 +679,28 @@ RULES = (
 )
 """Values that contradict each other, so that one of them would be ignored. A value that belongs to an option that is
 off (`views.saturation` under `colour: simclr`) is no contradiction: it waits for the option."""
+
+
+def _secrets(params: Params) -> Iterator[tuple[str, str]]:
+    """Addresses with a password in them: dvc.lock, DVC's caches and MLflow keep every param as it is written."""
+    flat = params.flat()
+    texts = [(key, value) for key, value in flat.items() if isinstance(value, str)]
+    texts += [
+        (f"{key}[{index}].{name}", value)
+        for key, items in flat.items()
+        if isinstance(items, list)
+        for index, item in enumerate(items)
+        for name, value in (item if isinstance(item, dict) else {}).items()
+        if isinstance(value, str)
+    ]
+    for key, text in texts:
+        if holds_secrets(text):
+            yield (
+                key,
+                f"is an address with a user, a password or a query in it ({readable(text)}), which dvc.lock and MLflow "
+                "would keep: write ${NAME} in its place and set NAME in the environment, or have user and password in "
+                "~/.netrc.",
+            )
 
 
 def _contradictions(params: Params) -> Iterator[tuple[str, str]]:

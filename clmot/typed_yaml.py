@@ -19,7 +19,9 @@ from typing import Annotated, Any, Literal
 
 import yaml
 
+from clmot.addresses import without_secrets
 from clmot.errors import InputError
+from clmot.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def compose(text: str, name: str) -> yaml.Node:
         loader = yaml.SafeLoader(text)
         loader.name = name
         root = loader.get_single_node()
+    except RecursionError:
+        raise InputError(f"{name} is not valid YAML (its brackets are nested too deep): write it anew.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -90,7 +94,7 @@ def plain(node: yaml.Node) -> Any:
     """
     try:
         return yaml.SafeLoader("").construct_object(node, deep=True)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, LookupError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -228,16 +232,21 @@ def _number(node: yaml.ScalarNode) -> float:
 
 
 def _text(node: yaml.ScalarNode) -> str:
-    if node.tag != "tag:yaml.org,2002:str" or not node.value:
+    if node.tag != "tag:yaml.org,2002:str" or not _is_plain(node.value):
         raise ValueError
     return str(node.value)
 
 
 def _name(node: yaml.ScalarNode) -> int | str:
     value = _of_type(plain(node), int, str)
-    if value == "":
+    if isinstance(value, str) and not _is_plain(value):
         raise ValueError
     return typing.cast("int | str", value)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether text can be a name or a path: there is some, without control characters, and it is Unicode."""
+    return bool(text) and not re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", text)
 
 
 def _of_type(value: Any, *kinds: type[Any]) -> Any:
@@ -271,7 +280,7 @@ def _where(node: yaml.Node) -> str:
 
 def _shown(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return f"'{node.value}'" if node.value else "nothing"
+        return f"'{one_line(without_secrets(node.value))}'" if node.value else "nothing"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a section"
 
 

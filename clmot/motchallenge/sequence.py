@@ -17,10 +17,16 @@ from clmot.errors import InputError
 from clmot.files import write_json, write_text
 
 MANIFEST_FILE = "manifest.json"
+RESERVED = (MANIFEST_FILE, "strip.json")
+"""Files of ours beside the sequences of a benchmark."""
 SEQINFO_FILE = "seqinfo.ini"
 IMAGE_DIR = "img1"
 SUBSETS = ("train", "test")
 
+SLOWEST, FASTEST = 0.001, 10_000.0
+"""Frames per second: a picture every quarter of an hour, and the fastest cameras."""
+LONGEST_NAME = 200
+"""Bytes of a sequence's name: file systems take 255, and its files and drafts are called after it."""
 MOST_FRAMES = 999_999
 """Of one film: names of frames have six digits."""
 
@@ -87,7 +93,7 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     return SequenceInfo(
         name=values.plain_name("name"),
         image_dir=values.plain_name("imDir"),
-        frame_rate=values.number("frameRate"),
+        frame_rate=values.rate("frameRate"),
         length=values.count("seqLength"),
         width=values.count("imWidth"),
         height=values.count("imHeight"),
@@ -144,6 +150,13 @@ class _Seqinfo:
             raise InputError(f"{self.file}: '{key}' should be a number above 0, got '{self.text(key)}'.")
         return value
 
+    def rate(self, key: str) -> float:
+        value = self.number(key)
+        if not SLOWEST <= value <= FASTEST:
+            text = f"'{key}' should be frames per second, {SLOWEST:g} to {FASTEST:g}, got '{self.text(key)}'"
+            raise InputError(f"{self.file}: {text}.")
+        return value
+
     def count(self, key: str) -> int:
         value = self.number(key)
         if value != int(value) or value > MOST_FRAMES:  # no image has more pixels a side either
@@ -167,9 +180,11 @@ def write_seqinfo(path: str | os.PathLike[str], info: SequenceInfo) -> None:
 
 
 def is_sequence_name(name: str) -> bool:
-    """Whether files can be called after a sequence of this name everywhere: text without slashes, `:` and controls."""
+    """Whether files can be called after a sequence of this name everywhere: text without slashes, `:` and controls that
+    is not too long, nor the name of a file of ours beside it."""
     # Surrogates stand for bytes that are no text.
-    return re.fullmatch(r"[^\\/:\x00-\x1f\ud800-\udfff]+", name) is not None
+    plain = re.fullmatch(r"[^\\/:\x00-\x1f\ud800-\udfff]+", name) is not None
+    return plain and len(name.encode()) <= LONGEST_NAME and name.lower() not in RESERVED
 
 
 def frame_name(frame: int, extension: str) -> str:

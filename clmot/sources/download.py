@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from clmot.addresses import readable
+from clmot.addresses import readable, without_secrets
 from clmot.errors import InputError
 from clmot.progress import byte_progress
 from clmot.sources.checksums import damaged_ranges, file_sha256
@@ -39,6 +39,7 @@ from clmot.sources.server import (
     Patience,
     Server,
 )
+from clmot.wording import one_line
 
 PATIENCE = Patience()
 
@@ -405,4 +406,4 @@ def _bytes(count: int) -> str:
 
 
 def _say(sentence: str) -> None:
-    tqdm.write(f"warning: {sentence}", file=sys.stderr)
+    tqdm.write(f"warning: {one_line(without_secrets(sentence), 1000)}", file=sys.stderr)

@@ -14,11 +14,11 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
-from clmot.addresses import readable
+from clmot.addresses import VARIABLE, readable
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path
 from clmot.films.find_films import is_video
@@ -83,9 +83,9 @@ def fetch_archives(
     if scheme.group(1).lower() == "file":
         parts = urlsplit(source)
         if parts.netloc not in ("", "localhost"):
-            raise InputError(f"data.source '{source}' names a host: a local address is file:///folder.")
+            raise InputError(f"data.source '{readable(source)}' names a host: a local address is file:///folder.")
         return on_disk(Path(unquote(parts.path)), source, benchmark)
-    raise InputError(f"data.source '{source}' cannot be used: expected {_KNOWN}.")
+    raise InputError(f"data.source '{readable(source)}' cannot be used: expected {_KNOWN}.")
 
 
 def _path(text: str) -> Path:
@@ -251,18 +251,23 @@ def _mirrored(source: str, benchmark: str, cache_dir: Path, owned: Mapping[str, 
     name = f"{benchmark}.zip"
     if name in owned:
         return owned[name]
-    parts = urlsplit(_checked_address(source, "data.source"))
-    address = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
-    path = cache_dir / f"{benchmark}-{content_hash(address)[:12]}.zip"
+    address = _checked_address(expanded(source, "data.source"), "data.source")
+    # The archive goes by what is written down: another password makes no other one.
+    path = cache_dir / f"{benchmark}-{content_hash(_below(source, name))[:12]}.zip"
     with _alone(path):
         if not is_fetched(path):
             download(
-                address,
+                _below(address, name),
                 path,
                 advice=f"check 'data.source' (it should hold {name})",
                 room=_room(path, ARCHIVES[name].frames),
             )
     return path
+
+
+def _below(address: str, name: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}"))
 
 
 def is_fetched(path: Path) -> bool:
@@ -271,6 +276,22 @@ def is_fetched(path: Path) -> bool:
         PartialFile.unknown(path).discard()
         return True
     return False
+
+
+def expanded(address: str, where: str) -> str:
+    """The address with the values of the environment's variables that it names.
+
+    Raises:
+        InputError: one is not set; `where` names the address in the sentence.
+    """
+
+    def value(name: re.Match[str]) -> str:
+        known = os.environ.get(name[1] or name[2])
+        if known is None:
+            raise InputError(f"{where} names ${name[1] or name[2]}, which is not set in the environment: set it.")
+        return quote(known, safe="")
+
+    return VARIABLE.sub(value, address)
 
 
 def _checked_address(address: str, where: str) -> str:

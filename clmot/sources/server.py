@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from clmot.addresses import readable
 from clmot.sources.partial_file import RemoteFile
+from clmot.wording import one_line
 
 if TYPE_CHECKING:  # only this source needs a network; the others shall not wait for the import
     import requests
@@ -78,6 +79,15 @@ class NoRanges(Exception):
     """The server does not give the part of the file that was asked for."""
 
 
+LARGEST = 1 << 44
+"""Bytes; an answer that announces more is none of an archive, and a list of its pieces would fill the memory."""
+
+
+def number(text: str) -> int | None:
+    """A whole number as a header writes it; None: it is none, or has more digits than anything that is counted."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text.strip()) else None
+
+
 class Server:
     """One file on a server. Threads keep a connection each."""
 
@@ -96,6 +106,7 @@ class Server:
             Denied: the server does not have the file, or the address cannot be used.
         """
         import requests
+        import urllib3
 
         # Compression on the way would make lengths mean something else.
         headers = {"Accept-Encoding": "identity"}
@@ -120,7 +131,7 @@ class Server:
             raise Denied("has no valid certificate (check this machine's clock as well)") from None
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise Broken(_reason(error)) from None
-        except (requests.exceptions.RequestException, ValueError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise Denied(f"cannot be used ({type(error).__name__})") from None
         try:
             return self._judged(response, start)
@@ -129,27 +140,32 @@ class Server:
             raise
 
     def _judged(self, response: requests.Response, start: int | None) -> Answer:
-        code = response.status_code
+        code, reason = response.status_code, one_line(str(response.reason or ""), 60)
         if code in (408, 425, 429) or code >= 500:
-            wait = response.headers.get("Retry-After", "")
-            raise Broken(f"it answered {code} {response.reason}", float(wait) if wait.isdigit() else 0)
+            wait = number(response.headers.get("Retry-After", "")) or 0
+            raise Broken(f"it answered {code} {reason}", wait)
         if code == 416 and start == 0:
             raise NoRanges
-        if code == 416:
+        if code == 416 and start is not None:
             raise Broken(f"it says that there are no bytes from {start} on")
         if code not in (200, 206):
-            raise Denied(f"answered {code} {response.reason}")
+            raise Denied(f"answered {code} {reason}")
         if code == 200:
-            length = response.headers.get("Content-Length", "")
-            remote = self._remote(response, int(length) if length.isdigit() else None)
+            remote = self._remote(response, number(response.headers.get("Content-Length", "")))
             return Answer(response, remote, 0, False, self.patience)
-        given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-        if given is None or int(given[1]) != start:
+        given = re.fullmatch(
+            r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+        )
+        if given is None or int(given[1]) != (start or 0):
+            if start is None:
+                raise Denied("answered 206 and a part that nobody asked for")
             raise NoRanges
-        size = None if given[2] == "*" else int(given[2])
-        return Answer(response, self._remote(response, size), int(given[1]), True, self.patience)
+        remote = self._remote(response, number(given[2]))
+        return Answer(response, remote, int(given[1]), start is not None, self.patience)
 
     def _remote(self, response: requests.Response, size: int | None) -> RemoteFile:
+        if size is not None and size > LARGEST:
+            raise Denied(f"announces {size} bytes, which no archive has")
         etag = response.headers.get("ETag", "").removeprefix("W/")
         return RemoteFile(self.shown, size, etag, response.headers.get("Last-Modified", ""))
 
@@ -169,7 +185,7 @@ class Answer:
 
     @property
     def content_type(self) -> str:
-        return str(self.response.headers.get("Content-Type", "something of unknown type"))
+        return one_line(str(self.response.headers.get("Content-Type", "something of unknown type")), 60)
 
     def require(self, expected: RemoteFile) -> None:
         """Refuse an answer about another file than the one that is being fetched."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,38 @@ def with_values(**values: object) -> str:
 
 
 CONTRADICTIONS = [
+    (
+        {"strip__keep_identities": True},
+        "'strip.keep_identities' is true, but 'loss.embedding: nt_xent' reads no identities: set it to false; they "
+        "stay behind the wall then.",
+    ),
+    (
+        {"strip__held_out_identities": True, "track__embedding": "colour"},
+        "'strip.held_out_identities' is true, but 'track.embedding: colour' reads no identities of tracked frames: set "
+        "it to false.",
+    ),
+    (
+        {"model__embedder": "crop", "train__previous_frame": True},
+        "'train.previous_frame' is true, but 'model.embedder: crop' finds pairs along tracklets, not in the frame "
+        "before: set it to false.",
+    ),
+    (
+        {"model__embedder": "crop", "loss__off_centre": True},
+        "'loss.off_centre' is true, but 'model.embedder: crop' reads whole boxes and no centres: set it to false.",
+    ),
+    (
+        {"model__embedder": "crop", "model__projection_dim": 64},
+        "'model.projection_dim' is 64, but 'model.embedder: crop' has a projection of its own: set it to 0.",
+    ),
+    (
+        {"evaluate__repeats": 4, "evaluate__drop": 0},
+        "'evaluate.drop' is 0, so that all 4 repeats would be the same run: raise it, or set 'evaluate.repeats: 0'.",
+    ),
+    (
+        {"track__embedding": "constant", "track__refind_seconds": 2},
+        "'track.refind_seconds' is 2, but with 'track.embedding: constant' everyone looks the same to a track: set it "
+        "to 0.",
+    ),
     ({"hardware__device": "gpu"}, "'hardware.device' should be auto, cpu, cuda or cuda:N, got 'gpu'."),
     (
         {"data__benchmarks": ["MOT17", "MOT17"]},
@@ -261,6 +294,9 @@ def test_every_rule_has_a_test() -> None:
         {"track__refind_seconds": 3},
         {"track__embedding": "none"},
         {"data__split": "sequence", "data__validation_sequences": ["MOT17-02"]},
+        {"strip__held_out_identities": True, "track__embedding": "oracle"},
+        {"model__embedder": "crop"},
+        {"evaluate__drop": 0},
         {"model__neck": "squeeze", "model__backbone": "hrnet_w18"},
         *({"hardware__device": device} for device in ("auto", "cpu", "cuda", "cuda:3")),
     ],
@@ -393,3 +429,78 @@ def test_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00seed")
     with pytest.raises(InputError, match="text file"):
         load_params(path)
+
+
+DEEP = "[" * 5000
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data__source", '"a\\0b"'),
+        ("data__source", '"a\\uD800b"'),
+        ("strip__boxes", '"boxes\\e[2J"'),
+        ("model__weights", '"two\\nlines"'),
+    ],
+)
+def test_text_that_is_no_path_is_refused(key: str, value: str) -> None:
+    text = re.sub(rf"(?m)^(  {key.split('__')[1]}:).*$", lambda line: f"{line[1]} {value}", TEXT, count=1)
+    said = message(text)
+    assert f"'{key.replace('__', '.')}' should be text" in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("text", [DEEP, f"seed: {DEEP}", "seed: " + "{a: " * 5000])
+def test_deep_yaml_is_one_sentence(text: str) -> None:
+    assert "nested too deep" in message(text)
+
+
+def test_a_number_of_thousands_of_digits_is_one_sentence() -> None:
+    said = message(TEXT.replace("seed: 0", f"seed: {'9' * 5000}"))
+    assert said.startswith("params.yaml:")
+    assert len(said) < 500
+
+
+SECRETS = [
+    "https://me:s3cret@example.org/data",
+    "https://s3cret@example.org/data",
+    "https://example.org/data?token=s3cret",
+    "https://example.org/data?token=$TOKEN&key=s3cret",
+    "https://me:${PASSWORD}s3cret@example.org/data",
+    "s3://me:s3cret@bucket/data",
+    "no+such://me:s3/cret@s3cret@host/",
+    "me:s3cret@host:/data",
+]
+
+
+@pytest.mark.parametrize("address", SECRETS)
+@pytest.mark.parametrize("key", ["data__source", "data__archives", "strip__boxes", "track__detections"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address: str) -> None:
+    """dvc.lock would keep it."""
+    said = message(with_values(**{key: address}))
+    assert f"'{key.replace('__', '.')}' is an address with a user, a password or a query in it" in said
+    assert "~/.netrc" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://example.org/data",
+        "https://example.org:8080/~me/data",
+        "https://me:${PASSWORD}@example.org/data",
+        "https://$TOKEN@example.org/data",
+        "https://example.org/data?token=$TOKEN",
+        "file:///folder/data",
+        "films/me@home",
+        "C:/films",
+    ],
+)
+def test_addresses_without_a_password_are_let_be(address: str) -> None:
+    assert parse_params(with_values(data__source=address)).data.source == address
+
+
+@pytest.mark.parametrize("address", SECRETS)
+def test_a_password_in_the_wrong_place_is_not_repeated(address: str) -> None:
+    assert "s3cret" not in message(with_values(seed=address))
+    assert "s3cret" not in message(with_values(model__neck=address))

@@ -35,6 +35,7 @@ from clmot.motchallenge.sequence import (
     ManifestEntry,
     SequenceInfo,
     image_path,
+    is_sequence_name,
     parse_seqinfo,
     read_manifest,
     read_seqinfo,
@@ -749,3 +750,16 @@ class TestRealArchives:
             ("MOT17-07", "test", 30, ("DPM", "FRCNN", "SDP")),
         ]
         assert [e.name for e in read_manifest(outs.gt)] == ["MOT17-02"]
+
+
+@pytest.mark.parametrize("rate", ["1e300", "1e-300", "20000", "9" * 5000])
+def test_frame_rates_that_no_camera_has_are_refused(rate: str) -> None:
+    text = f"[Sequence]\nname=a\nimDir=img1\nframeRate={rate}\nseqLength=3\nimWidth=9\nimHeight=9\nimExt=.jpg\n"
+    with pytest.raises(InputError, match="'frameRate' should be"):
+        parse_seqinfo(text.encode(), "seqinfo.ini")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "Manifest.JSON", "strip.json", "n" * 255, "é" * 120])
+def test_names_that_would_meet_files_of_ours_name_no_sequence(name: str) -> None:
+    assert not is_sequence_name(name)
+    assert is_sequence_name(f"x{name[:90]}")
