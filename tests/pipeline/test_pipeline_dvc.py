@@ -289,6 +289,7 @@ CHANGES: list[tuple[str, Callable[[Project], None], set[str], set[str]]] = [
     ("trained", "change", "looked", "waiting"),
     CHANGES,
     indirect=["trained"],
+    scope="module",
     ids=[f"{split}-{change.__name__}" for split, change, _, _ in CHANGES],
 )
 def test_a_change_runs_what_it_can_change(

@@ -28,7 +28,7 @@ class Project:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTEST_", "OMP_"))
+            if not name.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTEST_", "PYTHONDONTWRITEBYTECODE"))
         }
         programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
         self.environment |= {"PATH": programs, "MLFLOW_DISABLE_TELEMETRY": "true"}

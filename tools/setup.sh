@@ -1,0 +1,69 @@
+#!/bin/sh
+# `make setup` and `make lock`: gets uv, the package installer, and runs it. Needs Python 3.10 or newer ($PYTHON) alone.
+#
+#   tools/setup.sh          install requirements.lock and this project into .venv
+#   tools/setup.sh lock     choose new versions for requirements.lock, within pyproject.toml's limits
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+
+fail() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    fail "$PYTHON is $("$PYTHON" --version 2>/dev/null || echo missing), but Python 3.10 or newer is needed:" \
+        "install one and name it, as in 'make PYTHON=python3.12 repro'."
+
+# uv from the PATH, or in .tools from an earlier run, or else installed there: with Python's venv module, or without it
+# (Debian packs it separately).
+find_uv() {
+    command -v uv && return
+    for uv in .tools/bin/uv .tools/uv/bin/uv; do
+        if [ -x "$uv" ]; then
+            echo "$uv"
+            return
+        fi
+    done
+    echo "Getting uv, the package installer, into .tools" >&2
+    log=$(mktemp)
+    if { "$PYTHON" -m venv .tools && .tools/bin/python -m pip install --quiet uv; } >"$log" 2>&1; then
+        echo .tools/bin/uv
+    elif rm -rf .tools && "$PYTHON" -m pip install --quiet --target .tools/uv uv >>"$log" 2>&1; then
+        echo .tools/uv/bin/uv
+    else
+        rm -rf .tools
+        tail -n 3 "$log" >&2
+        rm -f "$log"
+        fail "uv cannot be installed with $PYTHON: check the network, or install Python's venv module" \
+            "(Debian: apt install python3-venv) or uv itself, then run make again."
+    fi
+    rm -f "$log"
+}
+uv=$(find_uv)
+
+if [ "${1:-}" = lock ]; then
+    exec "$uv" pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes \
+        --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
+fi
+
+[ -x .venv/bin/python ] || "$uv" venv --quiet --no-python-downloads --python "$(command -v "$PYTHON")" .venv
+echo "Installing the locked environment into .venv"
+"$uv" pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
+"$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+# Where Python may not write bytecode (PYTHONDONTWRITEBYTECODE, a read-only image), every stage and every dvc would compile
+# torch again, which takes longer than to load it. What is compiled already is not again (uv's own option skips or repeats
+# all), packages' own tests are not, and a file for another version of Python may fail.
+echo "Compiling it"
+.venv/bin/python -m compileall -q -j 0 -x 'site-packages/.*/tests?/' "$packages" clmot stages >/dev/null 2>&1 || true
+
+# DVC starts `python` for a stage and `dvc` for a worker of its queue, by these names. This line, which the environment's
+# Python runs at every start, lets them be found beside the program that asks, so that `.venv/bin/dvc ...` works in a
+# shell where the environment is not activated.
+cat >"$packages/siblings.pth" <<'LINE'
+import os, sys; b = os.path.join(sys.prefix, "bin"); p = os.environ.get("PATH", os.defpath); os.environ["PATH"] = p if p.split(os.pathsep)[0] == b else b + os.pathsep + p
+LINE
+touch .venv/.installed
