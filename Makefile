@@ -15,6 +15,7 @@ help: ## show this list
 setup: $(INSTALLED) ## install the locked environment into .venv
 
 repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show the table
+	@$(BIN)/python tools/mend_rwlock.py
 	$(BIN)/dvc repro
 	@echo
 	@cat metrics/table.md
@@ -41,8 +42,9 @@ docs: $(INSTALLED) ## build the site into site/ (open site/index.html)
 mlflow: $(INSTALLED) ## compare runs in a browser, at http://127.0.0.1:5000
 	@case "$${MLFLOW_TRACKING_URI:-}" in \
 	http://*|https://*|databricks*) \
-	    echo "MLFLOW_TRACKING_URI names a server, which has the runs and shows them: open $$MLFLOW_TRACKING_URI" ;; \
-	*) set -x; $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; \
+	    echo "MLFLOW_TRACKING_URI names a server, which has the runs and shows them: open" \
+	        "$$(printf %s "$$MLFLOW_TRACKING_URI" | sed 's|//.*@|//|; s|[?#].*||')" ;; \
+	*) $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; \
 	esac
 
 clean: ## remove the environment and the tools' caches; data, models, runs and DVC's cache stay

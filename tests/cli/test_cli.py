@@ -212,3 +212,4 @@ def test_make_mlflow_names_the_server_that_has_the_runs(tmp_path: Path) -> None:
     assert said("sqlite:////runs/mlflow.db") == "called: ui --backend-store-uri sqlite:////runs/mlflow.db"
     for server in ("http://127.0.0.1:5000", "https://runs.example.org"):
         assert said(server).endswith(f"open {server}")
+        assert said(server.replace("//", "//me:s3/cr@et@") + "?key=s3cret").endswith(f"open {server}")
