@@ -39,12 +39,23 @@ def box_sets_in(folder: Path, images: Path | None, kind: str | None) -> list[Box
             return [BoxSetPlace(name, images or folder / "images", folder / layout.folder)]
         if images and (kind == name or (kind is None and layout.folder in folder.parts)):
             return [BoxSetPlace(name, images, folder)]
+    if kind in (None, "yolo") and _labels_beside_images(folder):
+        return [BoxSetPlace("yolo", images or folder, folder)]
     found = []
     if kind in (None, "crowdhuman"):
         found += [BoxSetPlace("crowdhuman", images, file) for file in sorted(folder.glob("*.odgt"))]
     if kind in (None, "coco"):
         found += coco_files(folder / "annotations", images)
     return found or (coco_files(folder, images) if kind == "coco" else [])
+
+
+def _labels_beside_images(folder: Path) -> bool:
+    """Whether a folder holds images and YOLO's labels of the same names, as labelImg and CVAT write them."""
+    stems = {path.stem for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+    labels = (path for path in sorted(folder.glob("*.txt")) if path.stem in stems and path.is_file())
+    rows = (line.split() for path in labels for line in path.read_bytes().decode("utf-8", "replace").splitlines())
+    first = next((row for row in rows if row), [])
+    return len(first) in (5, 6, 7) and not any("," in cell for cell in first)
 
 
 def coco_files(folder: Path, images: Path | None) -> list[BoxSetPlace]:

@@ -183,7 +183,7 @@ def _examine(path: Path, findings: Findings) -> None:
         check_zips_of(path, zips, findings)
     elif films or any(map(is_video, tree.members)):
         check_folder(tree, findings)
-    elif tables := sorted(path.glob("*.txt")):
+    elif tables := [file for file in sorted(path.glob("*.txt")) if _is_table(file)]:
         for file in tables:
             _check_results(file, findings)
     else:

@@ -13,6 +13,7 @@ from clmot.archives.entries import Entry, Tree
 from clmot.archives.extract import DETECTIONS_FILE
 from clmot.check.findings import Summary
 from clmot.errors import InputError
+from clmot.films.find_films import is_video
 from clmot.labels.box_set import unreadable
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
@@ -61,6 +62,8 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
     if files.names or not copies.frames:
         last_row = None if table is None else int(table.frame.max(initial=0))
         _check_numbers(files, length, last_row, _place_of_frames(sequence, info), report)
+    if not files.names:
+        _report_video(sequence)
     counts = Counter([] if table is None else table.category.tolist())
     return Summary(
         folder.rpartition("/")[2] or tree.root.name,
@@ -171,6 +174,15 @@ def _look_at_frames(sequence: _Sequence, info: SequenceInfo | None, files: Frame
             text = f"is {size[0]}x{size[1]} but {SEQINFO_FILE} says {info.width}x{info.height}; the image is believed"
             report(Problem("image size", sequence.where(file), text, fatal=False))
     return sizes
+
+
+def _report_video(sequence: _Sequence) -> None:
+    """Tell where boxes belong that were unpacked beside the video they are of."""
+    for name in sequence.members:
+        if is_video(name) and "/" not in name and GROUND_TRUTH_FILE in sequence.members:
+            boxes = Path(name).with_suffix(".txt").name
+            text = f"{name} is here without frames: put {GROUND_TRUTH_FILE} beside it as {boxes}, and remove gt/"
+            sequence.report(Problem("video of a sequence", sequence.tree.where(sequence.folder), text, fatal=False))
 
 
 def _check_numbers(files: FrameFiles, length: int, last_row: int | None, where: str, report: Report) -> None:

@@ -108,6 +108,12 @@ def evaluate(
     print(scores.table())
     if scores.left_out:
         print(f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr)
+    if scores.without_truth:
+        print(
+            f"note: the ground truth of {', '.join(scores.without_truth)} has no box to score (class 1, flag not 0; "
+            "MOT15's: flag not 0): the numbers there say nothing of the tracker.",
+            file=sys.stderr,
+        )
     if scores.seem_halves:
         print(
             "note: no result goes beyond the first half of its film: if these are second halves, numbered from 1 "

@@ -29,6 +29,7 @@ _SAME_RULES = {"MOT16": "MOT17"}
 RULES = tuple(sorted((*DISTRACTORS, *_SAME_RULES)))
 """Benchmarks whose rules are known; MOT16's are MOT17's."""
 
+_FAR_FRAMES = 1000  # some films go on for minutes after the last person; no official one does for longer
 _LAYOUTS = "<sequence>/gt/gt.txt (as in the official archives) or <sequence>/gt.txt (as in data/gt)"
 
 
@@ -60,6 +61,10 @@ class FolderScores:
     seem_halves: bool = False
     """Whether all films were scored whole though no result reaches a second half where truth does: results of
     `data.split: half`, whose frames count from 1, look like this, and score near nothing."""
+
+    without_truth: tuple[str, ...] = ()
+    """Names of sequences whose ground truth has no box that counts: every tracked box is wrong there, and MOTA says
+    nothing."""
 
     @property
     def combined(self) -> Scores:
@@ -132,14 +137,18 @@ def score_folder(
     else:
         pairs, left_out = _paired(results, ground_truth, only)
     rules = _rules([name for name, _, _ in pairs], benchmark, ground_truth)
-    sequences, ends = [], []
+    sequences, ends, without_truth = [], [], []
     for name, path, truth in progress(pairs, "evaluate", unit="sequence"):
         true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
+        _refuse_far_frames(path, truth, true, tracked)
         judged = _judged(name, truth, true, split, rules, max(1, _last_frame(true), _last_frame(tracked)))
+        if not judged.boxes:
+            without_truth.append(name)
         sequences.append(score_sequence(judged, tracked, iou_threshold, evaluator, str(path)))
         ends.append(_Ends(truth.length, _last_frame(true), _last_frame(tracked)))
     seem_halves = split == "all" and _seem_halves(ends)
-    return FolderScores(rules, tuple(sequences), tuple(left_out), iou_threshold, evaluator, seem_halves)
+    found = (tuple(sequences), tuple(left_out), iou_threshold, evaluator, seem_halves)
+    return FolderScores(rules, *found, tuple(without_truth))
 
 
 def repeat_folder(
@@ -269,7 +278,9 @@ def _paired(
     wanted = set(only) or set(by_film)
     files = {path.stem: path for path in sorted(results.glob("*.txt"))}
     if not files:
-        raise InputError(f"{results} has no <sequence>.txt: expected one for every sequence that is scored.")
+        inside = sorted({path.parent for pattern in ("*/*.txt", "*/*/*.txt") for path in results.glob(pattern)})
+        hint = f" (but {inside[0]} has files like these)" if inside else ""  # TrackEval's layout: <tracker>/data
+        raise InputError(f"{results} has no <sequence>.txt{hint}: expected one for every sequence that is scored.")
     pairs, left_out = [], []
     for name, path in files.items():
         found = truths.get(name) or by_film.get(without_detector(name))
@@ -320,6 +331,17 @@ def _scored_frames(name: str, truth: TruthFile, split: str, last_row: int) -> tu
     if frames is None:
         raise InputError(f"{truth.path}: a film of {truth.length} frames has no second half to score.")
     return frames.first, truth.length
+
+
+def _refuse_far_frames(path: Path, truth: TruthFile, true: AnnotationTable, tracked: AnnotationTable) -> None:
+    """Refuse results that go far beyond a film whose length nothing states: a typing error would decide how many
+    frames are scored."""
+    last, end = _last_frame(tracked), _last_frame(true)
+    if truth.length is None and last > _FAR_FRAMES + 2 * end:
+        raise InputError(
+            f"{path} has a row of frame {last}, but the ground truth {truth.path} ends with frame {end}: correct the "
+            f"row, or put the film's {SEQINFO_FILE} beside the ground truth."
+        )
 
 
 def _last_frame(table: AnnotationTable) -> int:

@@ -148,7 +148,8 @@ def check_submission(
     Raises:
         InputError: it is no zip, lacks a sequence, holds anything else, or a row is not as it should be: a number that
         is
-            not finite, a frame outside the film, an identity below 1 or twice in a frame.
+            not finite, a frame outside the film, an identity below 1 or twice in a frame, a box of no
+            size.
     """
     name = shown or str(path)
     try:
@@ -253,6 +254,13 @@ def _checked_table(data: bytes, name: str, lengths: Mapping[str, int | None], se
         raise InputError(
             f"{name} ends with frame {last}, but the film has {length}: number frames from 1 within the film, and "
             "check that the file belongs to this sequence."
+        )
+    flat = (table.box[:, 2:] <= 0).any(axis=1)
+    if flat.any():
+        row = int(flat.argmax())
+        raise InputError(
+            f"{name}: the box of identity {table.identity[row]} in frame {table.frame[row]} has no width or no height "
+            f"({flat.sum()} such boxes), which the server may refuse: take them out."
         )
     if (table.identity < 1).any():
         row = int((table.identity < 1).argmax())

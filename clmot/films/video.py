@@ -79,7 +79,12 @@ def measure(path: Path) -> Measured:
                 if count == 1:
                     first, size, begin = data, size_now, end
     if not count:
-        raise InputError(f"{path} holds no frame that can be decoded: expected a video; export it again.")
+        codec = _codec(path)
+        named = f" (its codec is {codec}, which OpenCV does not read here)" if codec else ""
+        raise InputError(
+            f"{path} holds no frame that can be decoded{named}: export it again, as .mp4 with H.264 for instance "
+            "(`ffmpeg -i IN -c:v libx264 OUT.mp4`)."
+        )
     known = _average_rate(rate, count, end - begin)
     return Measured(
         frames=count,
@@ -91,6 +96,15 @@ def measure(path: Path) -> Measured:
         frame_bytes=math.ceil(sum(sizes) / len(sizes)),
         first=first,
     )
+
+
+def _codec(path: Path) -> str | None:
+    """What the pictures of a video are coded with; None where FFmpeg does not know either."""
+    import av  # heavy, and needed for this sentence alone
+
+    with contextlib.suppress(av.FFmpegError, OSError, IndexError), av.open(str(path)) as container:
+        return str(container.streams.video[0].codec_context.name)
+    return None
 
 
 def _average_rate(stated: float, frames: int, milliseconds: float) -> float | None:

@@ -163,7 +163,9 @@ def entries(
 
 
 def entry_key(value: object) -> str | None:
-    """An id as text, or None: ids are whole numbers, or texts in the files of some tools."""
+    """An id as text, or None: ids are whole numbers (`1.0` too, as numpy and pandas write them), or texts."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         return None
     return str(value)

@@ -28,6 +28,10 @@ from clmot.wording import listed, one_line
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights", "params", "ema")
+"""Keys under which checkpoints keep the state dict, the usual ones first."""
+_SAFETENSORS = "safetensors"
+
 
 @dataclass(frozen=True)
 class LoadReport:
@@ -129,7 +133,7 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file, or from a .pth that holds nothing but data.
 
-    A training checkpoint's `state_dict` (or `model`) is unwrapped, and the `module.` that parallel training
+    A training checkpoint's state dict is unwrapped (see `_WRAPPERS`), and the `module.` that parallel training
     puts before every name is taken away.
 
     Raises:
@@ -138,9 +142,13 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected weights (.safetensors or .pth).")
+    with path.open("rb") as stream:
+        kind = _kind_of_file(stream.read(512))
+    if kind not in ("", _SAFETENSORS):
+        raise InputError(f"{path}: is {kind}, and no weight file; fetch the weights again (.safetensors or .pth).")
     content: Any
     try:
-        if path.suffix == ".safetensors":
+        if kind == _SAFETENSORS or path.suffix == ".safetensors":
             content = load_file(path)
         else:
             with warnings.catch_warnings():
@@ -156,16 +164,43 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle can make torch stumble over anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged, or no weight file ({reason}); fetch it again.") from error
-    for wrapper in ("state_dict", "model"):
+    for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     tensors = content.items() if isinstance(content, Mapping) else ()
     state = {str(name): value for name, value in tensors if isinstance(value, Tensor)}
     if not state:
-        raise InputError(f"{path}: holds no named tensors; expected a state dict.")
+        keys = f", but {listed(sorted(map(str, content)))}" if isinstance(content, Mapping) and content else ""
+        raise InputError(f"{path}: holds no named tensors{keys}; expected a state dict.")
+    broken = sorted(name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all())
+    if broken:
+        raise InputError(
+            f"{path}: holds numbers that are not finite (in {listed(broken)}), as a training that diverged leaves; "
+            "take other weights."
+        )
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): value for name, value in state.items()}
     return state
+
+
+def _kind_of_file(start: bytes) -> str:
+    """What a file that is no pickle is, by how it begins; empty where it may be one."""
+    if len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32:
+        return _SAFETENSORS
+    text = start.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS (`git lfs pull` fetches the file itself)"
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")):
+        return "a compressed file (unpack it)"
+    if start.startswith(b"\x08") and (b"pytorch" in start or b"onnx" in start.lower()):
+        return "an ONNX network (export the state dict instead)"
+    if start.startswith(b"\x89HDF"):
+        return "an HDF5 file, as Keras writes"
+    if text.startswith((b"{", b"[")):
+        return "a text of JSON"
+    return ""
 
 
 def load_weights(

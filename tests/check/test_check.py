@@ -255,6 +255,32 @@ class TestBoxSets:
             os.rename(given.labels, tmp_path / "people.coco" / part / "_annotations.coco.json")
         assert list(check(tmp_path / "people.coco").rows) == ["people.coco-1", "people.coco-2"]
 
+    @pytest.mark.parametrize("where", ["", "obj_train_data", "obj_Train_data/part"])
+    def test_labels_beside_images(self, where: str, check: Check, tmp_path: Path) -> None:
+        """As labelImg and CVAT's YOLO 1.1 write them."""
+        folder = tmp_path / "set" / where
+        for name in ("a", "b", "frame_000000"):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_image(folder / f"{name}.PNG", (40, 60))
+            (folder / f"{name}.txt").write_text("1 0.5 0.5 0.2 0.4\n")
+        (folder / "classes.txt").write_text("car\nperson\n")
+        (tmp_path / "set" / "train.txt").write_text("data/obj_train_data/frame_000000.PNG\n")
+        found = check(tmp_path / "set")
+        assert not found.refused
+        assert "format: yolo" in found.lines[-1]
+        assert "classes: [person]" in found.lines[-1]
+
+    @pytest.mark.parametrize("names", ["[head, human]", "[car, people]", "[head]"])
+    def test_no_class_of_people_is_a_question(self, names: str, check: Check, tmp_path: Path) -> None:
+        given = write_set(tmp_path / "set", "yolo")
+        for file in text_files(given):
+            file.write_text("0 0.5 0.5 0.2 0.4\n")
+        (tmp_path / "set" / "data.yaml").write_text(f"names: {names}\n")
+        found = check(tmp_path / "set")
+        assert found.refused
+        assert any("which classes are people?" in error for error in found.errors)
+        assert not any("{name:" in line for line in found.lines)
+
     def test_names_that_are_no_text(self, check: Check, tmp_path: Path) -> None:
         given = write_set(tmp_path / "set", "jde")
         for folder, suffix in ((given.images, ".jpg"), (given.labels, ".txt")):
@@ -585,6 +611,44 @@ class TestFilms:
         beyond, others = sorted(check(film).warnings)
         assert "000007.jpg is beyond the 6 frames" in beyond or "000007.jpg is beyond the 6 frames" in others
         assert "3 images not called as its frames are, and not used (000008.png)" in beyond + others
+
+    def test_frames_and_classes_as_cvat_writes_them(self, film: Path, check: Check, tmp_path: Path) -> None:
+        for number in range(1, 7):
+            (film / "img1" / f"{number:06d}.jpg").rename(film / "img1" / f"frame_{number - 1:06d}.PNG")
+        (film / "seqinfo.ini").unlink()
+        (film / "gt" / "labels.txt").write_text("car\nroad\nperson\n")
+        found = check(film)
+        assert not found.refused
+        assert found.rows[SEQUENCE][-1] == "car: 12, pedestrian: 6"
+        extract_benchmark(zipped(film, tmp_path / "MOT17.zip"), "MOT17", "half", tmp_path / "f", tmp_path / "g")
+        rows = (tmp_path / "g" / "MOT17-02" / "gt.txt").read_text().splitlines()
+        assert {row.split(",")[7] for row in rows if row.split(",")[1] == "3"} == {"1"}
+        (film / "gt" / "labels.txt").write_text("car\nroad\n")
+        for told in (check(film).errors[0], check(film.parent).errors[0]):
+            assert "none is called person or pedestrian" in told
+
+    def test_what_strip_would_refuse(self, film: Path, check: Check, tmp_path: Path) -> None:
+        (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+        assert not check(film).refused
+        lines_of(film / "gt" / "gt.txt", lambda lines: [re.sub(r",1,1,0.8$", ",1,1,-1", line) for line in lines])
+        assert "is left by 'strip.classes: [1]'" in check(film).errors[0]
+
+    def test_boxes_beside_the_video_they_are_of(self, film: Path, check: Check) -> None:
+        shutil.rmtree(film / "img1")
+        (film / "door.mp4").write_bytes(b"")
+        words = "door.mp4 is here without frames: put gt/gt.txt beside it as door.txt"
+        assert any(words in warning for warning in check(film).warnings)
+
+    def test_a_frame_that_does_not_decode(self, film: Path, check: Check, tmp_path: Path) -> None:
+        """In the middle as well: the stage that would meet it first in training refuses it by name."""
+        data = (film / "img1" / "000004.jpg").read_bytes()
+        for broken in (b"<!DOCTYPE html>", data[:-9], data[: data.index(b"\xff\xda")] + b"\xff\xd9"):
+            (film / "img1" / "000004.jpg").write_bytes(broken)
+            assert "000004.jpg" in check(film).errors[0]
+            path = zipped(film, tmp_path / "MOT17.zip")
+            with pytest.raises(InputError, match=r"000004\.jpg"):
+                extract_benchmark(path, "MOT17", "half", tmp_path / "f", tmp_path / "g")
+            assert not (tmp_path / "f").exists()
 
     def test_images(self, film: Path, check: Check) -> None:
         (film / "img1" / "000002.jpg").write_bytes(b"")

@@ -360,3 +360,32 @@ def test_files_of_results_are_read_once(official: Path, results: Path, monkeypat
     monkeypatch.setattr(folders, "read_results", counting)
     score_folder(results, official)
     assert len(read) == len(set(read)) == 2
+
+
+@pytest.mark.parametrize("last", [999_999, 5_000, 1_200])
+def test_a_row_far_beyond_the_truth_is_refused(last: int, tmp_path: Path) -> None:
+    """Where nothing states a length, one typing error would decide how many frames are scored."""
+    write(tmp_path / "gt" / "MOT17-02" / "gt" / "gt.txt", people(1, 20))
+    write(tmp_path / "res" / "MOT17-02.txt", tracks(range(1, 21)) + f"{last},70,1,1,5,5,1,-1,-1,-1\n")
+    with pytest.raises(InputError, match=rf"row of frame {last}, but the ground truth .* ends with frame 20"):
+        score_folder(tmp_path / "res", tmp_path / "gt")
+    write(tmp_path / "gt" / "MOT17-02" / "seqinfo.ini", seqinfo("MOT17-02", 2000))
+    if last < 2000:
+        assert score_folder(tmp_path / "res", tmp_path / "gt").combined.frames == 2000
+
+
+@pytest.mark.parametrize("change", [",1,1,1\n", ",1,3,1\n", None])
+def test_nothing_to_score_is_said(change: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = "1,4,10,50,40,80,0,1,1\n" * (change is None) or f"1,4,10,50,40,80{change}"
+    write(tmp_path / "gt" / "MOT17-02" / "gt" / "gt.txt", truth)
+    write(tmp_path / "res" / "MOT17-02.txt", tracks(range(1, 2)))
+    run(["evaluate", str(tmp_path / "res"), str(tmp_path / "gt")])
+    said = "the ground truth of MOT17-02 has no box to score" in capsys.readouterr().err
+    assert said == (change != ",1,1,1\n")
+
+
+def test_results_in_another_layout_are_found(official: Path, tmp_path: Path) -> None:
+    """TrackEval has a folder of each tracker, with its files in data/."""
+    write(tmp_path / "trackers" / "ours" / "data" / "MOT17-02.txt", tracks(range(1, 9)))
+    with pytest.raises(InputError, match=r"but .*trackers/ours/data has files like these"):
+        score_folder(tmp_path / "trackers", official)

@@ -49,7 +49,7 @@ from clmot.data.frames import (
 from clmot.data.index import check_sets, format_report, index_set, index_sets
 from clmot.errors import InputError
 from clmot.images import read_image
-from clmot.labels.coco import read_coco
+from clmot.labels.coco import entry_key, read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
 from clmot.labels.normalised import class_names
 from clmot.motchallenge.rows import parse_rows
@@ -690,3 +690,13 @@ class TestMeaning:
         Path(given.labels).write_text(text)
         with pytest.raises(InputError, match="smaller than a pixel"):
             index_set(given)
+
+
+@pytest.mark.parametrize("value", [7, 7.0, "7"])
+def test_ids_as_numpy_writes_them(value: object) -> None:
+    assert entry_key(value) == "7"
+
+
+@pytest.mark.parametrize("value", [7.5, float("nan"), float("inf"), 1e300, True, None, ""])
+def test_no_ids(value: object) -> None:
+    assert entry_key(value) is None

@@ -325,7 +325,7 @@ def test_pickle_with_code_is_refused(tmp_path: Path, form: str, capfd: pytest.Ca
 def test_what_is_no_weight_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"weights\.pth: (damaged|refused)"):
+    with pytest.raises(InputError, match=r"weights\.pth: (damaged|refused|is a web page)"):
         read_weights(path)
 
 
@@ -360,3 +360,46 @@ def test_safetensors_of_others_are_read(tmp_path: Path) -> None:
     save_file({"module.a": torch.ones(2)}, tmp_path / "x.safetensors")
     assert load_file(tmp_path / "x.safetensors").keys() == {"module.a"}
     assert read_weights(tmp_path / "x.safetensors").keys() == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"<!DOCTYPE html><html>", "is a web page"),
+        (b"\n <HTML lang=en>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
+        (b"\x1f\x8b\x08\x00" + bytes(60), "a compressed file"),
+        (b"\x08\x07\x12\x07pytorch\x1a\x05", "ONNX"),
+        (b"\x89HDF\r\n", "Keras"),
+        (b'{"error": "not found"}', "JSON"),
+    ],
+)
+def test_what_is_no_weight_file_is_called_what_it_is(start: bytes, words: str, tmp_path: Path) -> None:
+    for name in ("weights.pth", "weights.safetensors"):
+        (tmp_path / name).write_bytes(start)
+        with pytest.raises(InputError, match=words):
+            read_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model", "net", "ema"])
+def test_wrappers_of_checkpoints(wrapper: str, tmp_path: Path) -> None:
+    torch.save({"epoch": 3, wrapper: {"module.a": torch.zeros(2)}}, tmp_path / "a.pth")
+    assert read_weights(tmp_path / "a.pth").keys() == {"a"}
+
+
+def test_keys_that_are_there_instead_are_named(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "weights_of_ours": {"a": 1}}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match="no named tensors, but epoch, weights_of_ours"):
+        read_weights(tmp_path / "a.pth")
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(3), "b": torch.tensor([1.0, float("nan")])}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"not finite \(in b\)"):
+        read_weights(tmp_path / "a.pth")
+
+
+def test_safetensors_under_another_ending(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(3)}, tmp_path / "x.safetensors")
+    (tmp_path / "x.safetensors").rename(tmp_path / "x.pth")
+    assert read_weights(tmp_path / "x.pth").keys() == {"a"}
