@@ -278,7 +278,7 @@ def _perfect(film: Film, file: Path, repeats: Repeats, run: int) -> AnnotationTa
     for frame in range(1, film.info.length + 1):
         there = np.nonzero(recorded.frame[rows] == frame)[0]
         one_hot = names(frame, np.zeros((1, 1, 3), np.uint8), corners[there])
-        on = one_hot.any(axis=1)
+        on = one_hot[:, -1] == 0
         identity[there[on]] = distinct[one_hot[on].argmax(axis=1)]
     nobody = identity < 0
     identity[nobody] = distinct.max() + 1 + np.arange(nobody.sum())
@@ -367,6 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, default=0.03, help="of the boxes that each leaves out")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--frames", default="as they are", help="a word on how the images were made, for the record")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
     params = read_profiles()["film"].params
@@ -400,6 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results.sort(key=lambda row: (kinds.index(row["kind"]), row["film"], row["seed"]))
     report = {
         "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),
+        "frames": chosen.frames,
         "device": torch.cuda.get_device_name()
         if set_up(params.hardware).device.type == "cuda"
         else platform.processor(),

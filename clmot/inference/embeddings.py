@@ -98,22 +98,27 @@ def colour_histograms(image: Image, boxes: NDArray[np.float64]) -> NDArray[np.fl
 
 
 class TrueIdentities:
-    """The true identity as a vector with a single one: a bound for embeddings, and none itself. It sees the truth."""
+    """The true identity as a vector with a single one: a bound for embeddings, and none itself. It sees the truth.
+
+    Boxes on no person have a place of their own, the last: they are nobody, and look like no one.
+    """
 
     def __init__(self, truth: AnnotationTable) -> None:
         """Of the tracked frames, numbered from 1."""
         self.frame, self.boxes = truth.frame, truth.corners()
         distinct, self.places = np.unique(truth.identity, return_inverse=True)
-        self.dimension = max(1, len(distinct))
+        self.dimension = len(distinct) + 1
 
     def __call__(self, frame: int, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Boxes are matched one-to-one with the true ones, the summed IoU largest; one on no person has zeros."""
+        """Boxes are matched one-to-one with the true ones, the summed IoU largest."""
         found = np.zeros((len(boxes), self.dimension), np.float32)
         there = np.nonzero(self.frame == frame)[0]
         overlap = 1 - iou_distance(self.boxes[there], boxes)
         overlap[overlap < TRUE_BOX_IOU] = 0
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         sure = overlap[rows, columns] > 0
+        found[:, -1] = 1
+        found[columns[sure]] = 0
         found[columns[sure], self.places[there[rows[sure]]]] = 1
         return found
 
