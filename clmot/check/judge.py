@@ -22,6 +22,7 @@ from clmot.check.find_box_sets import (
     names_of,
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
+from clmot.check.foreign_layouts import foreign_layout
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
@@ -90,7 +91,10 @@ def check(
             _report_useless([option for option, value in given.items() if value], findings)
     except InputError as error:
         if not findings.summaries and not findings.problems:
-            raise
+            layout = foreign_layout(Tree.of_folder(path).members) if path.is_dir() else None
+            if layout is None:
+                raise
+            raise InputError(f"{path} is laid out as {layout}.") from None
         findings.report(Problem("unusable", "", str(error)))
     _print(data, findings, show_all)
     if findings.errors:

@@ -164,6 +164,11 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle can make torch stumble over anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged, or no weight file ({reason}); fetch it again.") from error
+    return _state_dict(content, path)
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors by name of what a weight file holds. Raises an InputError if there are none, or they are no numbers."""
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]

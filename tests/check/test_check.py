@@ -837,6 +837,26 @@ class TestZips:
         assert found.warnings == []
 
 
+class TestForeignLayouts:
+    @pytest.mark.parametrize(
+        ("files", "words"),
+        [
+            (["image_02/0000/000000.png", "label_02/0000.txt"], "KITTI's tracking set"),
+            (["training/image_02/0001/000000.png", "training/label_02/0001.txt"], "KITTI's tracking set"),
+            (["sequences/uav1/0000001.jpg", "annotations/uav1.txt"], "VisDrone's sequences"),
+            (["images/track/train/b1/b1-0000001.jpg", "labels/box_track_20/train/b1.json"], "BDD100K's"),
+            (["frames/000/rgb/0001.jpg", "frames/001/rgb/0001.jpg"], "MOTSynth's"),
+            (["JPEGImages/1.jpg", "Annotations/1.xml"], "Pascal VOC's"),
+        ],
+    )
+    def test_sets_as_they_come_unpacked(self, files: list[str], words: str, check: Check, tmp_path: Path) -> None:
+        for name in files:
+            path = tmp_path / "set" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"{}" if name.endswith("json") else b"0 1 Pedestrian 0 0 1\n")
+        assert f"is laid out as {words}" in check(tmp_path / "set").refused
+
+
 class TestResults:
     def test_a_file_and_a_folder(self, check: Check, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("1,1,5,5,9,9,0.5,-1,-1,-1\n3,2,5,5,9,9,0.5,-1,-1,-1\n")
