@@ -103,7 +103,7 @@ def _codec(path: Path) -> str | None:
     import av  # heavy, and needed for this sentence alone
 
     with contextlib.suppress(av.FFmpegError, OSError, IndexError), av.open(str(path)) as container:
-        return str(container.streams.video[0].codec_context.name)
+        return str(container.streams.video[0].codec_context.codec.canonical_name)
     return None
 
 

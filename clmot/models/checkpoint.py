@@ -168,7 +168,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors by name in what a weight file holds. Raises an InputError if there are none, or not all are finite."""
+    """The tensors by name in what a weight file holds. Raises an InputError if there is none, or one not finite."""
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
