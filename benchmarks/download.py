@@ -3,11 +3,12 @@
     python -m benchmarks.download --folder /somewhere/with/5/GB [--frames 20000] [--bytes 50000] [--results FILE]
 
 makes an archive of MOT20's layout whose frames are noise (a small JPEG followed by random bytes, which do not
-shrink), serves it to nobody: a project with this repository's download stage, params and DVC settings takes it
-from a folder. `dvc repro -s download@MOT20` runs once, and then again with nothing changed. Prints json: sizes,
-seconds, and the peak of the disk as a multiple of archive, frames and DVC's cache together against the archive
-alone (2.0 is one archive and one copy of the frames). Processor time leaves out the waiting for a busy machine. The
-folder is removed at the end.
+shrink): a project with this repository's stages, params and DVC settings takes it from a folder.
+`dvc repro strip@MOT20` (scenes, download, strip) runs once, and then again with nothing changed. Prints json: sizes,
+seconds, the peak of the disk as a multiple of archive, frames and DVC's cache together against the archive
+alone (2.0 is one archive and one copy of the frames), and how many of the frames that training sees are other names
+(hard links) of the files in DVC's cache. Processor time leaves out the waiting for a busy machine. The folder is
+removed at the end.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def make_archive(path: Path, frames: int, size: int) -> None:
     """A MOT20.zip of `frames` frames of `size` bytes each."""
     noise = random.Random(0)
     _, picture = cv2.imencode(".jpg", np.full((24, 32, 3), 100, np.uint8))
-    head = picture.tobytes()
+    head, end = picture.tobytes(), b"\xff\xd9"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number in range(1, SEQUENCES + 1):
             length = frames // SEQUENCES
@@ -52,11 +53,11 @@ def make_archive(path: Path, frames: int, size: int) -> None:
             archive.writestr(f"{folder}/gt/gt.txt", "1,1,5,4,6,12,1,1,1\n")
             archive.writestr(f"{folder}/det/det.txt", "1,-1,5,4,6,12,0.9\n")
             for frame in range(1, length + 1):
-                archive.writestr(f"{folder}/img1/{frame:06d}.jpg", head + noise.randbytes(size - len(head)))
+                archive.writestr(f"{folder}/img1/{frame:06d}.jpg", head + noise.randbytes(size - len(head + end)) + end)
 
 
 def make_project(folder: Path, archives: Path) -> None:
-    """A Git repository with the files of this one that the download stage needs, and DVC's settings."""
+    """A Git repository with the files of this one that the stages need, and DVC's settings."""
     for name in ("clmot", "stages", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         source = REPOSITORY / name
         if source.is_dir():
@@ -75,6 +76,13 @@ def used(folder: Path) -> int:
     """Bytes on the disk of everything below `folder`; a file with several names counts once."""
     done = subprocess.run(["du", "-s", "-B1", str(folder)], capture_output=True, text=True, check=False)
     return int(done.stdout.split()[0])
+
+
+def linked_frames(project: Path) -> dict[str, int]:
+    """How many frames training sees, and how many of these are no second copy but a name of a file in DVC's cache."""
+    cached = {path.stat().st_ino for path in (project / ".dvc" / "cache").rglob("*") if path.is_file()}
+    frames = list((project / "data" / "training").rglob("*.jpg"))
+    return {"frames": len(frames), "linked_to_the_cache": sum(frame.stat().st_ino in cached for frame in frames)}
 
 
 class Watch:
@@ -99,7 +107,7 @@ class Watch:
 
 
 def repro(project: Path) -> dict[str, float]:
-    """Seconds, by the clock and of the processor, of one `dvc repro -s download@MOT20`."""
+    """Seconds, by the clock and of the processor, of one `dvc repro strip@MOT20`."""
     programs = os.pathsep.join([os.path.join(sys.prefix, "bin"), os.environ.get("PATH", os.defpath)])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DVC_")}
     # A shell of its own: only what it started counts.
@@ -108,7 +116,7 @@ def repro(project: Path) -> dict[str, float]:
     )
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", command, "dvc", "repro", "-q", "-s", "download@MOT20"],
+        [sys.executable, "-c", command, "dvc", "repro", "-q", "strip@MOT20"],
         cwd=project,
         env=environment | {"PATH": programs},
         check=True,
@@ -143,6 +151,7 @@ def measure(folder: Path, frames: int, size: int) -> dict[str, Any]:
         "first_run": first,
         "plain_copy_of_the_frames_seconds": round(copy, 1),
         "unchanged_runs": again,
+        "training": linked_frames(project),
         "disk_at_the_end": round((archive + after) / archive, 2),
         "disk_at_its_fullest": round((archive + max(watch.most - small, after)) / archive, 2),
         "cores": os.cpu_count(),
