@@ -20,6 +20,9 @@ repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show t
 	@echo
 	@cat metrics/table.md
 
+# Where this is set, every test process would rewrite and compile every test file again.
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(INSTALLED) ## run every test on all cores: the fast ones, then whole pipelines, a file of them a core
 	$(BIN)/python -m pytest -q -m "not slow" -n auto
 	$(BIN)/python -m pytest -q -m slow -n auto --dist loadfile
