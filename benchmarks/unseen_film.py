@@ -336,6 +336,21 @@ def _spread(by_film: dict[str, list[list[float]]], seeds: int) -> dict[str, Any]
     return values
 
 
+def _run(cases: Sequence[Case], processes: int) -> Iterable[tuple[Case, dict[str, Any]]]:
+    """Cases with their results, as they come; one process: in this one."""
+    if processes == 1:
+        yield from ((case, case.run()) for case in cases)
+        return
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(case.run): case for case in cases}
+        yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+
+
+def film_params() -> Params:
+    """The one configuration of all films."""
+    return read_profiles()["film"].params
+
+
 def find_films(folder: Path, detections: Path) -> list[Film]:
     """The sequences of `folder`, by name.
 
@@ -370,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", default="as they are", help="a word on how the images were made, for the record")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
-    params = read_profiles()["film"].params
+    params = film_params()
     params = dataclasses.replace(
         params,
         crop=dataclasses.replace(params.crop, weights=chosen.weights),
@@ -387,17 +402,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for film in sorted(films, key=lambda film: -film.info.length)
     ]  # fmt: skip
     results = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(chosen.processes, mp_context=context) as pool:
-        waiting = {pool.submit(case.run): case for case in cases}
-        for number, done in enumerate(as_completed(waiting), start=1):
-            case = waiting[done]
-            results.append(done.result())
-            mean = statistics.mean(run["IDF1"] for run in results[-1]["detected"]["dropped"])
-            print(
-                f"{number}/{len(cases)} {case.kind}, {case.film.name}, seed {case.seed}: IDF1 {mean:.1f}",
-                file=sys.stderr,
-            )
+    for number, (case, result) in enumerate(_run(cases, chosen.processes), start=1):
+        results.append(result)
+        mean = statistics.mean(run["IDF1"] for run in result["detected"]["dropped"])
+        print(
+            f"{number}/{len(cases)} {case.kind}, {case.film.name}, seed {case.seed}: IDF1 {mean:.1f}", file=sys.stderr
+        )
     results.sort(key=lambda row: (kinds.index(row["kind"]), row["film"], row["seed"]))
     report = {
         "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),

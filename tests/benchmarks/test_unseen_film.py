@@ -1,0 +1,83 @@
+"""The benchmark of unseen film, on two tiny ones: every kind is there, and the bounds are bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import cv2
+import pytest
+from tiny_films import picture, walkers
+
+from benchmarks import unseen_film
+from clmot.errors import InputError
+from clmot.profiles import read_profiles
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Two films with truth, and a detector's boxes: the true ones, scored .9."""
+    root = tmp_path_factory.mktemp("films")
+    (root / "boxes").mkdir()
+    for number, name in enumerate(("door", "yard")):
+        folder = root / "films/MOT17" / name
+        (folder / "img1").mkdir(parents=True)
+        (folder / "gt").mkdir()
+        rows = walkers(FRAMES)
+        for frame in range(1, FRAMES + 1):
+            cv2.imwrite(str(folder / f"img1/{frame:06d}.jpg"), picture(rows, frame) // (number + 1))
+        height, width = picture(rows, 1).shape[:2]
+        (folder / "seqinfo.ini").write_text(
+            f"[Sequence]\nname={name}\nimDir=img1\nframeRate=10\nseqLength={FRAMES}\nimWidth={width}\n"
+            f"imHeight={height}\nimExt=.jpg\n"
+        )
+        truth = [f"{r[0]},{r[1]},{r[2]},{r[3]},{r[4]},{r[5]},1,1,1" for r in rows]
+        (folder / "gt/gt.txt").write_text("\n".join(truth) + "\n")
+        found = [f"{r[0]},-1,{r[2]},{r[3]},{r[4]},{r[5]},0.9,-1,-1,-1" for r in rows]
+        (root / f"boxes/{name}.txt").write_text("\n".join(found) + "\n")
+    return root
+
+
+def run(films, *more):
+    output = films / "out.json"
+    unseen_film.main(
+        [str(films / "films"), "--detections", str(films / "boxes"), "--weights", "weights/none", "--device", "cpu",
+         "--output", str(output), "--drops", "2", *more]
+    )  # fmt: skip
+    return json.loads(output.read_text())
+
+
+def test_controls_and_bounds(films):
+    report = run(films, "--kinds", "oracle", "perfect", "constant", "none", "colour")
+    found = report["summary"]
+    assert found["constant"]["detected IDF1"] == found["none"]["detected IDF1"]
+    assert found["perfect"]["detected Purity"]["mean"][0] == 100
+    assert found["oracle"]["ReID_mAP"]["mean"][0] == pytest.approx(100)
+    assert found["perfect"]["visible IDF1"]["mean"][0] >= found["oracle"]["visible IDF1"]["mean"][0] - 1
+    assert {row["film"] for row in report["results"]} == {"door", "yard"}
+
+
+def test_what_is_taught(films, monkeypatch):
+    params = read_profiles()["film"].params
+    crop = dataclasses.replace(params.crop, input_size=(32, 64), steps=2)
+    small = dataclasses.replace(params, crop=crop, train=dataclasses.replace(params.train, epochs=1))
+    monkeypatch.setattr(unseen_film, "film_params", lambda: small)
+    kinds = ("supervised", "other films", "film itself")
+    report = run(films, "--kinds", *kinds, "--seeds", "0", "1")
+    for kind in kinds:
+        rows = [row for row in report["results"] if row["kind"] == kind]
+        assert len(rows) == 4
+        assert all(row["training_seconds"] > 0 and row["embedding"] for row in rows)
+        assert report["summary"][kind]["seeds"] == 2
+
+
+def test_one_film_is_refused(tmp_path, films):
+    with pytest.raises(InputError, match="has 0 films"):
+        unseen_film.main([str(tmp_path), "--detections", str(films / "boxes"), "--weights", "weights/none"])
+
+
+def test_a_film_without_boxes_is_named(tmp_path, films):
+    with pytest.raises(InputError, match=r"door\.txt does not exist"):
+        unseen_film.main([str(films / "films"), "--detections", str(tmp_path), "--weights", "weights/none"])
