@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 from clmot.addresses import without_secrets
 from clmot.wording import one_line
@@ -67,6 +68,16 @@ def run_as_script(main: Callable[[], None]) -> None:
         _leave(sentence(refused))
 
 
+def explain_refusals(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A `sys.excepthook` for what happens before `run_as_script`: libraries look for a place for temporary files."""
+    refused = as_refusal(error)
+    if refused is None or not isinstance(error, Exception):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print(f"error: {one_line(sentence(refused), LONGEST)}", file=sys.stderr, flush=True)
+    os._exit(2)  # a hook cannot choose the code otherwise, and nothing has begun
+
+
 def as_refusal(error: BaseException) -> OSError | None:
     """`error` as the system's refusal; None: it is something else.
 
@@ -97,7 +108,8 @@ def at(error: BaseException, target: str | os.PathLike[str]) -> BaseException:
 def sentence(refused: OSError) -> str:
     """What the system would not do, in one sentence for the user who named the path or whose disk is full."""
     asked, draft_of = [], ""
-    for part in Path(os.fsdecode(refused.filename or "standard output")).parts:
+    unnamed = "temporary files" if "temporary" in str(refused.strerror) else "standard output"
+    for part in Path(os.fsdecode(refused.filename or unnamed)).parts:
         drafted = re.fullmatch(r"\.(.+)\.[^.]+\.partial", part)  # in such a folder, beside what was asked for
         if drafted is not None or part != draft_of:
             asked.append(drafted[1] if drafted else part)

@@ -162,6 +162,19 @@ def test_a_limit_on_the_size_of_files(writer: Callable[[Path], None], tmp_path: 
     assert list(out.parent.iterdir()) == [], "no debris"
 
 
+@pytest.mark.parametrize("raised", ["OSError(28, 'No space left on device', 'cache')", "KeyError(1)"])
+def test_what_fails_before_a_stage_begins(raised: str) -> None:
+    program = f"import sys; sys.argv[0] = '-m'; import stages; raise {raised}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    if "KeyError" in raised:
+        assert (done.returncode, "Traceback" in done.stderr) == (1, True)
+    else:
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert done.stderr.startswith("error: cache: No space left on device: ")
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
 def test_folders_keep_the_umask(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)
