@@ -149,7 +149,9 @@ def test_a_limit_on_the_size_of_files(writer: Callable[[Path], None], tmp_path: 
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        env=os.environ
+        | {"PYTHONDONTWRITEBYTECODE": "1"}
+        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)),
     )
     *warnings, last = done.stderr.splitlines()
