@@ -112,13 +112,14 @@ def _is_whole(stream: BinaryIO, kind: str | None) -> bool:
     tail = stream.read()
     if tail.endswith(b"\xff\xd9") or (kind == "PNG" and b"IEND" in tail):
         return True
-    # Something may follow the image. In a JPEG's compressed data no mark can occur by chance, so that the end mark
-    # must come after the last start of such data; an earlier one may belong to an embedded thumbnail.
+    # Something may follow the image, and hold any mark: only its pixels tell, for which Pillow wants all of the data.
     stream.seek(0)
-    data = stream.read()
-    if kind == "PNG":
-        return b"IEND\xae\x42\x60\x82" in data
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    try:
+        with Image.open(stream) as image:
+            image.load()
+    except Exception:  # as above
+        return False
+    return True
 
 
 def _turned(exif: bytes) -> bool:
