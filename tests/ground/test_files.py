@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -29,6 +28,8 @@ from clmot.motchallenge.annotations import write_results
 from clmot.sources.fetch import is_fetched
 from clmot.sources.partial_file import PartialFile, RemoteFile
 from clmot.synthetic import archive as synthetic_archive
+
+PYTHONPATH = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[2])))
 
 
 def fill(directory, text):
@@ -87,8 +88,15 @@ def write_detections(target: Path) -> None:
     write_recording(target, RecordedDetections(frame.astype(np.int32), boxes, scores, None))
 
 
+def write_small_json(target: Path) -> None:
+    write_json(target, {"a": 1})
+
+
 def draw_archive(target: Path) -> None:
-    synthetic_archive.write_archive(target, "MOT15", 0, 8)
+    """An archive without its films: what is drawn into it takes seconds, and its name is all that matters here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_archive, "_write_sequence", lambda *_: None)
+        synthetic_archive.write_archive(target, "MOT15", 0, 8)
 
 
 def fetch_archive(target: Path) -> None:
@@ -126,7 +134,7 @@ def killed_at_rename(write: Callable[[Path], None], target: Path, number: int, a
 @pytest.mark.parametrize(
     ("write", "number"),
     [
-        (lambda target: write_json(target, {"a": 1}), 0),
+        (write_small_json, 0),
         (write_folder, 0),
         (write_tracks, 0),
         (write_detections, 0),
@@ -138,14 +146,14 @@ def killed_at_rename(write: Callable[[Path], None], target: Path, number: int, a
     ids=["json", "folder", "tracks", "detections", "drawn", "first note", "last note", "fetched"],
 )
 def test_a_process_killed_at_the_rename_leaves_nothing_to_the_next(
-    write: Callable[[Path], None], number: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[[Path], None], number: int, after: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(synthetic_archive, "_write_sequence", lambda *_: None)
     target = tmp_path / "out.zip"
-    child = multiprocessing.get_context("fork").Process(target=killed_at_rename, args=(write, target, number, after))
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    # Not a fork of this process: its threads may hold locks that no one would ever open in the child.
+    program = f"from pathlib import Path; import test_files as t; t.killed_at_rename(t.{write.__name__}, "
+    program += f"Path({str(target)!r}), {number}, {after})"
+    child = subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": PYTHONPATH})
+    assert child.returncode == -signal.SIGKILL
     assert target.exists() == (after and (write is not fetch_archive or number == 8))
     write(target)
     assert [p.name for p in tmp_path.iterdir()] == ["out.zip"]
