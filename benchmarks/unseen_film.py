@@ -41,6 +41,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 
 from clmot.data.crops import FilmBoxes, TrainingCrops
@@ -72,7 +73,7 @@ from clmot.motchallenge.annotations import AnnotationTable, read_detections, rea
 from clmot.motchallenge.sequence import SEQINFO_FILE, SequenceInfo, image_path, read_seqinfo
 from clmot.motchallenge.splits import FrameRange
 from clmot.params import Params
-from clmot.profiles import read_profiles
+from clmot.profiles import make_profile, read_profiles
 from clmot.training.crop_training import train_crop_encoder
 from clmot.training.recipe import Recipe
 
@@ -346,9 +347,23 @@ def _run(cases: Sequence[Case], processes: int) -> Iterable[tuple[Case, dict[str
         yield from ((waiting[done], done.result()) for done in as_completed(waiting))
 
 
-def film_params() -> Params:
-    """The one configuration of all films."""
-    return read_profiles()["film"].params
+def film_params(changes: Sequence[str] = ()) -> Params:
+    """The one configuration of all films: the profile `film`, with `changes` such as `crop.parts=6`.
+
+    Raises:
+        InputError: a change is none, or params.yaml would refuse it.
+    """
+    tree: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set {change}: expected KEY=VALUE, as in crop.parts=6.")
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = yaml.safe_load(value)
+    return make_profile("film", read_profiles()["film"].text, yaml.safe_dump(tree), "--set").params
 
 
 def find_films(folder: Path, detections: Path) -> list[Film]:
@@ -376,6 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--detections", type=Path, required=True)
     parser.add_argument("--weights", required=True, help="where the crop encoder starts: crop.weights")
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=FOLDER", help="stored embeddings")
+    parser.add_argument("-S", "--set", action="append", default=[], metavar="KEY=VALUE", help="a param of its own")
     parser.add_argument("--kinds", nargs="*", help="some of the kinds alone")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of training")
     parser.add_argument("--drops", type=int, default=5, help="runs that each leave out some boxes")
@@ -385,7 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", default="as they are", help="a word on how the images were made, for the record")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
-    params = film_params()
+    params = film_params(chosen.set)
     params = dataclasses.replace(
         params,
         crop=dataclasses.replace(params.crop, weights=chosen.weights),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import cv2
@@ -11,7 +10,6 @@ from tiny_films import picture, walkers
 
 from benchmarks import unseen_film
 from clmot.errors import InputError
-from clmot.profiles import read_profiles
 
 FRAMES = 12
 
@@ -59,13 +57,10 @@ def test_controls_and_bounds(films):
     assert {row["film"] for row in report["results"]} == {"door", "yard"}
 
 
-def test_what_is_taught(films, monkeypatch):
-    params = read_profiles()["film"].params
-    crop = dataclasses.replace(params.crop, input_size=(32, 64), steps=2)
-    small = dataclasses.replace(params, crop=crop, train=dataclasses.replace(params.train, epochs=1))
-    monkeypatch.setattr(unseen_film, "film_params", lambda: small)
+def test_what_is_taught(films):
     kinds = ("supervised", "other films", "film itself")
-    report = run(films, "--kinds", *kinds, "--seeds", "0", "1")
+    small = ("-S", "crop.input_size=[32, 64]", "-S", "crop.steps=2", "-S", "train.epochs=1")
+    report = run(films, "--kinds", *kinds, "--seeds", "0", "1", *small)
     for kind in kinds:
         rows = [row for row in report["results"] if row["kind"] == kind]
         assert len(rows) == 4
@@ -81,3 +76,11 @@ def test_one_film_is_refused(tmp_path, films):
 def test_a_film_without_boxes_is_named(tmp_path, films):
     with pytest.raises(InputError, match=r"door\.txt does not exist"):
         unseen_film.main([str(films / "films"), "--detections", str(tmp_path), "--weights", "weights/none"])
+
+
+def test_changes_are_judged_as_params_are():
+    assert unseen_film.film_params(["crop.views.background=1", "crop.parts=6"]).crop.parts == 6
+    with pytest.raises(InputError, match=r"'crop\.partz'"):
+        unseen_film.film_params(["crop.partz=6"])
+    with pytest.raises(InputError, match="expected KEY=VALUE"):
+        unseen_film.film_params(["crop.parts"])
