@@ -55,17 +55,27 @@ class SequenceCopy:
 
 
 def find_copies(
-    contents: Mapping[Path, Mapping[str, Entry]], benchmark: str, subsets: Sequence[str]
+    contents: Mapping[Path, Mapping[str, Entry]], benchmark: str, subsets: Sequence[str], one_will_do: bool = False
 ) -> dict[str, list[SequenceCopy]]:
-    """Sequence name without detector -> its copies, sorted by name."""
+    """Sequence name without detector -> its copies, sorted by name.
+
+    Args:
+        contents: an archive's path -> its files.
+        benchmark: whose sequences are looked for.
+        subsets: `train`, `test`: what is taken.
+        one_will_do: whether one of several subsets may be empty.
+
+    Raises:
+        InputError: a subset has no sequence, or they are not of this benchmark.
+    """
     copies = [
         copy
         for path, members in contents.items()
         for copy in _sequences_of(path, _by_root(path, members) or _own_by_root(path, members), benchmark)
     ]
-    for subset in subsets:
-        if not any(copy.subset == subset for copy in copies):
-            raise InputError(_nothing_found(contents, subset, copies))
+    missing = [subset for subset in subsets if not any(copy.subset == subset for copy in copies)]
+    if missing and (not one_will_do or missing == list(subsets)):
+        raise InputError(_nothing_found(contents, missing[0], copies))
     groups: dict[str, list[SequenceCopy]] = {}
     for copy in copies:
         if copy.subset in subsets:

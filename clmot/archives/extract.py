@@ -46,7 +46,7 @@ from clmot.motchallenge.sequence import (
     write_manifest,
     write_seqinfo,
 )
-from clmot.motchallenge.splits import MOT15_FRAME_RATES
+from clmot.motchallenge.splits import ITSELF, MOT15_FRAME_RATES
 from clmot.pictures import UnreadablePicture, check_picture
 from clmot.problems import Problem, warn_or_refuse
 from clmot.progress import progress
@@ -145,23 +145,24 @@ def _prepared(
 ) -> Iterator[list[_Sequence]]:
     """The sequences that `split` needs, checked, while their archives are open."""
     paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(a) for a in archives]
-    subsets = ("train", "test") if split == "full" else ("train",)
+    itself = split == ITSELF  # every film trains and is tracked; a detector's boxes of it may be all that there is
+    subsets = ("train", "test") if split == "full" or itself else ("train",)
     with contextlib.ExitStack() as stack:
         contents = {
             path: stack.enter_context(opener(path, subsets) if opener else open_contents(path)) for path in paths
         }
-        copies = find_copies(contents, benchmark, subsets)
-        yield [_prepare(name, group) for name, group in sorted(copies.items())]
+        copies = find_copies(contents, benchmark, subsets, one_will_do=itself)
+        yield [_prepare(name, group, needs_truth=not itself) for name, group in sorted(copies.items())]
 
 
-def _prepare(name: str, copies: Sequence[SequenceCopy]) -> _Sequence:
+def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool) -> _Sequence:
     """Check a sequence's copies against each other and choose the one whose frames are all there."""
     path = copies[0].source
     if not is_sequence_name(name):
         raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
     truth = _ground_truth(copies)
     subset = copies[0].subset
-    if truth is None and subset == "train":
+    if truth is None and subset == "train" and needs_truth:
         raise InputError(
             f"{path}: {copies[0].folder} has no {GROUND_TRUTH_FILE}, which every train sequence needs: "
             "get the complete archive."

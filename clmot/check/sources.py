@@ -21,8 +21,8 @@ from clmot.films.find_films import Film, film_of, find_films
 from clmot.films.open_films import open_with_films
 from clmot.films.video import Measured, measure
 from clmot.motchallenge.sequence import SUBSETS
-from clmot.motchallenge.splits import Split, film, home_benchmark, without_detector
-from clmot.params import BENCHMARKS, PARAMS_FILE, load_params
+from clmot.motchallenge.splits import ITSELF, Split, film, home_benchmark, without_detector
+from clmot.params import BENCHMARKS, PARAMS_FILE, Params, load_params
 from clmot.problems import Problem
 from clmot.sources.fetch import on_disk
 from clmot.sources.official import RECIPES
@@ -31,7 +31,7 @@ from clmot.wording import joined
 _ANY = "MOT17"
 """The benchmark whose rules are taken for films that belong to none; they are the same for all."""
 _SPLIT = "half"
-"""The split of the last word; its films are those that every split needs."""
+"""The split of the last word where no params.yaml names one; its films are those that every split needs."""
 
 
 def check_zip(path: Path, findings: Findings) -> None:
@@ -135,15 +135,27 @@ def _homes(names: Sequence[str]) -> set[str]:
     return {"MOT17" if home == "MOT16" else home for home in homes if home in (*BENCHMARKS, "MOT16")}
 
 
+def _params() -> Params | None:
+    """What params.yaml says; None where there is none."""
+    file = dvc_root() / PARAMS_FILE
+    return load_params(file) if file.is_file() else None
+
+
+def _boxes_are_given() -> bool:
+    """Whether params.yaml takes every film as it is, and its boxes from elsewhere: ground truth may be absent."""
+    params = _params()
+    return params is not None and params.data.split == ITSELF and params.strip.boxes != TRUTH
+
+
 def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[Path], Measured]) -> None:
     """Raise the InputError with which download or strip, as params.yaml has it, would refuse these; what they warn of
     was found before."""
     opener = functools.partial(open_with_films, measured_as=measured_as)
+    params = _params()
+    itself = params is not None and params.data.split == ITSELF
     with contextlib.redirect_stderr(io.StringIO()):
-        sequences = inspect_benchmark(archives, benchmark, _SPLIT, opener=opener)
-    file = dvc_root() / PARAMS_FILE
-    if file.is_file():
-        params = load_params(file)
+        sequences = inspect_benchmark(archives, benchmark, ITSELF if itself else _SPLIT, opener=opener)
+    if params is not None:
         labelled = [(entry, table) for entry, table in sequences if table is not None]
         split = Split.from_params(params.data)
         if params.strip.boxes == TRUTH:
@@ -187,7 +199,10 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
         frames_only = home_benchmark(name) == "MOT16"  # MOT17's tables of the same frames were made anew
         copies = Copies(
             frames=any("frames" in other for *_, other in group if other is not kinds),
-            truth=frames_only or "test" in folder.split("/") or any("truth" in other for *_, other in group),
+            truth=_boxes_are_given()
+            or frames_only
+            or "test" in folder.split("/")
+            or any("truth" in other for *_, other in group),
             frames_only=frames_only,
         )
         findings.summaries.append(check_sequence(tree, folder, findings.report, copies))

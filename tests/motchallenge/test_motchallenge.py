@@ -428,6 +428,23 @@ class TestExtraction:
         path = write_zip(tmp_path / "MOT15.zip", sequence_files("train/TUD-Campus", 2))
         outs.refuse("has no test sequence \\(it has only train/ with TUD-Campus\\)", path, split="full")
 
+    @pytest.mark.parametrize(
+        ("folders", "labelled"),
+        [(["test/yard"], []), (["train/yard"], []), (["train/door", "test/yard"], ["door"]), (["yard"], [])],
+    )
+    def test_itself_takes_every_film_labelled_or_not(
+        self, folders: list[str], labelled: list[str], tmp_path: Path, outs: Outs
+    ) -> None:
+        """The boxes of such films are a detector's, from elsewhere."""
+        files: dict[str, bytes] = {}
+        for folder in folders:
+            name = folder.rsplit("/", 1)[-1]
+            files |= sequence_files(folder, 3, gt="" if name in labelled else None)
+        path = write_zip(tmp_path / "films.zip", files)
+        entries = outs.extract(path, "MOT17", "itself")
+        assert sorted(e.name for e in entries) == sorted(folder.rsplit("/", 1)[-1] for folder in folders)
+        assert sorted(e.name for e in read_manifest(outs.gt)) == labelled
+
     def test_detector_copies_are_stored_once(self, tmp_path: Path, outs: Outs) -> None:
         files: dict[str, bytes] = {}
         for detector in ("SDP", "DPM", "FRCNN"):
