@@ -35,7 +35,17 @@ _KNOWN = (
     "'synthetic', 'official', a folder, zip or video of yours, or a file://, http:// or https:// address "
     "that holds MOT15.zip and so on"
 )
-_SIGNS_OF_SEQUENCES = ("train", "*/train", "img1", "seqinfo.ini", "*/img1", "*/seqinfo.ini", "*/gt/gt.txt")
+_SIGNS_OF_SEQUENCES = (
+    "train",
+    "test",
+    "*/train",
+    "*/test",
+    "img1",
+    "seqinfo.ini",
+    "*/img1",
+    "*/seqinfo.ini",
+    "*/gt/gt.txt",
+)
 
 
 def archives_dir() -> Path:
