@@ -161,7 +161,7 @@ class Case:
             for arena in ARENAS:
                 file = Path(folder, f"{arena}.safetensors")
                 seconds, boxes = self._record(file, arena, encoder)
-                result[arena] = self._tracks(file, arena)
+                result[arena] = self._tracks(file)
                 if arena == "visible" and self.kind not in (NONE, PERFECT):
                     found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
                     result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
@@ -225,28 +225,27 @@ class Case:
         write_recording(file, recorder.recorded())
         return seconds, len(table)
 
-    def _tracks(self, file: Path, arena: str) -> dict[str, Any]:
-        """Scores of the runs, in per cent; `whole` leaves out no box."""
-        track = dataclasses.replace(self.params.track, embedding=NONE if self.kind == NONE else "network")
-        repeats = Repeats(self.drops, self.share, 0, track)
-        found: dict[str, Any] = {}
-        for name, some in (("dropped", repeats), ("whole", dataclasses.replace(repeats, count=1, drop=0.0))):
-            if self.kind == PERFECT:
-                scores = [
-                    score_sequence(self.film.truth, _perfect(self.film, file, some, run)) for run in range(some.count)
-                ]
-            else:
-                scores = score_again(self.film.truth, file, some)
-            found[name] = [
-                {key: 100 * value for key, value in (("IDF1", one.IDF1), ("HOTA", one.HOTA), *_purity(one))}
-                for one in scores
+    def _tracks(self, file: Path) -> dict[str, Any]:
+        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number)."""
+        repeats = Repeats(self.drops, self.share, 0, self.params.track)
+        if self.kind == PERFECT:
+            runs = [
+                score_sequence(self.film.truth, _perfect(self.film, file, repeats, run)) for run in range(self.drops)
             ]
-        return found
-
-
-def _purity(scores: Any) -> Iterable[tuple[str, float]]:
-    found = scores.purity.metrics()
-    return (("Purity", found.get("Purity", 0.0)), ("TracksPerPerson", found.get("TracksPerPerson", 0.0) / 100))
+        else:
+            runs = score_again(self.film.truth, file, repeats)
+        found = []
+        for one in runs:
+            purity = one.purity.metrics()
+            found.append(
+                {
+                    "IDF1": 100 * one.IDF1,
+                    "HOTA": 100 * one.HOTA,
+                    "Purity": 100 * purity.get("Purity", 0.0),
+                    "TracksPerPerson": purity.get("TracksPerPerson", 0.0),
+                }
+            )
+        return {"dropped": found}
 
 
 def _rows(table: AnnotationTable, frame: int, least: float) -> NDArray[np.float64]:

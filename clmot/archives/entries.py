@@ -36,7 +36,8 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
     *(UnicodeDecodeError, OverflowError),  # of names and of offsets
 )
-"""What `zipfile` raises where a zip is damaged; with bz2 also an `OSError` without a number."""
+"""What `zipfile` raises where a zip is damaged; with bz2 also an `OSError` without a number. Where it does not know a
+compression, a version or a patch it raises `NotImplementedError`, which readers here catch beside these."""
 LARGEST_WHOLE = 1 << 28
 """Bytes of the largest file that is read into memory at once: a table, or one image."""
 
