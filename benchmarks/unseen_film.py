@@ -23,6 +23,7 @@ Prints and writes json: mean and standard deviation over seeds and runs, then ev
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -51,6 +52,7 @@ from clmot.evaluation.observations import score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again
 from clmot.evaluation.score import score_sequence
+from clmot.files import staged_directory
 from clmot.hardware import set_up
 from clmot.images import read_image
 from clmot.inference.crop_embeddings import CropEmbeddings
@@ -149,27 +151,38 @@ class Case:
     params: Params
     drops: int
     share: float
+    keep: Path | None = None
+    """Folder in which the embedded boxes stay, to be tracked again without being taught again."""
 
     def run(self) -> dict[str, Any]:
         """Teach what is to be taught, embed the boxes of each arena, track and score."""
         torch.set_num_threads(self.params.hardware.threads or 1)
-        begin = time.perf_counter()
-        encoder = self._taught() if self.kind in TAUGHT else None
-        taught = time.perf_counter()
         result: dict[str, Any] = {"kind": self.kind, "film": self.film.name, "seed": self.seed}
-        with tempfile.TemporaryDirectory() as folder:
+        with contextlib.ExitStack() as stack:
+            if self.keep is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            else:
+                folder = self.keep / f"{self.kind}-{self.film.name}-{self.seed}"
+            times = folder / "times.json"
+            if not times.exists():
+                with staged_directory(folder) as draft:
+                    (draft / times.name).write_text(json.dumps(self._embed(draft)))
             for arena in ARENAS:
-                file = Path(folder, f"{arena}.safetensors")
-                seconds, boxes = self._record(file, arena, encoder)
+                file = folder / f"{arena}.safetensors"
                 result[arena] = self._tracks(file)
                 if arena == "visible" and self.kind not in (NONE, PERFECT):
                     found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
                     result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
-                if encoder is not None:
-                    result[arena]["ms_a_box"] = 1000 * seconds / boxes
-        if encoder is not None:
-            result["training_seconds"] = taught - begin
-        return result
+            return result | json.loads(times.read_text())
+
+    def _embed(self, folder: Path) -> dict[str, float]:
+        """Write the boxes of each arena with their embeddings; what it took, of an encoder that was taught for it."""
+        begin = time.perf_counter()
+        encoder = self._taught() if self.kind in TAUGHT else None
+        taught = time.perf_counter()
+        cost = {arena: self._record(folder / f"{arena}.safetensors", arena, encoder) for arena in ARENAS}
+        seconds, boxes = cost["detected"]
+        return {"training_seconds": taught - begin, "ms_a_box": 1000 * seconds / boxes} if encoder is not None else {}
 
     def _taught(self) -> CropEncoder:
         """The crop encoder, taught as `kind` says."""
@@ -312,7 +325,7 @@ def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str
         times = [row["training_seconds"] for row in rows if "training_seconds" in row]
         if times:
             found[kind]["training seconds"] = statistics.median(times)
-            found[kind]["ms a box"] = statistics.median(row["detected"]["ms_a_box"] for row in rows)
+            found[kind]["ms a box"] = statistics.median(row["ms_a_box"] for row in rows)
     return found
 
 
@@ -398,6 +411,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--frames", default="as they are", help="a word on how the images were made, for the record")
+    parser.add_argument("--keep", type=Path, help="folder in which embedded boxes stay: the next run tracks them alone")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
     params = film_params(chosen.set)
@@ -411,9 +425,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kinds = chosen.kinds or [*TAUGHT, COLOUR, *rivals, ORACLE, PERFECT, CONSTANT, NONE]
     cases = [
         Case(kind, film, tuple(f for f in films if f is not film), seed, rivals.get(kind), params, chosen.drops,
-             chosen.share)
+             chosen.share, chosen.keep)
+        for seed in chosen.seeds
         for kind in kinds
-        for seed in (chosen.seeds if kind in TAUGHT else chosen.seeds[:1])
+        if kind in TAUGHT or seed == chosen.seeds[0]
         for film in sorted(films, key=lambda film: -film.info.length)
     ]  # fmt: skip
     results = []

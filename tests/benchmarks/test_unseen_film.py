@@ -68,6 +68,14 @@ def test_what_is_taught(films):
         assert report["summary"][kind]["seeds"] == 2
 
 
+def test_what_is_kept_is_tracked_again_to_the_same_numbers(films, tmp_path, monkeypatch):
+    options = ("--kinds", "film itself", "colour", "--seeds", "0", "--keep", str(tmp_path / "kept"))
+    options += ("-S", "crop.input_size=[32, 64]", "-S", "crop.steps=2", "-S", "train.epochs=1")
+    first = run(films, *options)
+    monkeypatch.setattr(unseen_film.Case, "_embed", lambda *_: pytest.fail("embedded again"))
+    assert run(films, *options)["results"] == first["results"]
+
+
 def test_one_film_is_refused(tmp_path, films):
     with pytest.raises(InputError, match="has 0 films"):
         unseen_film.main([str(tmp_path), "--detections", str(films / "boxes"), "--weights", "weights/none"])
