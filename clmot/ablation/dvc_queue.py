@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 from clmot.ablation.experiments import Experiment
 from clmot.ablation.snapshot import git
 from clmot.errors import InputError
@@ -244,13 +246,9 @@ def last_lines(text: str, count: int = LOG_LINES) -> str:
 def _is_worker(pid_file: Path) -> bool:
     """Whether the process of that number lives and is a worker: numbers are used again."""
     try:
-        number = int(pid_file.read_text())
-        command = subprocess.run(
-            ["ps", "-p", str(number), "-o", "command="], capture_output=True, text=True, check=False
-        )
-    except (OSError, ValueError):
+        return "queue-worker" in psutil.Process(int(pid_file.read_text())).cmdline()
+    except (OSError, ValueError, psutil.Error):
         return False
-    return "queue-worker" in command.stdout
 
 
 def _dvc(*arguments: str, check: bool = True) -> str:

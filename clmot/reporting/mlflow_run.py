@@ -35,6 +35,11 @@ from clmot.files import dvc_root
 from clmot.params import PARAMS_FILE, Params
 from clmot.wording import one_line
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 Log = Callable[[int, Mapping[str, float]], None]
 
 EXPERIMENT = "clmot"
@@ -51,6 +56,11 @@ SERVER_SECONDS = 8.0
 """What a server may cost a stage, whatever it does; and"""
 SERVER_SHARE = 0.05
 """of the time that the stage has run so far, so that a slow server can watch a long training."""
+
+ANSWER_BYTES = 500_000_000
+"""Memory that an answer of a server may take; a whole database of runs takes less."""
+LOOK_SECONDS = 0.05
+"""Between two looks at it."""
 
 QUIET = {
     # MLflow's own patience is minutes. Ours is seconds, unless the user says otherwise.
@@ -321,12 +331,14 @@ class Patience:
 
 
 def in_time(action: Callable[[], None], seconds: float) -> None:
-    """Call `action` in a thread, and leave that alone, or stop it where that is possible, when its time is over.
+    """Call `action` in a thread, and leave that alone, or stop it where that is possible, when its time is over or it
+    takes more memory than any answer needs.
 
     Raises:
-        TimeoutError: it was not done in time.
+        TimeoutError: it was not done in time, or in that memory.
     """
     outcome: list[BaseException | None] = []
+    end, memory = time.monotonic() + seconds, _peak_bytes() + ANSWER_BYTES
 
     def run() -> None:
         try:
@@ -337,13 +349,22 @@ def in_time(action: Callable[[], None], seconds: float) -> None:
 
     thread = threading.Thread(target=run, daemon=True)  # no process waits for it at its end
     thread.start()
-    thread.join(seconds)
+    while thread.is_alive() and (left := end - time.monotonic()) > 0 and _peak_bytes() < memory:
+        thread.join(min(left, LOOK_SECONDS))
     if not outcome:
         # A loop that reads an answer without an end would fill the memory. A thread that waits is not reached.
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
-        raise TimeoutError("its server does not answer in time")
+        too_late = time.monotonic() >= end
+        raise TimeoutError("its server does not answer in time" if too_late else "its server's answer has no end")
     if outcome[0] is not None:
         raise outcome[0]
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had; 0 where the system does not say."""
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _get_ready() -> None:

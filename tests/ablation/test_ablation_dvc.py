@@ -43,7 +43,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def test_a_set_of_variants(project: Project) -> None:
     done = project.call(*COMMAND, expect=2, timeout=7200)
-    assert "2 of 6 experiments failed: tiny.broken.seed0." in done.stderr
+    assert "2 of 6 experiments failed: tiny.broken.seed0." in done.stderr, f"{done.stderr}"
     assert len(re.findall(r"^tiny\.broken\.seed[01]\.\w+: FAILED$", done.stderr, re.MULTILINE)) == 2
     assert re.search(r"^    error: .*nowhere", done.stderr, re.MULTILINE), "its log's end says why"
     assert len(re.findall(r": done$", done.stderr, re.MULTILINE)) == 4
