@@ -14,7 +14,9 @@ is the profile `film`'s, one for all films. Kinds of embedding:
 - a rival's: stored embeddings of these boxes, `<film>.detections.npz` and `<film>.truth.npz`.
 - `supervised`: the crop encoder taught by identity labels on the other films; `other films`: by their boxes alone, the
   same boxes.
-- `film itself`: taught by the detector's boxes of the film that is tracked. No identity, of no film, is read.
+- `film itself`: taught by the boxes that are tracked, of that film alone: the detector's in the one arena, the visible
+  ones in the other. No identity, of no film, is read. What its embedding can do is measured on the visible boxes, as
+  every kind's is, but with the encoder that the detector's boxes taught.
 
 Prints and writes json: mean and standard deviation over seeds and runs, then every single one. Runs on what
 `hardware.device` finds; without dvc, mlflow, motmetrics and trackeval.
@@ -83,6 +85,8 @@ PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other 
 TAUGHT = (SUPERVISED, OTHER_FILMS, FILM_ITSELF)
 VISIBLE_FROM = 0.25
 ARENAS = ("detected", "visible")
+EMBEDDED = "embedded.safetensors"
+"""The visible boxes as the encoder sees them that the detector's boxes of the film taught."""
 EMBEDDING_METRICS = ("ReID_mAP", "ReID_mAP_cross", "Link_1s", "Link_3s", "Link_10s", "AUC_place")
 
 
@@ -168,28 +172,33 @@ class Case:
                 with staged_directory(folder) as draft:
                     (draft / times.name).write_text(json.dumps(self._embed(draft)))
             for arena in ARENAS:
-                file = folder / f"{arena}.safetensors"
-                result[arena] = self._tracks(file)
+                result[arena] = self._tracks(folder / f"{arena}.safetensors")
                 if arena == "visible" and self.kind not in (NONE, PERFECT):
+                    file = folder / (EMBEDDED if self.kind == FILM_ITSELF else f"{arena}.safetensors")
                     found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
                     result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
             return result | json.loads(times.read_text())
 
     def _embed(self, folder: Path) -> dict[str, float]:
         """Write the boxes of each arena with their embeddings; what it took, of an encoder that was taught for it."""
+        if self.kind not in TAUGHT:
+            for arena in ARENAS:
+                self._record(folder / f"{arena}.safetensors", arena, None)
+            return {}
         begin = time.perf_counter()
-        encoder = self._taught() if self.kind in TAUGHT else None
+        encoder = self._taught("detected" if self.kind == FILM_ITSELF else "visible")
         taught = time.perf_counter()
-        cost = {arena: self._record(folder / f"{arena}.safetensors", arena, encoder) for arena in ARENAS}
-        seconds, boxes = cost["detected"]
-        return {"training_seconds": taught - begin, "ms_a_box": 1000 * seconds / boxes} if encoder is not None else {}
+        seconds, boxes = self._record(folder / "detected.safetensors", "detected", encoder)
+        self._record(folder / (EMBEDDED if self.kind == FILM_ITSELF else "visible.safetensors"), "visible", encoder)
+        if self.kind == FILM_ITSELF:
+            self._record(folder / "visible.safetensors", "visible", self._taught("visible"))
+        return {"training_seconds": taught - begin, "ms_a_box": 1000 * seconds / boxes}
 
-    def _taught(self) -> CropEncoder:
-        """The crop encoder, taught as `kind` says."""
+    def _taught(self, arena: str) -> CropEncoder:
+        """The crop encoder, taught as `kind` says by the boxes of an arena."""
         params = self.params
         films = [self.film] if self.kind == FILM_ITSELF else list(self.others)
-        least = params.strip.min_score if self.kind == FILM_ITSELF else 0.0
-        arena = "detected" if self.kind == FILM_ITSELF else "visible"
+        least = params.strip.min_score if arena == "detected" else 0.0
         tables = {f"{film.benchmark}/{film.name}": film.boxes(arena) for film in films}
         frames = [
             TrainingFrame(path, name, number, _rows(tables[name], number, least).astype(np.float32))
