@@ -421,6 +421,9 @@ class TrackParams:
     """For how long after `lost_seconds` a track can still be found again by its embedding alone; 0: never."""
     refind_threshold: Annotated[float, Bounds(0, 2)]
     """Highest cosine distance at which that happens."""
+    link: Literal["none", "offline"]
+    """offline: once the film is over, tracks that never met are joined where looks and place say that they are one
+    person (`refind_evidence`, `refind_looks`, `refind_trust`), however long they were away."""
     min_box_area: Annotated[float, Bounds(0)]
     """Square pixels of the image; smaller boxes are not reported."""
     max_aspect: Annotated[float, Bounds(above=0)]

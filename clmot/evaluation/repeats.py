@@ -21,6 +21,7 @@ from clmot.inference.recording import read_embeddings, read_recording
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import TrackParams
 from clmot.tracking.calibrated import start_tracker
+from clmot.tracking.linking import TrackLinker
 
 REPEATED_METRICS = ("IDF1", "AssA", "HOTA", "MOTA")
 """Whose mean and standard deviation are reported."""
@@ -58,21 +59,27 @@ def track_again(
     recorded = read_recording(path)
     kept = np.random.default_rng([repeats.seed, run]).random(len(recorded)) >= repeats.drop
     tracker = start_tracker(repeats.track, frame_rate)
+    linker = TrackLinker(repeats.track, frame_rate) if repeats.track.link == "offline" else None
     bounds = np.searchsorted(recorded.frame, np.arange(1, length + 2))
     frames, identities, boxes, scores = [], [], [], []
     for frame, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), start=1):
         rows = first + np.nonzero(kept[first:last])[0]
         vectors = read_embeddings(path, rows)
         found = tracker.update(recorded.boxes[rows], recorded.scores[rows], vectors)
+        if linker is not None:
+            linker.see(frame, found, vectors)
         frames.append(np.full(len(found), frame))
         identities.append(found.identities)
         boxes.append(found.boxes)
         scores.append(found.scores)
     corners = np.concatenate([np.zeros((0, 4)), *boxes])
     count = len(corners)
+    number, identity = (np.concatenate([np.zeros(0, np.int64), *column]) for column in (frames, identities))
+    if linker is not None:
+        identity, _ = linker.joined(number, identity)
     return AnnotationTable(
-        frame=np.concatenate([np.zeros(0, np.int64), *frames]),
-        identity=np.concatenate([np.zeros(0, np.int64), *identities]),
+        frame=number,
+        identity=identity,
         box=np.concatenate([corners[:, :2] + 1, corners[:, 2:] - corners[:, :2]], axis=1),
         confidence=np.concatenate([np.zeros(0), *scores]),
         category=np.ones(count, np.int64),

@@ -22,6 +22,7 @@ from clmot.params import TrackParams
 from clmot.progress import progress
 from clmot.tracking.calibrated import start_tracker
 from clmot.tracking.camera import CameraMotion
+from clmot.tracking.linking import TrackLinker
 
 Image = NDArray[np.uint8]
 
@@ -132,6 +133,7 @@ def track_frames(
         InputError: an image is missing or unreadable.
     """
     tracker = start_tracker(params, frame_rate)
+    linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
     camera = CameraMotion() if params.camera_motion else None
     numbers, identities, boxes, scores = [], [], [], []
     network_seconds = association_seconds = camera_seconds = 0.0
@@ -143,6 +145,8 @@ def track_frames(
         moved = None if camera is None else camera.update(image, found.boxes[found.scores >= params.confidence])
         followed = time.perf_counter()
         tracks = tracker.update(found.boxes, found.scores, found.embeddings, moved)
+        if linker is not None:
+            linker.see(number, tracks, found.embeddings)
         network_seconds += detected - begin
         camera_seconds += followed - detected if camera is not None else 0.0
         association_seconds += time.perf_counter() - followed
@@ -150,11 +154,18 @@ def track_frames(
         identities.append(tracks.identities)
         boxes.append(tracks.boxes)
         scores.append(tracks.scores)
+    frame = np.concatenate([np.zeros(0, np.int64), *numbers])
+    identity = np.concatenate([np.zeros(0, np.int64), *identities])
+    order = np.arange(len(frame))
+    if linker is not None:
+        begin = time.perf_counter()
+        identity, order = linker.joined(frame, identity)
+        association_seconds += time.perf_counter() - begin
     return SequenceTracks(
-        frame=np.concatenate([np.zeros(0, np.int64), *numbers]),
-        identity=np.concatenate([np.zeros(0, np.int64), *identities]),
-        boxes=np.concatenate([np.zeros((0, 4)), *boxes]),
-        scores=np.concatenate([np.zeros(0), *scores]),
+        frame=frame[order],
+        identity=identity[order],
+        boxes=np.concatenate([np.zeros((0, 4)), *boxes])[order],
+        scores=np.concatenate([np.zeros(0), *scores])[order],
         frames=len(frames),
         network_seconds=network_seconds,
         association_seconds=association_seconds,

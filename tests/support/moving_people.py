@@ -44,6 +44,7 @@ def fixed_params(**others):
         "camera_motion": False,
         "refind_seconds": 0.0,
         "refind_threshold": 0.2,
+        "link": "none",
         "min_box_area": 50.0,
         "max_aspect": 1.6,
     }
