@@ -299,8 +299,8 @@ def _perfect(film: Film, file: Path, repeats: Repeats, run: int) -> AnnotationTa
     distinct = np.unique(truth.identity)
     for frame in range(1, film.info.length + 1):
         there = np.nonzero(recorded.frame[rows] == frame)[0]
-        one_hot = names(frame, np.zeros((1, 1, 3), np.uint8), corners[there])
-        on = one_hot[:, -1] == 0
+        one_hot = names(frame, np.zeros((1, 1, 3), np.uint8), corners[there])[:, : names.people]
+        on = one_hot.any(axis=1)
         identity[there[on]] = distinct[one_hot[on].argmax(axis=1)]
     nobody = identity < 0
     identity[nobody] = distinct.max() + 1 + np.arange(nobody.sum())

@@ -33,6 +33,9 @@ HISTOGRAM_BINS = (8, 8, 8)
 TRUE_BOX_IOU = 0.5
 """From which a box is a person's, whose identity is its oracle's embedding."""
 
+STRANGE = 128
+"""Places for those who are no person: two random directions there have a cosine of 0 +- .09."""
+
 SAME_BOX_PIXELS = 0.51
 """How far the sides of two boxes may be apart that are the same: files round to whole pixels at worst."""
 
@@ -100,24 +103,27 @@ def colour_histograms(image: Image, boxes: NDArray[np.float64]) -> NDArray[np.fl
 class TrueIdentities:
     """The true identity as a vector with a single one: a bound for embeddings, and none itself. It sees the truth.
 
-    Boxes on no person have a place of their own, the last: they are nobody, and look like no one.
+    Boxes on no person look like no one, each other included: each has a random direction of its own behind the people's
+    places. If they looked alike, the many at one moment would say that a look tells no one apart.
     """
 
     def __init__(self, truth: AnnotationTable) -> None:
         """Of the tracked frames, numbered from 1."""
         self.frame, self.boxes = truth.frame, truth.corners()
         distinct, self.places = np.unique(truth.identity, return_inverse=True)
-        self.dimension = len(distinct) + 1
+        self.people = len(distinct)
+        """Places (the first) of an embedding that stand for a person each."""
 
     def __call__(self, frame: int, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
         """Boxes are matched one-to-one with the true ones, the summed IoU largest."""
-        found = np.zeros((len(boxes), self.dimension), np.float32)
+        found = np.zeros((len(boxes), self.people + STRANGE), np.float32)
         there = np.nonzero(self.frame == frame)[0]
         overlap = 1 - iou_distance(self.boxes[there], boxes)
         overlap[overlap < TRUE_BOX_IOU] = 0
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         sure = overlap[rows, columns] > 0
-        found[:, -1] = 1
+        nobody = np.random.default_rng(frame).choice((-1, 1), (len(boxes), STRANGE)) / STRANGE**0.5
+        found[:, self.people :] = nobody
         found[columns[sure]] = 0
         found[columns[sure], self.places[there[rows[sure]]]] = 1
         return found
