@@ -2,6 +2,7 @@
 # environment into .venv and go. All they need is git, make and Python 3.10 or newer.
 
 PYTHON ?= python3
+PORT ?= 5000
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -42,13 +43,8 @@ format: $(INSTALLED) ## put the code into the project's style
 docs: $(INSTALLED) ## build the site into site/ (open site/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-mlflow: $(INSTALLED) ## compare runs in a browser, at http://127.0.0.1:5000
-	@case "$${MLFLOW_TRACKING_URI:-}" in \
-	http://*|https://*|databricks*) \
-	    echo "MLFLOW_TRACKING_URI names a server, which has the runs and shows them: open" \
-	        "$$(printf %s "$$MLFLOW_TRACKING_URI" | sed 's|//.*@|//|; s|[?#].*||')" ;; \
-	*) $(BIN)/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" ;; \
-	esac
+mlflow: $(INSTALLED) ## compare runs in a browser, at http://127.0.0.1:5000 (PORT=5001 for another port)
+	@$(BIN)/python -m clmot.reporting.mlflow_server $(PORT)
 
 clean: ## remove the environment and the tools' caches; data, models, runs and DVC's cache stay
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,8 +7,9 @@ The default is part of the package, as params.yaml is the user's, who may commit
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from clmot.errors import InputError
 from clmot.params import DEFAULT_FILE, Params, build_params, read_text
 from clmot.typed_yaml import compose, merge, plain
+from clmot.wording import listed
 
 FOLDER = Path("profiles")
 DEFAULT = "mini"
@@ -77,6 +79,27 @@ def changed_values(old: Params, new: Params) -> dict[str, tuple[Any, Any]]:
     """`{"loss.temperature": (0.2, 0.1)}`: what differs, by its dotted name."""
     after = new.flat()
     return {key: (value, after[key]) for key, value in old.flat().items() if value != after[key]}
+
+
+def differences(params: Params) -> tuple[str, list[str]]:
+    """The nearest profile, and what differs from it, as in `("mini", ["loss.temperature=0.1"])`."""
+    try:
+        profiles = read_profiles()
+    except InputError:  # a profile of one's own that is not valid; the params are
+        default = read_text(DEFAULT_FILE)
+        profiles = {DEFAULT: make_profile(DEFAULT, default, default, str(DEFAULT_FILE))}
+    nearest, changes = nearest_profile(params, profiles)
+    told = [f"{key}={new if isinstance(new, str) else json.dumps(new)}" for key, (_, new) in changes.items()]
+    return nearest, told
+
+
+def described(profile: str, changes: Sequence[str], most: int = 8) -> str:
+    """A run in words: the profile, and what differs from it.
+
+    >>> described("mini", ["loss.temperature=0.1", "seed=1"], 1)
+    'mini, loss.temperature=0.1 and 1 more'
+    """
+    return f"{profile}, {listed(changes, most)}" if changes else profile
 
 
 def _header(text: str) -> list[str]:

@@ -34,7 +34,7 @@ COUNTED = ("IDSW",)
 """Those that count events; the others are fractions, shown in percent."""
 
 MEAN = "mean"
-"""The column of the mean over benchmarks."""
+"""The mean over benchmarks, in the file and as a column."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def read_results(experiments: Iterable[Experiment]) -> tuple[Result, ...]:
             summary = {
                 str(benchmark): {str(metric): value + 0 for metric, value in scores.items()}
                 for benchmark, scores in json.loads(git("show", f"{commit}:./{SUMMARY_FILE}")).items()
+                if benchmark != MEAN  # which `Comparison` takes of every metric
             }
         except (InputError, ValueError, TypeError, AttributeError):
             raise InputError(f"experiment {name} holds no {SUMMARY_FILE}, or a damaged one: {again}") from None

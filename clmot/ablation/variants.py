@@ -40,11 +40,21 @@ class VariantSet:
     common: tuple[str, ...]
     """Overrides that come before those of every variant."""
     variants: tuple[Variant, ...]
+    swept: str = ""
+    """The param whose values the variants are, where they were made of one (`sweep`)."""
 
     @property
     def name(self) -> str:
         """By which its experiments and its table are known: the file's name without the ending."""
         return self.path.stem
+
+    @property
+    def option(self) -> tuple[str, str]:
+        """What names it on the command line."""
+        if not self.swept:
+            return "--set", self.path.as_posix()
+        values = (variant.overrides[0].partition("=")[2] for variant in self.variants)
+        return "--sweep", f"{self.swept}={','.join(values)}"
 
     def overrides(self, variant: Variant) -> tuple[str, ...]:
         """All that `variant` changes, the common overrides first."""
@@ -70,11 +80,14 @@ class VariantSet:
             InputError: an override is no `key=value`, or gives a key or value that params.yaml may not have.
         """
         where = f"{self.path}:{variant.line}: variant '{variant.name}'"
+        where = f"--sweep {variant.overrides[0]}" if self.swept else where
         values = yaml.safe_load(base)
         for override in self.overrides(variant):
             key, value = _parsed(override, where)
             if key == "seed":
-                raise InputError(f"{where} sets the seed: name seeds in '{self.path}: seeds' or with --seeds.")
+                raise InputError(
+                    f"{where} sets the seed: name seeds with --seeds{'' if self.swept else f', or in {self.path}'}."
+                )
             _replace(values, key, value, where)
         values["seed"] = seed
         try:
@@ -121,6 +134,39 @@ def read_set(path: str | os.PathLike[str]) -> VariantSet:
             for name, (line, _) in found.items()
         ),
     )
+
+
+def sweep(text: str) -> VariantSet:
+    """A set of variants made of a param and some values: `loss.temperature=0.07,0.1,[0.2, 0.5]`.
+
+    Raises:
+        InputError: it is not that, or a value is there twice.
+    """
+    key, sign, values = text.partition("=")
+    try:
+        listed = yaml.compose(f"[{values}]", Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        listed = None
+    if not sign or not re.fullmatch(r"[A-Za-z_][\w.]*", key) or not isinstance(listed, yaml.SequenceNode):
+        raise InputError(f"--sweep '{text}' should be a param and its values, like loss.temperature=0.07,0.1,0.2.")
+    found = [f"[{values}]"[node.start_mark.index : node.end_mark.index] for node in listed.value]
+    if len(found) < 2 or len(set(found)) != len(found) or not all(found):
+        raise InputError(f"--sweep '{text}' should name two or more different values, like loss.temperature=0.1,0.2.")
+    names = [_variant_name(f"{key.rpartition('.')[2]}-{value}") for value in found]
+    names = [f"{name}-{place}" if names.count(name) > 1 else name for place, name in enumerate(names)]
+    return VariantSet(
+        path=Path("experiments", f"sweep-{re.sub(r'[^a-z0-9_]', '-', key.lower())}.yaml"),
+        title=key,
+        seeds=(0,),
+        common=(),
+        variants=tuple(Variant(name, (f"{key}={value}",), 0) for name, value in zip(names, found, strict=True)),
+        swept=key,
+    )
+
+
+def _variant_name(text: str) -> str:
+    """Part of the name of a Git reference: what may not be there becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_+.-]+|[.](?=[.]|$)", "-", text).rstrip("-")
 
 
 def _composed(path: Path) -> yaml.Node | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from clmot.ablation.experiments import Experiment, expand
 from clmot.ablation.snapshot import Snapshot, take_snapshot
-from clmot.ablation.variants import VariantSet, read_set
+from clmot.ablation.variants import VariantSet, read_set, sweep
 from clmot.errors import InputError
 from clmot.files import write_text
 from clmot.progress import progress
@@ -32,12 +32,16 @@ def add_command(commands: Any) -> None:
         description="Run every variant of a set with every seed as an experiment of DVC's, except those that have "
         "results, and write experiments/results/SET.md, .json and .svg, which compare them.",
     )
-    parser.add_argument(
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
         "--set",
         type=set_path,
         default=str(DEFAULT_SET),
         metavar="FILE",
         help=f"of variants (default {DEFAULT_SET})",
+    )
+    chosen.add_argument(
+        "--sweep", metavar="PARAM=V,V,...", help="a variant for each of these values of a param, in place of a set"
     )
     parser.add_argument(
         "--seeds", type=seed_list, metavar="N,N,...", help="run each variant for each (default: the set's)"
@@ -54,7 +58,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--table-only", action="store_true", help="write the table from the results there are")
     parser.set_defaults(
         action=lambda given: ablation(
-            given.set,
+            read_set(given.set) if given.sweep is None else sweep(given.sweep),
             given.seeds,
             given.only,
             given.jobs,
@@ -66,7 +70,7 @@ def add_command(commands: Any) -> None:
 
 
 def ablation(
-    path: str,
+    chosen: VariantSet,
     seeds: Sequence[int] | None = None,
     only: Sequence[str] = (),
     jobs: int = 1,
@@ -77,7 +81,7 @@ def ablation(
     """Run the experiments of a set that have no results yet, then write experiments/results/SET.* from all that have.
 
     Args:
-        path: the file of variants.
+        chosen: the variants.
         seeds: instead of the set's.
         only: run these variants alone; the table still holds all that have results.
         jobs: experiments that run beside each other.
@@ -92,7 +96,6 @@ def ablation(
     from clmot.ablation.dvc_queue import finished_experiments
     from clmot.ablation.experiments import waves
 
-    chosen = read_set(path)
     chosen = dataclasses.replace(chosen, common=(*chosen.common, *common))
     for name in only:
         chosen.variant(name)
@@ -170,7 +173,7 @@ def _report(
     results = read_results(experiments)
     if not results and required:
         raise InputError(
-            f"no experiment of {chosen.path} has results for the code and the params as they are now: run "
+            f"no experiment of {' '.join(chosen.option)} has results for the code and the params as they are now: run "
             "`clmot ablation` without --table-only."
         )
     if not results:
@@ -183,7 +186,7 @@ def _report(
             "ground truth; choose another split to compare variants."
         )
     words = ["clmot", "ablation"]
-    words += [] if chosen.path == DEFAULT_SET else ["--set", chosen.path.as_posix()]
+    words += [] if chosen.path == DEFAULT_SET else chosen.option
     words += [] if tuple(seeds) == chosen.seeds else ["--seeds", ",".join(map(str, seeds))]
     command, sources = shlex.join(words), provenance(results, snapshot)
     texts = {

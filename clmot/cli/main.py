@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 
 from clmot import __version__
-from clmot.cli import ablation, check, clean, evaluate, export, profile, show, submit
+from clmot.cli import ablation, check, clean, compare, evaluate, export, profile, show, submit
 from clmot.errors import run_as_script
 
-COMMANDS = (profile, show, export, ablation, clean, check, evaluate, submit)
+COMMANDS = (profile, show, export, compare, ablation, clean, check, evaluate, submit)
 """In the order in which the help lists them. What needs torch is imported by a command when it runs: the others, and
 the help, answer at once."""
 

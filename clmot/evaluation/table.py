@@ -25,6 +25,11 @@ from clmot.tables import markdown_rows
 DECIMALS = 6
 """Of fractions in json and csv: far below what means anything, and stable in diffs."""
 
+MEAN = "mean"
+"""The name under which a summary has the mean over its benchmarks."""
+MEAN_METRICS = ("IDF1", "HOTA", "MOTA", "AssA", "ReID_mAP")
+"""What it is of: a run in five numbers, association first."""
+
 _NOTES = (
     "Percent, but whole numbers for {counts}. Official preprocessing; matches from IoU {threshold:g} on; "
     "frames without output count. MOTP is the mean IoU of the matched boxes (higher is better). {whose}"
@@ -100,7 +105,8 @@ def rounded_observations(scores: ObservationScores | None) -> dict[str, float]:
 
 def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float | int]]:
     """`{benchmark: {metric: value}}`, those of tracks first, then those of detections and embeddings that there are; a
-    benchmark without ground truth is left out, and one without identities has no metrics of tracks."""
+    benchmark without ground truth is left out, and one without identities has no metrics of tracks. Before them all,
+    `mean`: `mean_scores` of these."""
     found: dict[str, dict[str, float | int]] = {}
     for item in benchmarks:
         scores = {} if item.combined is None else rounded(item.combined)
@@ -108,7 +114,17 @@ def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float 
         known = scores | repeated | rounded_observations(item.observations)
         if known:
             found[item.benchmark] = known
-    return found
+    mean = mean_scores(found)
+    return {MEAN: mean, **found} if mean else found
+
+
+def mean_scores(benchmarks: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The mean over benchmarks of those of `MEAN_METRICS` that all of them have: over some, it would be another's."""
+    return {
+        name: round(sum(scores[name] for scores in benchmarks.values()) / len(benchmarks), DECIMALS) + 0.0
+        for name in MEAN_METRICS
+        if benchmarks and all(name in scores for scores in benchmarks.values())
+    }
 
 
 def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.annotations import read_results
 from clmot.motchallenge.splits import Split
 from clmot.params import Params
+from clmot.profiles import described, differences
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 from clmot.reporting.mlflow_run import reason_of
 
@@ -30,7 +31,7 @@ JPEG_QUALITY = 90
 def report_evaluation(
     params: Params, numbers: Mapping[str, Mapping[str, float]], sequences: pd.DataFrame, table: Path
 ) -> None:
-    """Complete this execution's MLflow run. Nothing here fails.
+    """Complete this execution's MLflow run, and say what is special about it and where it is shown. Nothing here fails.
 
     Args:
         params: of this execution.
@@ -44,7 +45,7 @@ def report_evaluation(
         from clmot.reporting.mlflow_run import log_evaluation
 
         with tempfile.TemporaryDirectory() as folder:
-            log_evaluation(
+            shown = log_evaluation(
                 params,
                 numbers,
                 sequences,
@@ -52,6 +53,7 @@ def report_evaluation(
                 annotated_frames(params, Path(folder)),
                 {stage: path for stage, path in histories.items() if path.is_file()},
             )
+        print(f"\nThis run: {described(*differences(params))}.", *filter(None, [shown]), sep="\n")
     except Exception as error:
         print(f"warning: metrics/ is complete, but MLflow was not told of it ({reason_of(error)})", file=sys.stderr)
 

@@ -33,7 +33,9 @@ from clmot.ablation.experiment_name import ExperimentName
 from clmot.addresses import without_secrets
 from clmot.files import dvc_root
 from clmot.params import PARAMS_FILE, Params
-from clmot.wording import one_line
+from clmot.profiles import described, differences
+from clmot.reporting.run_pages import address_of, is_server, runs_page
+from clmot.wording import listed, one_line
 
 try:
     import resource
@@ -49,6 +51,8 @@ WORKSPACE_TAG = "clmot.workspace"
 DVC_TAGS = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
 PROCESS_TAG = "clmot.process"
+DESCRIPTION_TAG = "mlflow.note.content"
+"""Which MLflow shows as the run's description."""
 
 LOCK_SECONDS = 120
 """How long a stage waits for another that makes the tables of their store (seconds of work)."""
@@ -106,21 +110,33 @@ def log_evaluation(
     table_path: str | os.PathLike[str],
     pictures: Mapping[str, str | os.PathLike[str]],
     histories: Mapping[str, str | os.PathLike[str]],
-) -> None:
+) -> str:
     """Complete this execution's run and end it as finished.
 
     Args:
         params: of this execution.
-        summary: `{benchmark: {metric: value}}`, reported as metrics `<benchmark>/<metric>`.
+        summary: `{benchmark: {metric: value}}` and their `mean`, reported as metrics `<benchmark>/<metric>`.
         sequences: the same for every sequence, kept as a CSV artifact.
         table_path: the table of results, kept as an artifact.
         pictures: an annotated frame by benchmark, kept as artifacts.
         histories: a training's history.csv by stage. Epochs that were not reported live, because the stage
             came from DVC's cache, are reported from here.
+
+    Returns:
+        A sentence on where the runs are shown; empty where nothing was recorded.
     """
     watcher = _Watcher(params)
     watcher.attempt(watcher.join)
     watcher.attempt(lambda: watcher.complete(summary, sequences, table_path, pictures, histories))
+    if watcher.off:
+        return ""
+    page = runs_page(address_of(watcher.uri), watcher.experiment)
+    return f"Runs beside each other: {'' if is_server(watcher.uri) else '`make mlflow`, then '}{page}"
+
+
+def store_uri() -> str:
+    """Where runs are recorded: the user's store, or a file of the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "") or sqlite_uri(dvc_root() / "mlflow.db")
 
 
 class _Watcher:
@@ -134,7 +150,7 @@ class _Watcher:
         self.workspace = str(Path.cwd())
         identity = json.dumps([self.project, self.name, self.values], sort_keys=True)
         self.key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI", "") or sqlite_uri(dvc_root() / "mlflow.db")
+        self.uri = store_uri()
         self.patience = Patience.with_store(self.uri)
         self.off = False
         self.first_epoch = True
@@ -194,13 +210,12 @@ class _Watcher:
         histories: Mapping[str, str | os.PathLike[str]],
     ) -> None:
         """Everything a finished run shows; see `log_evaluation`."""
-        metrics: dict[tuple[str, int], float] = {}
+        # What is recorded first is what MLflow's table has first; a summary begins with its mean.
+        metrics = {(f"{group}/{name}", 0): value for group, scores in summary.items() for name, value in scores.items()}
         for stage, history in histories.items():
             for name, rows in _read_history(history).items():
                 known = self._steps(f"{stage}/{name}")
                 metrics |= {(f"{stage}/{name}", step): v for step, v in rows.items() if step not in known}
-        for benchmark, scores in summary.items():
-            metrics |= {(f"{benchmark}/{name}", 0): value for name, value in scores.items()}
         self._log_metrics(metrics)
         self.client.log_artifact(self.run, str(table_path))
         self.client.log_text(self.run, sequences.to_csv(index=False, lineterminator="\n"), "sequences.csv")
@@ -253,6 +268,7 @@ class _Watcher:
         from mlflow.entities import Param
 
         self._bury_the_dead()
+        profile, changes = differences(self.params)
         tags = {
             EXECUTION_TAG: self.key,
             PROJECT_TAG: self.project,
@@ -263,8 +279,11 @@ class _Watcher:
             **{f"mlflow.source.git.{name}": value for name, value in _git_state().items()},
             **{name: os.environ[name] for name in DVC_TAGS if name in os.environ},
             **self._group_tags(),
+            DESCRIPTION_TAG: described(profile, changes),
         }
-        name = self.name or f"repro-{self.key[:8]}"
+        name = self.name or described(profile, changes, 3)
+        if self.name and changes and not ExperimentName.parse(self.name):  # a set's name says what differs
+            name = f"{self.name}: {listed(changes, 3)}"
         self.run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
         # No request may carry more than 100 params.
         params = [Param(key, value) for key, value in self.values.items()]
@@ -316,12 +335,12 @@ class Patience:
     @classmethod
     def with_store(cls, uri: str) -> Patience:
         """Seconds for a server. A file on this machine may be waited for: it costs work, not trust."""
-        is_file = uri.startswith("file:") or "://" not in uri or _sqlite_file(uri) is not None
+        is_file = uri.startswith("file:") or "://" not in uri or sqlite_file(uri) is not None
         return cls(2 * LOCK_SECONDS, 1) if is_file else cls(SERVER_SECONDS, SERVER_SHARE)
 
     def call(self, action: Callable[[], None]) -> None:
         """Call `action`; raises what it raises, or TimeoutError when it has not ended in time."""
-        _get_ready()
+        get_ready()
         now = time.monotonic()
         left = self.seconds + self.share * (now - self.began) - self.waited
         try:
@@ -367,7 +386,7 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _get_ready() -> None:
+def get_ready() -> None:
     """Import MLflow, which takes seconds that only stages pay that report, and keep it quiet: `attempt` says what goes
     wrong, once."""
     for name, value in QUIET.items():
@@ -401,7 +420,7 @@ def sqlite_uri(path: Path) -> str:
     return url.render_as_string()
 
 
-def _sqlite_file(uri: str) -> str | None:
+def sqlite_file(uri: str) -> str | None:
     """The file of an SQLite database; None for one in memory, and for every other store."""
     if not uri.startswith(("sqlite:", "sqlite+")):
         return None
@@ -416,7 +435,7 @@ def _sqlite_file(uri: str) -> str | None:
 def _sole_maker(uri: str) -> Iterator[None]:
     """One process at a time makes the tables of an SQLite store, which its first client does: workers of DVC's queue
     that start together would stumble over each other's. Servers see to that themselves."""
-    file = _sqlite_file(uri)
+    file = sqlite_file(uri)
     if file is None:
         yield
         return

@@ -17,12 +17,12 @@ import yaml
 
 from clmot.ablation import dvc_queue
 from clmot.ablation.dvc_queue import finished_experiments, last_lines, parse_status, run_experiments
-from clmot.ablation.experiment_name import ExperimentName
+from clmot.ablation.experiment_name import VARIANT_NAME, ExperimentName
 from clmot.ablation.experiments import Experiment, expand, waves
 from clmot.ablation.picture import svg
 from clmot.ablation.report import MEAN, METRICS, Comparison, Result, as_json, markdown, metric_table
 from clmot.ablation.snapshot import Snapshot, take_snapshot
-from clmot.ablation.variants import VariantSet, read_set
+from clmot.ablation.variants import VariantSet, read_set, sweep
 from clmot.cli import main as cli
 from clmot.cli.ablation import seed_list, set_path
 from clmot.errors import InputError
@@ -162,6 +162,46 @@ class TestSets:
     def test_an_unknown_variant_names_the_nearest(self, written: Callable[[str], VariantSet]) -> None:
         with pytest.raises(InputError, match="no variant 'colt': did you mean 'cold'"):
             written(SET).variant("colt")
+
+
+class TestSweeps:
+    def test_values_of_a_param_are_variants(self) -> None:
+        chosen = sweep("loss.temperature=0.07,0.1,0.5")
+        assert chosen.name == "sweep-loss-temperature"
+        assert [variant.name for variant in chosen.variants] == [
+            "temperature-0.07",
+            "temperature-0.1",
+            "temperature-0.5",
+        ]
+        params = [chosen.params(variant, 3, BASE) for variant in chosen.variants]
+        assert [(one.loss.temperature, one.seed) for one in params] == [(0.07, 3), (0.1, 3), (0.5, 3)]
+        assert sweep(chosen.option[1]) == chosen, "what the report says is the command that made it"
+
+    def test_lists_words_and_odd_names(self) -> None:
+        chosen = sweep("crop.strides=[8, 16],[8,16,32]")
+        assert [variant.overrides for variant in chosen.variants] == [
+            ("crop.strides=[8, 16]",),
+            ("crop.strides=[8,16,32]",),
+        ]
+        odd = sweep("track.embedding=some/where..,some where,-1.")
+        assert all(re.fullmatch(VARIANT_NAME, variant.name) for variant in odd.variants)
+        assert len({variant.name for variant in odd.variants}) == 3
+
+    @pytest.mark.parametrize(
+        "text", ["", "loss.temperature", "loss.temperature=", "a=1", "a=1,1", "a=1,,2", "a b=1,2", "a=[1,2", "=1,2"]
+    )
+    def test_what_is_none(self, text: str) -> None:
+        with pytest.raises(InputError, match=re.escape(f"--sweep '{text}' should")):
+            sweep(text)
+
+    def test_a_value_that_cannot_be_is_named(self) -> None:
+        for text, said in (
+            ("loss.temperature=0.1,warm", "--sweep loss.temperature=warm: "),
+            ("loss.heat=1,2", "--sweep loss.heat=1: "),
+            ("seed=1,2", "--sweep seed=1 sets the seed: name seeds with --seeds"),
+        ):
+            with pytest.raises(InputError, match=re.escape(said)):
+                expand(sweep(text), (0,), SNAPSHOT)
 
 
 class TestNames:
@@ -557,6 +597,24 @@ class TestReports:
         measured = {("cold", 0): summary(MOT17=0.5)}
         assert ">base<" in svg(comparison(written(SET), (0,), measured))
 
+    def test_a_sweep_is_drawn_over_its_param(self) -> None:
+        chosen = sweep("loss.temperature=0.05,0.1,0.5")
+        judged = {
+            (variant.name, seed): {"MOT17": {"IDF1": 0.5 + 0.01 * seed, "ReID_mAP": 0.4, "HOTA": 0.3}}
+            for variant in chosen.variants
+            for seed in (0, 1)
+        }
+        picture = svg(comparison(chosen, measured=judged))
+        assert svg(comparison(chosen, measured=judged)) == picture
+        for text in ("0.05", "0.1", "0.5", "loss.temperature", "IDF1", "ReID mAP"):
+            assert f">{text}<" in picture
+        assert ">AP<" not in picture, "it was not measured"
+        del judged["temperature-0.5", 0], judged["temperature-0.5", 1]
+        assert svg(comparison(chosen, measured=judged)) != picture
+        words = sweep("loss.embedding=nt_xent,none")
+        measured = {(variant.name, 0): {"MOT17": {"IDF1": 0.5}} for variant in words.variants}
+        assert ">nt_xent<" in svg(comparison(words, (0,), measured))
+
 
 class Project:
     """A Git repository with dvc.yaml, its code and sets, and experiments that somebody has made."""
@@ -594,9 +652,8 @@ class Project:
         (self.folder / "metrics").mkdir(exist_ok=True)
         found: Any = MEASURED[variant, seed]
         if found is not None:
-            (self.folder / "metrics" / "summary.json").write_text(
-                found if isinstance(found, str) else json.dumps(found)
-            )
+            written = found if isinstance(found, str) else json.dumps({"mean": {"IDF1": 0.123}, **found})
+            (self.folder / "metrics" / "summary.json").write_text(written)
         self.commit("an experiment")
         self.git("update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{item.name}", "HEAD")
         self.git("reset", "-q", "--hard", baseline)
@@ -641,6 +698,15 @@ class TestCommand:
         cli.run(["ablation", "--table-only"])
         assert project.report() == first, "nothing in it depends on when it is made"
 
+    def test_a_sweep_needs_no_file(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.run(["ablation", "--sweep", "loss.temperature=0.1,0.5", "--seeds", "0,2", "--dry-run"])
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 4
+        assert "sweep-loss-temperature.temperature-0.5.seed2." in lines[3]
+        assert lines[3].endswith("-S loss.temperature=0.5 -S seed=2")
+        with pytest.raises(InputError, match=r"no experiment of --sweep loss\.temperature=0\.1,0\.5 has results"):
+            cli.run(["ablation", "--sweep", "loss.temperature=0.1,0.5", "--table-only"])
+
     def test_other_code_or_params_are_other_experiments(self, project: Project) -> None:
         project.finish("cold", 0)
         (project.folder / "README.md").write_text("not code\n")
@@ -649,7 +715,7 @@ class TestCommand:
         before = project.report()
         path = project.folder / "clmot" / "tracking" / "tracker.py"
         path.write_text(path.read_text() + "# changed\n")
-        with pytest.raises(InputError, match=r"no experiment of .*ablation.yaml has results for the code"):
+        with pytest.raises(InputError, match=r"no experiment of --set .*ablation.yaml has results for"):
             cli.run(["ablation", "--table-only"])
         assert project.report() == before
 

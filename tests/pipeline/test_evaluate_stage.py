@@ -87,7 +87,12 @@ def reported(monkeypatch):
     """What the stage told MLflow."""
     calls: list[tuple] = []
     module = types.ModuleType("clmot.reporting.mlflow_run")
-    module.log_evaluation = lambda *arguments: calls.append(arguments)  # type: ignore[attr-defined]
+
+    def log_evaluation(*arguments: object) -> str:
+        calls.append(arguments)
+        return "Runs are shown there."
+
+    module.log_evaluation = log_evaluation  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return calls
 
@@ -98,10 +103,21 @@ def project(tmp_path, monkeypatch, reported) -> Project:
     return Project(tmp_path)
 
 
+def benchmarks_of(project: Project) -> dict[str, dict[str, float]]:
+    """The summary without its mean."""
+    found = json.loads(project.out("summary.json"))
+    found.pop("mean")
+    return found
+
+
 def test_writes_summary_sequences_table_and_speed(project, capsys):
     stage.main()
     summary = json.loads(project.out("summary.json"))
-    assert list(summary) == ["MOT15", "MOT17"]
+    assert list(summary) == ["mean", "MOT15", "MOT17"]
+    mean = summary.pop("mean")
+    assert list(mean) == ["IDF1", "HOTA", "MOTA", "AssA", "ReID_mAP"]
+    for name, value in mean.items():
+        assert value == pytest.approx((summary["MOT15"][name] + summary["MOT17"][name]) / 2, abs=1e-6)
     for scores in summary.values():
         # Only one person's detections are used: there are no pairs of different people.
         assert tuple(scores) == (*METRICS, *PURITY_METRICS, *DETECTION_METRICS, "ReID_mAP")
@@ -132,7 +148,8 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
     assert cells[2][0] == "MOT17"
     assert "| MOT15   | 100.0 |     100.0 |   50.0 |" in table.splitlines()
     assert "| MOT15   |    100.0 |" in table.splitlines()
-    assert capsys.readouterr().out == table
+    told = 'This run: mini, data.benchmarks=["MOT15", "MOT17"].\nRuns are shown there.'
+    assert capsys.readouterr().out == f"{table}\n{told}\n"
     assert json.loads(project.out("speed.json")) == {
         "MOT15": {"frames_per_second": 12.5},
         "MOT17": {"frames_per_second": 12.5},
@@ -201,7 +218,7 @@ def test_detections_and_embeddings_are_scored_before_association(project):
     project.params["track"]["confidence"] = 0.1
     project.set()
     stage.main()
-    for scores in json.loads(project.out("summary.json")).values():
+    for scores in benchmarks_of(project).values():
         judged = (*DETECTION_METRICS, *EMBEDDING_METRICS)
         assert tuple(scores) == (*METRICS, *PURITY_METRICS, *judged, "Rho_distance", "Rho_height")
         assert [scores[name] for name in (*judged, "Purity")] == [1.0] * 8
@@ -213,7 +230,8 @@ def test_without_embeddings_their_metrics_are_absent(project):
         for name in names:
             project.detect(benchmark, name, range(1, 10), embeddings=False)
     stage.main()
-    for scores in json.loads(project.out("summary.json")).values():
+    assert "ReID_mAP" not in json.loads(project.out("summary.json"))["mean"]
+    for scores in benchmarks_of(project).values():
         assert tuple(scores) == (*METRICS, *PURITY_METRICS, *DETECTION_METRICS)
     assert "ReID" not in project.out("table.md")
     assert "ReID" not in project.out("sequences.csv")
@@ -224,7 +242,10 @@ def test_where_one_sequence_has_embeddings_the_others_have_empty_cells(project):
     stage.main()
     rows = pd.read_csv(project.folder / "metrics" / "sequences.csv")
     assert rows["ReID_mAP"].isna().tolist() == [True, False, False]
-    assert "ReID_mAP" not in json.loads(project.out("summary.json"))["MOT15"]
+    summary = json.loads(project.out("summary.json"))
+    assert "ReID_mAP" not in summary["MOT15"]
+    assert "ReID_mAP" in summary["MOT17"]
+    assert list(summary["mean"]) == ["IDF1", "HOTA", "MOTA", "AssA"], "a mean over some would be another's"
     last = [line for line in project.out("table.md").splitlines() if line.startswith("| MOT15")][-1]
     assert last.rstrip(" |").endswith("-")
 
@@ -318,7 +339,7 @@ def test_a_benchmark_without_a_held_out_sequence_is_not_scored(project):
     for name in SEQUENCES["MOT17"]:
         (project.folder / "tracks" / "MOT17" / f"{name}.txt").unlink()
     stage.main()
-    assert list(json.loads(project.out("summary.json"))) == ["MOT15"]
+    assert list(json.loads(project.out("summary.json"))) == ["mean", "MOT15"]
     assert "MOT17: the split tracks none of its sequences" in project.out("table.md")
 
 
