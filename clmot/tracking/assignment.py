@@ -79,20 +79,22 @@ def _assign_groups(
 ) -> None:
     """Solve each connected group of candidates and write the columns found into `partner`."""
     nodes = shape[0] + shape[1]
-    graph = csr_array((np.ones(len(rows), np.int8), (rows, cols + shape[0])), shape=(nodes, nodes))
+    by_row, ends = np.argsort(rows, kind="stable"), np.cumsum(np.bincount(rows, minlength=nodes), dtype=np.int32)
+    links = (cols[by_row] + shape[0]).astype(np.int32)
+    graph = csr_array((np.ones(len(rows)), links, np.concatenate((ends[:1] * 0, ends))), shape=(nodes, nodes))
     _, group_of_node = connected_components(graph, directed=False)
     used_rows, used_cols = np.unique(rows), np.unique(cols)
     row_place, row_start, row_order = _places(group_of_node, used_rows, used_rows)
     col_place, col_start, col_order = _places(group_of_node, used_cols + shape[0], used_cols)
     group = group_of_node[rows]
     order = np.argsort(group, kind="stable")
-    ends = np.nonzero(np.diff(group[order], append=-1))[0] + 1
+    group_ends = np.nonzero(np.diff(group[order], append=-1))[0] + 1
     # Plain lists: the loop below touches a few numbers at a time, where numpy's overhead would dominate.
     local_row, local_col = row_place[rows[order]], col_place[cols[order]]
     ordered_gains = gains[order]
     labels = group[order]
     begin = 0
-    for end in ends.tolist():
+    for end in group_ends.tolist():
         label = labels[begin]
         members_r = row_order[row_start[label] : row_start[label + 1]]
         members_c = col_order[col_start[label] : col_start[label + 1]]

@@ -87,7 +87,7 @@ class CalibratedTracker(Tracker):
         super().__init__(params, frame_rate)
         self.frame_rate = frame_rate
         self.kept_frames = self.lost_frames + self.refind_frames
-        self.gallery = Gallery.empty(0)
+        self.gallery = Gallery(0)
         """The looks of `tracks`, in their order."""
         self.recent = LookEvidence()
         """Of cosine distances to a track's smoothed feature."""
@@ -107,32 +107,39 @@ class CalibratedTracker(Tracker):
 
     def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> Matches:
         params, state, corners = self.params, table.state, table.corners()
-        self.gallery = self.gallery.followed(table.identity, table.feature, self.frame - 1)
+        self.gallery.follow(table.identity, table.feature, self.frame - 1)
+        overlaps = costs.overlapping_pairs(corners, detections.corners, 1.0, self._extra_pixel)
         steps = Steps(len(detections))
         confirmed = state != TrackState.TENTATIVE
         near = np.nonzero(confirmed & (self.frame - table.last_frame <= self.lost_frames))[0]
-        pairs = self._overlapping(table, corners, near, detections, steps.free, params.iou_threshold_alone)
-        left = steps.match(near, pairs, params.iou_threshold_alone)
+        limit = params.iou_threshold_alone
+        pairs = self._overlapping(table, overlaps, near, detections, steps.free, limit)
+        left = steps.match(near, pairs, limit)
         self._count_covered(table, corners, near, steps.rows[0])
-        self._calibrate(table, corners, steps.rows[0], steps.cols[0], detections)
+        self._calibrate(table, overlaps, steps.rows[0], steps.cols[0], detections)
         if self.away.ready and detections.embedding is not None:
-            apart = np.setdiff1d(np.nonzero(confirmed)[0], steps.rows[0])
+            apart = confirmed.copy()
+            apart[steps.rows[0]] = False
+            apart = np.nonzero(apart)[0]
             pairs = self._reappearing(table, apart, detections, steps.free)
-            left = np.intersect1d(left, steps.match(apart, pairs, -params.refind_evidence))
+            steps.match(apart, pairs, -params.refind_evidence)
+            left = left[~np.isin(left, steps.rows[1])] if len(steps.rows[1]) else left
         left = left[state[left] == TrackState.TRACKED]
         tentative = np.nonzero(~confirmed)[0]
         limit = params.unconfirmed_threshold
-        steps.match(tentative, self._overlapping(table, corners, tentative, detections, steps.free, limit), limit)
+        pairs = self._overlapping(table, overlaps, tentative, detections, steps.free, limit)
+        steps.match(tentative, pairs, limit)
         limit = params.second_pass_threshold
         if weak is None:
             return steps.ended(left, Pairs.none(), 0, limit)
-        pairs = self._overlapping(table, corners, left, weak, np.arange(len(weak)), limit)
-        return steps.ended(left, pairs, len(weak), limit)
+        every = np.arange(len(weak))
+        overlaps = costs.overlapping_pairs(corners, weak.corners, 1.0, self._extra_pixel)
+        return steps.ended(left, self._overlapping(table, overlaps, left, weak, every, limit), len(weak), limit)
 
     def _overlapping(
         self,
         table: TrackTable,
-        corners: Floats,
+        overlaps: Pairs,
         rows: Indices,
         detections: FrameDetections,
         cols: Indices,
@@ -140,9 +147,9 @@ class CalibratedTracker(Tracker):
     ) -> Pairs:
         """Pairs of tracks `rows` (n,) and detections `cols` (m,), as places in these lists, by overlap and looks.
 
-        `corners` (N, 4) are the table's boxes.
+        `overlaps` are all pairs of the table and the detections that overlap, with their IoU distance.
         """
-        pairs = costs.overlapping_pairs(corners[rows], detections.corners[cols], limit, self._extra_pixel)
+        pairs = overlaps.below(limit).among(rows, cols, (len(table), len(detections)))
         if detections.embedding is None:
             return pairs
         nats = self._evidence(table, rows[pairs.rows], detections.embedding, cols[pairs.cols])
@@ -179,10 +186,9 @@ class CalibratedTracker(Tracker):
         nats = self.recent(costs.aligned_cosine_distance(table.feature, embedding, rows, cols))
         share = np.minimum((self.frame - table.last_frame[rows]) / (AWAY_SECONDS * self.frame_rate), 1)
         if self.away.ready:
-            whom, place = np.unique(rows, return_inverse=True)
-            mean, known = self.gallery.mean_look(whom, self.frame)
-            distance = costs.aligned_cosine_distance(mean, embedding, place, cols)
-            away = np.where(known[place], self.away(distance), nats)
+            place = self.gallery.place[rows]
+            distance = costs.aligned_cosine_distance(self.gallery.mean, embedding, place, cols)
+            away = np.where(self.gallery.known(place), self.away(distance), nats)
             nats = (1 - share) * nats + share * away
         else:
             nats = (1 - share) * nats
@@ -212,21 +218,20 @@ class CalibratedTracker(Tracker):
         return nats - growth**2 / (2 * height_spread**2) + np.log(NEWCOMER_HEIGHTS / height_spread)
 
     def _calibrate(
-        self, table: TrackTable, corners: Floats, rows: Indices, cols: Indices, detections: FrameDetections
+        self, table: TrackTable, overlaps: Pairs, rows: Indices, cols: Indices, detections: FrameDetections
     ) -> None:
         """Learn from those of the matches (S,) that overlap leaves no doubt about; looks have no say in that."""
         embedding = detections.embedding
         if embedding is None or self.frame % max(1, round(SAMPLE_SECONDS * self.frame_rate)):
             return
-        pairs = costs.overlapping_pairs(corners, detections.corners, 1.0, self._extra_pixel)
-        sure = _unrivalled(pairs, rows, cols, (len(table), len(detections)))
+        sure = _unrivalled(overlaps, rows, cols, (len(table), len(detections)))
         sure &= (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == self.frame - 1)
         sure &= _any(embedding)[cols] & _any(table.feature)[rows]
         rows, seen = rows[sure], embedding[cols[sure]]
         mine = np.eye(len(rows), dtype=bool)
         distance = costs.cosine_distance(table.feature[rows], seen)
         self.recent.learn(distance[mine], distance[~mine])
-        mean, known = self.gallery.mean_look(rows, self.frame - round(AWAY_SECONDS * self.frame_rate))
+        mean, known = self.gallery.mean_until(rows, self.frame - round(AWAY_SECONDS * self.frame_rate))
         distance = costs.cosine_distance(mean[known], seen)
         mine = mine[known]
         self.away.learn(distance[mine], distance[~mine])
@@ -254,8 +259,10 @@ class CalibratedTracker(Tracker):
     def _seen(self, table: TrackTable, detections: FrameDetections, rows: Indices, cols: Indices) -> TrackTable:
         """As in `Tracker`; who was found by looks, away from where overlap would have, starts their motion anew."""
         after = super()._seen(table, detections, rows, cols)
+        away = self.frame - table.last_frame[rows] > 1
+        rows, cols = rows[away], cols[away]
         apart = costs.aligned_iou_distance(table.corners(rows), detections.corners[cols], self._extra_pixel)
-        found = (apart >= self.params.iou_threshold_alone) & (self.frame - table.last_frame[rows] > 1)
+        found = apart >= self.params.iou_threshold_alone
         if found.any():
             motion = kalman.initiate(detections.measured[cols[found]])
             after.mean[rows[found]], after.spread[rows[found]] = motion.mean, motion.spread
@@ -269,13 +276,13 @@ class CalibratedTracker(Tracker):
         one = nats > -self.params.look_veto
         return Pairs(pairs.rows[one], pairs.cols[one], pairs.costs[one])
 
-    def _remember(self, gone: TrackTable) -> None:
+    def _remember(self, table: TrackTable, gone: NDArray[np.bool_]) -> None:
         """Nothing: who may be found again is kept among the tracks."""
 
 
 def _any(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which of (N, D) are embeddings: zeros are none."""
-    return np.asarray(vectors.any(axis=1), bool)
+    """Which of (N, D), of length 1 or 0, are embeddings: zeros are none."""
+    return np.asarray(np.einsum("nd,nd->n", vectors, vectors) > 0)
 
 
 def covered_share(corners: Floats) -> Floats:
@@ -283,13 +290,13 @@ def covered_share(corners: Floats) -> Floats:
 
     On flat ground that is whose feet are lower in the image.
     """
-    pairs = costs.overlapping_pairs(corners, corners, 1.0)
-    before = corners[pairs.cols, 3] > corners[pairs.rows, 3]
-    back, front = pairs.rows[before], pairs.cols[before]
+    back, front = costs.crossing(corners, corners)
+    before = corners[front, 3] > corners[back, 3]
+    back, front = back[before], front[before]
     side = np.minimum(corners[back, 2:], corners[front, 2:]) - np.maximum(corners[back, :2], corners[front, :2])
-    size = corners[:, 2:] - corners[:, :2]
+    size = corners[back, 2:] - corners[back, :2]
     share = np.zeros(len(corners))
-    np.maximum.at(share, back, side.prod(axis=1) / size.prod(axis=1)[back])
+    np.maximum.at(share, back, side[:, 0] * side[:, 1] / (size[:, 0] * size[:, 1]))
     return share
 
 

@@ -49,6 +49,14 @@ class Pairs:
             return self
         return Pairs(self.rows[keep], self.cols[keep], self.costs[keep])
 
+    def among(self, rows: Indices, cols: Indices, shape: tuple[int, int]) -> Pairs:
+        """The pairs of `rows` (n,) and `cols` (m,) of all (M, N) of `shape`, as places in these lists."""
+        place_row, place_col = np.full(shape[0], -1), np.full(shape[1], -1)
+        place_row[rows], place_col[cols] = np.arange(len(rows)), np.arange(len(cols))
+        at, to = place_row[self.rows], place_col[self.cols]
+        keep = (at >= 0) & (to >= 0)
+        return Pairs(at[keep], to[keep], self.costs[keep])
+
     def dense(self, shape: tuple[int, int]) -> Floats:
         """The cost matrix, inf where there is no candidate."""
         matrix = np.full(shape, np.inf)
@@ -163,16 +171,29 @@ def overlapping_pairs(a: Floats, b: Floats, limit: float, offset: float = 0.0) -
         return Pairs.none()
     if offset:  # boxes that reach further to the right and down, except for rounding
         a, b = (boxes + np.array([0, 0, offset, offset]) for boxes in (a, b))
-    if limit >= 1:
-        rows, cols = _crossing(a[:, 0], a[:, 2], b[:, 0], b[:, 2])
-    else:
+    reach = np.inf
+    if limit < 1:
         # IoU >= t needs overlap/union >= t along x alone, and then the left sides are no further apart than
         # union - overlap <= (1/t - 1) * overlap <= (1/t - 1) * width.
         reach = limit / (1 - limit) * np.maximum(a[:, 2] - a[:, 0], 0) * _SLACK
-        rows, cols = _within(a[:, 0] - reach, a[:, 0] + reach, b[:, 0])
-    near = (a[rows, 1] < b[cols, 3]) & (b[cols, 1] < a[rows, 3])
-    rows, cols = rows[near], cols[near]
+    rows, cols = crossing(a, b, reach)
     return Pairs(rows, cols, aligned_iou_distance(a[rows], b[cols])).below(limit)
+
+
+def crossing(a: Floats, b: Floats, reach: Floats | float = np.inf) -> tuple[Indices, Indices]:
+    """All (row, col) of corners (M, 4) and (N, 4) that overlap, in order of rows and then of left sides.
+
+    `reach` (M,) is how far apart left sides may be.
+    """
+    if not len(a) or not len(b):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    widest = np.max(b[:, 2] - b[:, 0], initial=0)
+    low, high = a[:, 0] - np.minimum(reach, widest), np.minimum(a[:, 0] + reach, a[:, 2])
+    rows, cols = _within(low, high, b[:, 0])
+    left, right = a[rows], b[cols]
+    side = np.minimum(left[:, 2:], right[:, 2:]) > np.maximum(left[:, :2], right[:, :2])
+    overlap = side[:, 0] & side[:, 1]
+    return rows[overlap], cols[overlap]
 
 
 def fuse(cosine: Floats, squared_distance: Floats, weight: float) -> Floats:
@@ -198,9 +219,3 @@ def _within(low: Floats, high: Floats, values: Floats) -> tuple[Indices, Indices
     first = np.cumsum(count) - count  # where each row's run begins among all pairs
     cols = order[np.arange(len(rows)) - first[rows] + start[rows]]
     return rows, cols
-
-
-def _crossing(low_a: Floats, high_a: Floats, low_b: Floats, high_b: Floats) -> tuple[Indices, Indices]:
-    """All (row, col) whose intervals may overlap."""
-    widest = np.max(high_b - low_b, initial=0)
-    return _within(low_a - widest, high_a, low_b)

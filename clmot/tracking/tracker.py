@@ -354,7 +354,7 @@ class Tracker:
         table = table.replaced(state=state)
         given_up = (missed > 0) & ((state == TrackState.TENTATIVE) | (missed > self.kept_frames))
         if self.refind_frames:
-            self._remember(table.select(given_up & (state == TrackState.LOST)))
+            self._remember(table, given_up & (state == TrackState.LOST))
         keep, keep_born = self._without_duplicates(table, ~given_up, born)
         joined = table.joined(keep, born, keep_born)
         place = np.cumsum(keep) - 1
@@ -364,9 +364,9 @@ class Tracker:
             return joined.select(np.argsort(joined.identity))
         return joined
 
-    def _remember(self, gone: TrackTable) -> None:
-        """Take up tracks that were given up, and forget those remembered for too long."""
-        missed = self.frame - self.memory.last_frame
+    def _remember(self, table: TrackTable, given_up: NDArray[np.bool_]) -> None:
+        """Take up tracks that were `given_up` (N,), and forget those remembered for too long."""
+        gone, missed = table.select(given_up), self.frame - self.memory.last_frame
         memory = self.memory.select(missed <= self.lost_frames + self.refind_frames)
         self.memory = memory.remembering(Memory(gone.identity, gone.first_frame, gone.last_frame, gone.feature))
 

@@ -227,19 +227,22 @@ def test_a_box_is_covered_by_what_stands_before_it_alone():
 
 
 def test_a_gallery_keeps_the_last_looks():
-    gallery = Gallery.empty(8).followed(np.array([3, 7]), AXES[:2].astype(np.float32), 1)
+    gallery = Gallery(8)
+    gallery.follow(np.array([3, 7]), AXES[:2].astype(np.float32), 1)
     for frame in range(2, 40):
         seen = AXES[[frame % 8, 2]].astype(np.float32)
         gallery.remember(np.array([0, 1]), seen, frame, every=2)
     assert sorted(gallery.frame[0].tolist()) == list(range(39 - 2 * (LOOKS - 1), 40, 2))
-    mean, known = gallery.mean_look(np.array([0, 1]), until=35)
+    mean, known = gallery.mean_until(np.array([0, 1]), until=35)
     assert known.all()
     assert mean[1] @ AXES[2] == pytest.approx(1)
-    _, known = gallery.mean_look(np.array([0]), until=20)
+    _, known = gallery.mean_until(np.array([0]), until=20)
     assert not known.any()
-    followed = gallery.followed(np.array([7, 9]), AXES[4:6].astype(np.float32), 40)
-    np.testing.assert_array_equal(followed.frame[0], gallery.frame[1])
-    assert followed.frame[1].tolist() == [40] + [0] * (LOOKS - 1)
+    frames = gallery.frame[1]
+    gallery.follow(np.array([7, 9]), AXES[4:6].astype(np.float32), 40)
+    np.testing.assert_array_equal(gallery.frame[0], frames)
+    assert gallery.frame[1].tolist() == [40] + [0] * (LOOKS - 1)
+    np.testing.assert_array_equal(gallery.mean[gallery.place[1]], AXES[5])
 
 
 # Hostile input.
