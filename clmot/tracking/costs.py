@@ -171,7 +171,7 @@ def overlapping_pairs(a: Floats, b: Floats, limit: float, offset: float = 0.0) -
         return Pairs.none()
     if offset:  # boxes that reach further to the right and down, except for rounding
         a, b = (boxes + np.array([0, 0, offset, offset]) for boxes in (a, b))
-    reach = np.inf
+    reach: Floats | float = np.inf
     if limit < 1:
         # IoU >= t needs overlap/union >= t along x alone, and then the left sides are no further apart than
         # union - overlap <= (1/t - 1) * overlap <= (1/t - 1) * width.
