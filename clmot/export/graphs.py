@@ -57,6 +57,9 @@ class Crops(nn.Module):
     outputs = ("embeddings",)
     dynamic: ClassVar[dict[str, dict[int, str]]] = {"crops": {0: "boxes"}, "embeddings": {0: "boxes"}}
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, encoder: CropEncoder, *, imagenet: bool) -> None:
         """`imagenet`: crops come normalised by ImageNet's mean and deviation, and are put back; else RGB in 0..1."""
         super().__init__()
