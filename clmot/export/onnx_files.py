@@ -133,7 +133,7 @@ def _traced(graph: FrameAndBoxes | Crops | Frames, examples: tuple[Tensor, ...])
         torch.onnx.export(
             graph,
             examples,
-            stream,
+            stream,  # type: ignore[arg-type]  # this exporter takes one, unlike the newer
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_axes={name: dict(axes) for name, axes in graph.dynamic.items()},
