@@ -22,7 +22,7 @@ ORDER = [
         "losses",
         "training",
     ),
-    *("tracking", "inference", "evaluation", "check", "ablation", "reporting", "cli"),
+    *("tracking", "inference", "export", "evaluation", "check", "ablation", "reporting", "cli"),
 ]
 """From the ground up: a room imports from those before it. The ground floor (files of `clmot` itself) is below all."""
 LARGEST_SHARE = 0.15
