@@ -19,7 +19,6 @@ from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.annotations import read_results
 from clmot.motchallenge.splits import Split
 from clmot.params import Params
-from clmot.profiles import described, differences
 from clmot.reporting.drawing import draw_tracks, fullest_frame
 from clmot.reporting.mlflow_run import reason_of
 
@@ -53,7 +52,7 @@ def report_evaluation(
                 annotated_frames(params, Path(folder)),
                 {stage: path for stage, path in histories.items() if path.is_file()},
             )
-        print(f"\nThis run: {described(*differences(params))}.", *filter(None, [shown]), sep="\n")
+        print(f"\n{shown}")
     except Exception as error:
         print(f"warning: metrics/ is complete, but MLflow was not told of it ({reason_of(error)})", file=sys.stderr)
 

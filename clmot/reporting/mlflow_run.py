@@ -123,15 +123,16 @@ def log_evaluation(
             came from DVC's cache, are reported from here.
 
     Returns:
-        A sentence on where the runs are shown; empty where nothing was recorded.
+        What is special about this run and, where it was recorded, where runs are shown: a line each.
     """
     watcher = _Watcher(params)
     watcher.attempt(watcher.join)
     watcher.attempt(lambda: watcher.complete(summary, sequences, table_path, pictures, histories))
+    special = f"This run: {described(*differences(params))}."
     if watcher.off:
-        return ""
+        return special
     page = runs_page(address_of(watcher.uri), watcher.experiment)
-    return f"Runs beside each other: {'' if is_server(watcher.uri) else '`make mlflow`, then '}{page}"
+    return f"{special}\nRuns beside each other: {'' if is_server(watcher.uri) else '`make mlflow`, then '}{page}"
 
 
 def store_uri() -> str:

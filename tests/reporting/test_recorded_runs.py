@@ -45,6 +45,7 @@ def test_runs_stand_beside_each_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = record(TEXT, 0.5)
+    assert told.startswith("This run: mini.\n")
     assert told.endswith(":5000/#/experiments/1/runs?workflowType=machine_learning")
     monkeypatch.setenv("DVC_EXP_NAME", "jolly-nail")
     record(WARMER, 0.625)
