@@ -54,7 +54,7 @@ from clmot.evaluation.observations import score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again
 from clmot.evaluation.score import score_sequence
-from clmot.files import staged_directory
+from clmot.files import content_hash, staged_directory
 from clmot.hardware import set_up
 from clmot.images import read_image
 from clmot.inference.crop_embeddings import CropEmbeddings
@@ -167,17 +167,30 @@ class Case:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             else:
                 folder = self.keep / f"{self.kind}-{self.film.name}-{self.seed}"
-            times = folder / "times.json"
-            if not times.exists():
+            record = folder / "record.json"
+            if not record.exists():
                 with staged_directory(folder) as draft:
-                    (draft / times.name).write_text(json.dumps(self._embed(draft)))
+                    (draft / record.name).write_text(json.dumps({"taught": self._teaching, "cost": self._embed(draft)}))
+            made = json.loads(record.read_text())
+            if made["taught"] != self._teaching:
+                raise InputError(
+                    f"{folder} was embedded with other settings of `crop`, `train`, `loss` or `strip`: name another "
+                    "folder with --keep, or remove it."
+                )
             for arena in ARENAS:
                 result[arena] = self._tracks(folder / f"{arena}.safetensors")
                 if arena == "visible" and self.kind not in (NONE, PERFECT):
                     file = folder / (EMBEDDED if self.kind == FILM_ITSELF else f"{arena}.safetensors")
                     found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
                     result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
-            return result | json.loads(times.read_text())
+            return result | made["cost"]
+
+    @property
+    def _teaching(self) -> str:
+        """The settings that decide what embedded boxes look like, as one hash."""
+        params = self.params
+        parts = (params.crop, params.train, params.loss, params.strip)
+        return content_hash(json.dumps([dataclasses.asdict(part) for part in parts], sort_keys=True, default=str))
 
     def _embed(self, folder: Path) -> dict[str, float]:
         """Write the boxes of each arena with their embeddings; what it took, of an encoder that was taught for it."""

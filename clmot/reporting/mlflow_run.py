@@ -37,11 +37,6 @@ from clmot.profiles import described, differences
 from clmot.reporting.run_pages import address_of, is_server, runs_page
 from clmot.wording import listed, one_line
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 Log = Callable[[int, Mapping[str, float]], None]
 
 EXPERIMENT = "clmot"
@@ -358,7 +353,7 @@ def in_time(action: Callable[[], None], seconds: float) -> None:
         TimeoutError: it was not done in time, or in that memory.
     """
     outcome: list[BaseException | None] = []
-    end, memory = time.monotonic() + seconds, _peak_bytes() + ANSWER_BYTES
+    end, memory = time.monotonic() + seconds, _memory() + ANSWER_BYTES
 
     def run() -> None:
         try:
@@ -369,7 +364,7 @@ def in_time(action: Callable[[], None], seconds: float) -> None:
 
     thread = threading.Thread(target=run, daemon=True)  # no process waits for it at its end
     thread.start()
-    while thread.is_alive() and (left := end - time.monotonic()) > 0 and _peak_bytes() < memory:
+    while thread.is_alive() and (left := end - time.monotonic()) > 0 and _memory() < memory:
         thread.join(min(left, LOOK_SECONDS))
     if not outcome:
         # A loop that reads an answer without an end would fill the memory. A thread that waits is not reached.
@@ -380,11 +375,11 @@ def in_time(action: Callable[[], None], seconds: float) -> None:
         raise outcome[0]
 
 
-def _peak_bytes() -> int:
-    """The most memory that this process has had; 0 where the system does not say."""
-    if resource is None:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _memory() -> int:
+    """Bytes that this process has in memory."""
+    import psutil  # comes with MLflow, which may be absent
+
+    return int(psutil.Process().memory_info().rss)
 
 
 def get_ready() -> None:

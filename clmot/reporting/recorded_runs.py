@@ -61,7 +61,7 @@ def find_runs(names: Sequence[str]) -> tuple[str, list[RecordedRun]]:
 
 
 def differing(runs: Sequence[RecordedRun]) -> list[str]:
-    """The params in which any of the runs differ, in the order in which params.yaml would have them, sorted by name."""
+    """The params in which any of the runs differ, by name."""
     keys = sorted({key for run in runs for key in run.params})
     return [key for key in keys if len({run.params.get(key) for run in runs}) > 1]
 

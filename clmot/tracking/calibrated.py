@@ -211,11 +211,7 @@ class CalibratedTracker(Tracker):
         stayed = expected - frames * mean[:, 4:6]
         scale = height * measured[:, 3]  # (n, m): squared mean height
         moved = [((measured[:, :2] - at[:, None]) ** 2).sum(axis=2) for at in (expected, stayed)]
-        spread = PLACE_SPREAD + WALKING_SPREAD * seconds
-        growth = np.log(measured[:, 3] / height)
-        height_spread = HEIGHT_SPREAD + HEIGHT_GROWTH * seconds
-        nats = -np.minimum(*moved) / scale / (2 * spread**2) - np.log(2 * np.pi * spread**2 * NEWCOMERS)
-        return nats - growth**2 / (2 * height_spread**2) + np.log(NEWCOMER_HEIGHTS / height_spread)
+        return place_evidence(np.minimum(*moved) / scale, np.log(measured[:, 3] / height), seconds)
 
     def _calibrate(
         self, table: TrackTable, overlaps: Pairs, rows: Indices, cols: Indices, detections: FrameDetections
@@ -278,6 +274,22 @@ class CalibratedTracker(Tracker):
 
     def _remember(self, table: TrackTable, gone: NDArray[np.bool_]) -> None:
         """Nothing: who may be found again is kept among the tracks."""
+
+
+def place_evidence(moved: Floats, growth: Floats, seconds: Floats) -> Floats:
+    """Logarithm of how much denser someone is expected where they are seen again than newcomers are: nats.
+
+    All three have shapes that broadcast to the result's.
+
+    Args:
+        moved: squared distance from where they are expected, in squared body heights.
+        growth: logarithm of the height now over that of the last sighting.
+        seconds: since then.
+    """
+    spread = PLACE_SPREAD + WALKING_SPREAD * seconds
+    height_spread = HEIGHT_SPREAD + HEIGHT_GROWTH * seconds
+    nats = -moved / (2 * spread**2) - np.log(2 * np.pi * spread**2 * NEWCOMERS)
+    return np.asarray(nats - growth**2 / (2 * height_spread**2) + np.log(NEWCOMER_HEIGHTS / height_spread))
 
 
 def _any(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -21,16 +21,7 @@ from numpy.typing import NDArray
 
 from clmot.params import TrackParams
 from clmot.tracking import costs
-from clmot.tracking.calibrated import (
-    HEIGHT_GROWTH,
-    HEIGHT_SPREAD,
-    HIDDEN_SHARE,
-    NEWCOMER_HEIGHTS,
-    NEWCOMERS,
-    PLACE_SPREAD,
-    WALKING_SPREAD,
-    covered_share,
-)
+from clmot.tracking.calibrated import HIDDEN_SHARE, covered_share, place_evidence
 from clmot.tracking.costs import Floats, Indices
 from clmot.tracking.evidence import LookEvidence
 from clmot.tracking.tracks import Tracks
@@ -74,8 +65,9 @@ class TrackLinker:
         self._ends = max(2, round(END_SECONDS * frame_rate))
 
     def see(self, frame: int, tracks: Tracks, embeddings: NDArray[np.float32] | None) -> None:
-        """Take note of a frame's tracks; `embeddings` (N, D) are those of the detections that the tracker was given."""
-        if embeddings is None or not len(tracks):
+        """Take note of a frame's tracks; `embeddings` (N, D), of any length, are those of the tracker's detections, or
+        None. With `embedding: none` they are not looked at."""
+        if embeddings is None or not self.params.use_embedding or not len(tracks):
             return
         vectors = costs.normalised(embeddings[tracks.detections])
         hidden = covered_share(tracks.boxes) >= HIDDEN_SHARE
@@ -187,9 +179,7 @@ def _places(tracks: list[_Track], frame_rate: float) -> Floats:
     ways = (way, way - frames[..., None] * end[:, None, 4:6], way - frames[..., None] * begin[:, 4:6])
     moved = np.min([(one**2).sum(axis=2) for one in ways], axis=0) / (end[:, None, 3] * begin[:, 3])
     growth = np.log(begin[:, 3] / end[:, None, 3])
-    spread, height_spread = PLACE_SPREAD + WALKING_SPREAD * seconds, HEIGHT_SPREAD + HEIGHT_GROWTH * seconds
-    nats = -moved / (2 * spread**2) - np.log(2 * np.pi * spread**2 * NEWCOMERS)
-    nats += np.log(NEWCOMER_HEIGHTS / height_spread) - growth**2 / (2 * height_spread**2)
+    nats = place_evidence(moved, growth, seconds)
     nats[frames <= 0] = -np.inf
     return np.asarray(np.maximum(nats, nats.T))
 

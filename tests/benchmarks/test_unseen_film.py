@@ -74,6 +74,8 @@ def test_what_is_kept_is_tracked_again_to_the_same_numbers(films, tmp_path, monk
     first = run(films, *options)
     monkeypatch.setattr(unseen_film.Case, "_embed", lambda *_: pytest.fail("embedded again"))
     assert run(films, *options)["results"] == first["results"]
+    with pytest.raises(InputError, match="was embedded with other settings"):
+        run(films, *options, "-S", "loss.temperature=0.3")
 
 
 def test_one_film_is_refused(tmp_path, films):

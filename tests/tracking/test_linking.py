@@ -81,6 +81,14 @@ def test_without_looks_nothing_is_joined(vectors: np.ndarray | None) -> None:
     assert len(every) == 4
 
 
+def test_embedding_none_looks_at_no_one() -> None:
+    """Whatever else the boxes come with: it is the control."""
+    names, every = linked(
+        lambda p, t: 300 * p + 2 * t, lambda p, t: p != 1 or t not in GONE, looks(3, 0), embedding="none"
+    )
+    assert (len(names[1]), len(every)) == (2, 4)
+
+
 def test_a_film_without_anyone() -> None:
     linker = TrackLinker(fixed_params(link="offline"), RATE)
     nothing = np.zeros(0, np.int64)
