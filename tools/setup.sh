@@ -44,7 +44,7 @@ find_uv() {
 uv=$(find_uv)
 
 if [ "${1:-}" = lock ]; then
-    exec "$uv" pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes \
+    exec "$uv" pip compile --quiet pyproject.toml --extra dev --extra export --universal --python-version 3.10 --generate-hashes \
         --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
 fi
 

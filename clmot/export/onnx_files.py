@@ -28,6 +28,12 @@ TOLERANCE = 1e-4
 BATCHES = (1, 3, 8)
 """With which the file is compared, beside the one that it is traced with."""
 TRACED = 2
+SAME_PEAK = 1.0
+"""Pixels by which the boxes of one peak may differ; neighbouring peaks are some cells apart."""
+FOUND_AGAIN = 0.9
+"""Share of the peaks that both must have: of two cells as high but for the last bits, either may be the peak."""
+TIE = 1e-6
+"""Peaks this little above the last of the best K may be left out by either."""
 FORMS = ("onnx", "boxmot", "ultralytics")
 """What the file takes: see `export_onnx`."""
 
@@ -72,7 +78,10 @@ def export_onnx(
     data, difference = checked_onnx(graph, str(directory))
     with staged_file(out) as aside:
         aside.write_bytes(data)
-    return [*_signature(data), f"at most {difference:.1e} from torch, with {', '.join(map(str, BATCHES))} at once"]
+    return [
+        *_signature(data, graph),
+        f"at most {difference:.1e} from torch, with {', '.join(map(str, BATCHES))} at once",
+    ]
 
 
 def build_graph(
@@ -116,11 +125,12 @@ def checked_onnx(graph: FrameAndBoxes | Crops | Frames, source: str) -> tuple[by
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # torch, onnx and onnxruntime each refuse in ways of their own
         raise InputError(f"{source}: this network cannot be written as ONNX ({one_line(str(error))}).") from error
-    difference = max(_difference(graph, session, graph.examples(count, generator)) for count in BATCHES)
+    difference = float(np.max([_difference(graph, session, graph.examples(count, generator)) for count in BATCHES]))
     if not difference <= TOLERANCE:
         raise InputError(
             f"{source}: onnxruntime {onnxruntime.__version__} differs from torch by {difference:.1e}, more than "
-            f"{TOLERANCE:g}, so nothing was written: try other versions of onnx and onnxruntime."
+            f"{TOLERANCE:g}, so nothing was written: train the network first if it is untrained, as scores that are "
+            "all alike cannot be compared; else try other versions of onnx and onnxruntime."
         )
     return data, difference
 
@@ -152,29 +162,36 @@ def _difference(graph: FrameAndBoxes | Crops | Frames, session: Any, examples: t
     if isinstance(graph, Frames):
         theirs = _in_order(ours, theirs)
     scales = [1000 if name == "boxes" else 1 for name in graph.outputs]
-    return max(float(np.abs(a - b).max(initial=0) / c) for a, b, c in zip(ours, theirs, scales, strict=True))
+    return float(np.max([np.abs(a - b).max(initial=0) / c for a, b, c in zip(ours, theirs, scales, strict=True)]))
 
 
 def _in_order(ours: Sequence[Any], theirs: Sequence[Any]) -> list[Any]:
-    """Their rows (B, K, ...) in the order of ours: equal scores may come in any. Those as good as the last row, of
-    which the one may have others than the other, are taken from ours."""
+    """Their rows (B, K, ...) in the order of ours, as equal scores may come in any. A peak that they have not got is
+    taken from ours; where those are many, all is nan."""
     ordered = [one.copy() for one in ours]
     for image, (boxes, scores) in enumerate(zip(ours[0], ours[1], strict=True)):
-        sure = scores > scores[-1] + TOLERANCE
-        apart = np.abs(boxes[sure, None] - theirs[0][image][None]).max(axis=2)
+        apart = np.abs(boxes[:, None] - theirs[0][image][None]).max(axis=2)
+        there = apart.min(axis=1) < SAME_PEAK
+        sure = scores > scores[-1] + TIE
+        lacking = sure.any() and there[sure].mean() < FOUND_AGAIN
         for one, other in zip(ordered, theirs, strict=True):
-            one[image][sure] = other[image][apart.argmin(axis=1)]
+            one[image][there] = np.nan if lacking else other[image][apart.argmin(axis=1)[there]]
     return ordered
 
 
-def _signature(data: bytes) -> list[str]:
+def _signature(data: bytes, graph: FrameAndBoxes | Crops | Frames) -> list[str]:
+    """Inputs and outputs of the file, a line each; sizes that only running it tells are stars."""
     import onnx
 
-    graph = onnx.load_from_string(data).graph
+    written = onnx.load_from_string(data).graph
+    free = {name for axes in graph.dynamic.values() for name in axes.values()}
     lines = []
-    for kind, values in (("input", graph.input), ("output", graph.output)):
+    for kind, values in (("input", written.input), ("output", written.output)):
         for value in values:
             tensor = value.type.tensor_type
-            sizes = ", ".join(axis.dim_param or str(axis.dim_value) for axis in tensor.shape.dim)
+            sizes = ", ".join(
+                (axis.dim_param if axis.dim_param in free else "*") if axis.dim_param else str(axis.dim_value)
+                for axis in tensor.shape.dim
+            )
             lines.append(f"{kind} {value.name}: {onnx.TensorProto.DataType.Name(tensor.elem_type).lower()} ({sizes})")
     return lines
