@@ -23,6 +23,7 @@ from clmot.sources.scenes import write_scenes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FRAMES = 300
+EARLY = 3
 SCENES = Path("data/scenes.json")
 STAGE = """
 import runpy, sys
@@ -92,6 +93,10 @@ class Stage:
     def outs(self) -> dict[str, bytes]:
         return {name: data for name, data in tree(self.folder / "data").items() if name != SCENES.name}
 
+    def recorded(self) -> bool:
+        partial = PartialFile.load(self.target)
+        return self.target.exists() or (partial is not None and partial.received > 0)
+
     def extracting(self) -> bool:
         return any((self.folder / "data" / "frames").glob(".MOT15.*.partial/TUD-Campus/img1/000001.jpg"))
 
@@ -135,7 +140,9 @@ def moments(stage: Stage, server: FlakyServer, size: int, number: int) -> Condit
     """The number-th of twenty moments: twelve of the fetching, eight of the extraction."""
     if number < 12:
         wanted = size * (number + random.Random(number).random()) / 12
-        return lambda: server.sent >= wanted
+        # In the first three nothing need be safe yet. Later something is, once the process has come to write it down,
+        # which on a busy machine may be long after the bytes were sent.
+        return lambda: server.sent >= wanted and (number < EARLY or stage.recorded())
     pause = random.Random(number).uniform(0, 0.08)
 
     def extracted() -> bool:
@@ -170,7 +177,7 @@ def test_killed_at_twenty_moments(tmp_path: Path, server: FlakyServer, expected:
         results.append(check_moment(number, folder, server, expected))
         shutil.rmtree(folder)
     assert sum(killed for killed, _ in results) >= 18, "a moment may be missed on a slow machine"
-    assert sum(held > 0 for _, held in results) >= 18
+    assert all(held > 0 for _, held in results[EARLY:])
 
 
 @pytest.mark.slow
