@@ -6,10 +6,30 @@ import dataclasses
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from clmot.cut_boxes import cut_boxes
 from clmot.inference.pipeline import Detections, DetectionSource, Image
 from clmot.models.crop_encoder import CropEncoder
+
+
+class EncodedBoxes:
+    """What boxes look like to the crop encoder."""
+
+    def __init__(self, encoder: CropEncoder, device: torch.device) -> None:
+        """Put the encoder on the device, where boxes are cut and encoded, those of a frame in one batch."""
+        self.encoder = encoder.to(device).eval()
+        self.device = device
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Embeddings (N, D) of boxes (N, 4), corners in image pixels."""
+        if not len(boxes):
+            return np.zeros((0, self.encoder.config.dimension), np.float32)
+        pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).to(self.device).permute(2, 0, 1).float()
+        corners = torch.from_numpy(boxes).to(self.device, torch.float32)
+        crops = cut_boxes(pixels, corners, self.encoder.config.input_size) / 255
+        return self.encoder(crops).float().cpu().numpy()
 
 
 class CropEmbeddings:
@@ -25,20 +45,12 @@ class CropEmbeddings:
             floor: detections scored below are of no use to anybody, and are left out.
         """
         self.source = source
-        self.encoder = encoder.to(device).eval()
-        self.device = device
+        self.embed = EncodedBoxes(encoder, device)
         self.floor = floor
 
-    @torch.inference_mode()
     def __call__(self, frame: int, image: Image) -> Detections:
         """The boxes of a frame, in the order of the source."""
         found = self.source(frame, image)
         rows = found.scores >= self.floor
         boxes, scores = found.boxes[rows], found.scores[rows]
-        embeddings = np.zeros((len(boxes), self.encoder.config.dimension), np.float32)
-        if len(boxes):
-            pixels = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).to(self.device).permute(2, 0, 1).float()
-            corners = torch.from_numpy(boxes).to(self.device, torch.float32)
-            crops = cut_boxes(pixels, corners, self.encoder.config.input_size) / 255
-            embeddings = self.encoder(crops).float().cpu().numpy()
-        return dataclasses.replace(found, boxes=boxes, scores=scores, embeddings=embeddings)
+        return dataclasses.replace(found, boxes=boxes, scores=scores, embeddings=self.embed(image, boxes))

@@ -34,6 +34,8 @@ CONDITIONAL = {name for name in FLAT if name.startswith(("track.", "crop."))}
 read where `model.embedder` wants one."""
 WATCHER = "clmot/reporting/"
 """A room that watches a run and can change no out, so a change to it must not run anything again."""
+FRONT_DOOR = "clmot/__init__.py"
+"""The package's own file imports what people ask it for, and nothing by itself."""
 HARDWARE = {name for name in FLAT if name.startswith("hardware.")}
 """Where a stage runs, and how fast, decides nothing about its outs: a thread more must not train again."""
 WEIGHTS = {"${model.weights}", "${crop.weights}"}
@@ -70,7 +72,7 @@ def closure(file: str) -> set[str]:
     waiting = [file]
     while waiting:
         current = waiting.pop()
-        if current not in seen and not current.startswith(WATCHER):
+        if current not in seen and not current.startswith(WATCHER) and current != FRONT_DOOR:
             seen.add(current)
             waiting += sorted(imported_files(current))
     return {found for found in seen if not found.endswith("__init__.py")}
