@@ -371,7 +371,7 @@ class TrackParams:
     """fairmot: cosine, motion and overlap, fused with fixed weights and cut at fixed thresholds, as FairMOT does.
     calibrated: looks are evidence in nats, read off the film so far, so that the thresholds below mean the same for
     every detector, embedding and frame rate. It has no use for `motion_weight`, `overlap_weight`, `gating_probability`,
-    `match_threshold`, `iou_threshold` and `refind_threshold`; fairmot has none for the five after this."""
+    `match_threshold`, `iou_threshold` and `refind_threshold`; fairmot has none for the seven after this."""
     look_weight: Annotated[float, Bounds(0)]
     """calibrated: IoU distance that is worth as much as one nat of looks."""
     look_veto: Annotated[float, Bounds(0)]
@@ -385,6 +385,9 @@ class TrackParams:
     """calibrated: nats of looks alone that this needs."""
     refind_trust: Annotated[float, Bounds(0, 1)]
     """calibrated: share of the looks' nats that counts there; who was lost is harder to know than whoever was not."""
+    reentry: Literal["new", "same"]
+    """calibrated: who has walked out of the view and comes back is someone `new`, as in MOTChallenge's ground truth, or
+    may be found again by looks as the `same`."""
     embedding_momentum: Annotated[float, Bounds(0, below=1)]
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
     motion_weight: Annotated[float, Bounds(0, 1)]

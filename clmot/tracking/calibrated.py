@@ -7,7 +7,7 @@ future), and place is evidence of the same kind:
 
 1. Tracks, and those lost for at most `lost_seconds`, by overlap below `iou_threshold_alone`, less `look_weight` a nat.
 2. Confirmed tracks that are left, those lost for `refind_seconds` more too, by looks and place alone: evidence above
-   `refind_evidence`.
+   `refind_evidence`; with `reentry: new` those only who have not walked out of the view.
 3. Tentative tracks by overlap, as 1.
 4. With `second_pass`, weaker detections by overlap.
 
@@ -38,6 +38,7 @@ from clmot.tracking.evidence import LARGEST, LookEvidence
 from clmot.tracking.gallery import EVERY_SECONDS, Gallery
 from clmot.tracking.tracker import Matches, Steps, Tracker
 from clmot.tracking.tracks import TrackState, TrackTable
+from clmot.tracking.view import View
 
 HIDDEN_SHARE = 0.25
 """Share of a box covered by another, from which it shows two people."""
@@ -94,6 +95,7 @@ class CalibratedTracker(Tracker):
         self.away = LookEvidence()
         """Of mean distances to a track's gallery."""
         self.covered = CoveredPeople()
+        self.view = View()
         self._hidden: NDArray[np.bool_] = np.zeros(0, bool)
 
     def _usable(
@@ -103,6 +105,7 @@ class CalibratedTracker(Tracker):
         detections, weak = super()._usable(boxes, scores, embeddings)
         corners = detections.corners if weak is None else np.concatenate((detections.corners, weak.corners))
         self._hidden = covered_share(corners)[: len(detections)] >= HIDDEN_SHARE
+        self.view.see(corners)
         return detections, weak
 
     def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> Matches:
@@ -120,7 +123,7 @@ class CalibratedTracker(Tracker):
         if self.away.ready and detections.embedding is not None:
             apart = confirmed.copy()
             apart[steps.rows[0]] = False
-            apart = np.nonzero(apart)[0]
+            apart = self._may_return(table, np.nonzero(apart)[0])
             pairs = self._reappearing(table, apart, detections, steps.free)
             steps.match(apart, pairs, -params.refind_evidence)
             left = left[~np.isin(left, steps.rows[1])] if len(steps.rows[1]) else left
@@ -167,6 +170,14 @@ class CalibratedTracker(Tracker):
         seen = near[(table.state[near] == TrackState.TRACKED) & (table.last_frame[near] == self.frame - 1)]
         covered = seen[covered_share(corners[seen]) >= HIDDEN_SHARE]
         self.covered.count(len(covered), int((~np.isin(covered, matched)).sum()))
+
+    def _may_return(self, table: TrackTable, rows: Indices) -> Indices:
+        """Those of the tracks `rows` (n,) that may be found again away from where overlap would find them."""
+        if self.params.reentry == "same":
+            return rows
+        mean, frames = table.mean[rows], self.frame - table.last_frame[rows]
+        last = mean[:, :2] - frames[:, None] * mean[:, 4:6]
+        return rows[~self.view.left(last, mean[:, 4:6], frames / self.frame_rate, self.frame_rate)]
 
     def _reappearing(self, table: TrackTable, rows: Indices, detections: FrameDetections, cols: Indices) -> Pairs:
         """Pairs of tracks `rows` (n,) and detections `cols` (m,) by looks and place; the cost is minus the evidence."""

@@ -7,8 +7,9 @@ Davidson & Ravi, PKDD 2005). Evidence is that of `calibrated`: nats of looks, ca
 height at the gap between them.
 
 Settings are those of finding tracks again: `refind_evidence`, `refind_trust`, `refind_looks`. However long someone was
-away, they may be joined. Splitting tracks whose looks contradict each other before and after someone was hidden was
-tried, too: of the tracks that calibrated association makes it found next to none to split, and gained nothing.
+away, they may be joined; with `reentry: new` not those who have walked out of the view. Splitting tracks whose looks
+contradict each other before and after someone was hidden was tried, too: of the tracks that calibrated association
+makes it found next to none to split, and gained nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from clmot.tracking.calibrated import HIDDEN_SHARE, covered_share, place_evidenc
 from clmot.tracking.costs import Floats, Indices
 from clmot.tracking.evidence import LookEvidence
 from clmot.tracking.tracks import Tracks
+from clmot.tracking.view import View
 
 LOOK_SECONDS = 1.0
 """Looks of one second are one look: neighbouring frames say the same again."""
@@ -61,6 +63,7 @@ class TrackLinker:
         self.params = params
         self.frame_rate = frame_rate
         self._tracks: dict[int, _Track] = {}
+        self._view = View()
         self._second = max(1, round(LOOK_SECONDS * frame_rate))
         self._ends = max(2, round(END_SECONDS * frame_rate))
 
@@ -71,6 +74,7 @@ class TrackLinker:
             return
         vectors = costs.normalised(embeddings[tracks.detections])
         hidden = covered_share(tracks.boxes) >= HIDDEN_SHARE
+        self._view.see(tracks.boxes)
         middle, size = (tracks.boxes[:, :2] + tracks.boxes[:, 2:]) / 2, tracks.boxes[:, 2:] - tracks.boxes[:, :2]
         states = np.column_stack((np.full(len(tracks), float(frame)), middle, size[:, 1]))
         second = frame // self._second
@@ -128,7 +132,7 @@ class TrackLinker:
         look = np.zeros((len(tracks), dimension), np.float32)
         for row, track in enumerate(tracks):
             look[row] = sum(track.looks.values())
-        place = _places(tracks, self.frame_rate)
+        place = _places(tracks, self.frame_rate, self._view if params.reentry == "new" else None)
         apart = _met(tracks)
         np.fill_diagonal(apart, True)
 
@@ -166,10 +170,11 @@ def _met(tracks: list[_Track]) -> NDArray[np.bool_]:
     return (first[:, None] <= last) & (first <= last[:, None])
 
 
-def _places(tracks: list[_Track], frame_rate: float) -> Floats:
+def _places(tracks: list[_Track], frame_rate: float, view: View | None) -> Floats:
     """Nats (N, N) that place and height say for one person at the gap between two tracks; -inf where there is none.
 
-    The three ways to have walked in between are: not at all, as before it, and as after it; the nearest counts.
+    The three ways to have walked in between are: not at all, as before it, and as after it; the nearest counts. Nor is
+    there a gap after a track that has left the `view`; None: whoever leaves may come back.
     """
     begin = np.array([_state(track.begin) for track in tracks])  # (N, 6) frame, x, y, height, velocity
     end = np.array([_state(list(track.end)[::-1]) for track in tracks])
@@ -181,6 +186,8 @@ def _places(tracks: list[_Track], frame_rate: float) -> Floats:
     growth = np.log(begin[:, 3] / end[:, None, 3])
     nats = place_evidence(moved, growth, seconds)
     nats[frames <= 0] = -np.inf
+    if view is not None:
+        nats[view.left(end[:, None, 1:3], end[:, None, 4:6], seconds, frame_rate)] = -np.inf
     return np.asarray(np.maximum(nats, nats.T))
 
 

@@ -27,6 +27,7 @@ def fixed_params(**others):
         "refind_evidence": 3.0,
         "refind_looks": 1.0,
         "refind_trust": 0.6,
+        "reentry": "same",
         "embedding_momentum": 0.9,
         "motion_weight": 0.98,
         "overlap_weight": 0,
