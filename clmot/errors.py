@@ -28,6 +28,11 @@ REFUSALS = {
 """What systems will not do, and what to do about it. By name: not every system has every number."""
 _FULL = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS")
 """Those that libraries report in exceptions of their own."""
+GOING_BACK = (
+    "DVC has removed what this stage made before; `git checkout params.yaml && dvc checkout` brings the last committed "
+    "params and their results back."
+)
+"""Told in a stage that DVC runs where the project is. In an experiment's copy of it nothing is lost."""
 LONGEST = 2000
 """Characters of a sentence; more of it is some stranger's text."""
 
@@ -120,6 +125,8 @@ def sentence(refused: OSError) -> str:
 
 def _leave(message: str) -> None:
     print(f"error: {one_line(without_secrets(message), LONGEST)}", file=sys.stderr)
+    if os.environ.get("DVC_STAGE") and os.environ.get("DVC_ROOT") == os.getcwd():
+        print(f"note: {GOING_BACK}", file=sys.stderr)
     raise SystemExit(2) from None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from clmot.errors import InputError
 from clmot.problems import Problem
@@ -39,6 +41,26 @@ class Findings:
     entries: list[dict[str, object]] = field(default_factory=list)
     """Entries for `data.extra` in params.yaml."""
     _told: set[Problem] = field(default_factory=set)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: `usable`, `sequences` (or sets of images), `problems`, and `extra`, entries for params.yaml."""
+        return {
+            "usable": not self.errors,
+            "sequences": [
+                {
+                    "name": one.name,
+                    "frames": one.frames,
+                    "boxes": one.boxes,
+                    "identities": one.identities,
+                    "classes": dict(one.classes),
+                    "sizes": [[*size, count] for size, count in one.sizes.items()],
+                    "frame_rate": one.frame_rate,
+                }
+                for one in self.summaries
+            ],
+            "problems": [dataclasses.asdict(problem) for problem in self.problems],
+            "extra": self.entries,
+        }
 
     def report(self, problem: Problem) -> None:
         """Note a problem; what several images share is told once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ def check(
     kind: str | None = None,
     classes: tuple[int | str, ...] | None = None,
     show_all: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Print what `data` hold and every problem they have.
 
@@ -72,6 +74,7 @@ def check(
         kind: the format of a set of images, where it cannot be found out.
         classes: for sets of images, the classes that are people.
         show_all: print all problems, not only the first of each kind.
+        as_json: print JSON instead, with all problems.
 
     Raises:
         InputError: the data cannot be used as they are, or are nothing that is known.
@@ -96,7 +99,10 @@ def check(
                 raise
             raise InputError(f"{path} is laid out as {layout}.") from None
         findings.report(Problem("unusable", "", str(error)))
-    _print(data, findings, show_all)
+    if as_json:
+        print(json.dumps(findings.as_dict(), indent=2))
+    else:
+        _print(data, findings, show_all)
     if findings.errors:
         raise InputError(f"{data} cannot be used as it is: {counted(findings.errors, 'error')} (above).")
 

@@ -31,6 +31,7 @@ def add_command(commands: Any) -> None:
         help="run a set of variants as experiments and compare them in one table",
         description="Run every variant of a set with every seed as an experiment of DVC's, except those that have "
         "results, and write experiments/results/SET.md, .json and .svg, which compare them.",
+        epilog="example: clmot ablation --sweep loss.temperature=0.07,0.1,0.2 --seeds 0,1,2",
     )
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(

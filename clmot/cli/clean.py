@@ -20,6 +20,7 @@ def add_command(commands: Any) -> None:
         description="Remove what trainings that were cut off have left in .checkpoints/, and say how large it was. "
         "Such a training then starts again from its first epoch. One that runs now is left alone, and so are finished "
         "models: these are DVC's (`dvc gc`).",
+        epilog="example: clmot clean --dry-run",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="folders of .checkpoints/ (default: all)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")

@@ -23,6 +23,7 @@ def add_command(commands: Any) -> None:
         help="show runs beside each other: what differs, then their scores",
         description="Show runs that MLflow has recorded beside each other, a line for each: the params in which they "
         "differ, then the mean over benchmarks of IDF1, HOTA, MOTA, AssA and ReID mAP.",
+        epilog="example: clmot compare --last 5",
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="names, or beginnings of ids (default: the latest)")
     parser.add_argument("--last", type=int, default=10, metavar="N", help="how many of the latest (default 10)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from clmot.files import write_json
 if TYPE_CHECKING:
     from clmot.evaluation.clear import Evaluator
 
+STDOUT = "-"
+"""In the place of a file: the scores are printed as JSON, and no table."""
+
 
 def add_command(commands: Any) -> None:
     """Add `evaluate` to the subcommands (argparse's) of `clmot`."""
@@ -21,6 +25,7 @@ def add_command(commands: Any) -> None:
         help="score results, ours or anybody's, against ground truth",
         description="Score results by the rules of their benchmark and print a table, a row for a sequence and one for "
         "all: CLEAR, identity and HOTA metrics.",
+        epilog="example: clmot evaluate tracks/MOT17 data/gt/MOT17 --split half",
     )
     parser.add_argument("results", help="a folder of <sequence>.txt in MOTChallenge format, or one such file")
     parser.add_argument("truth", help="a folder of <sequence>/gt/gt.txt or <sequence>/gt.txt, or one such file")
@@ -46,7 +51,13 @@ def add_command(commands: Any) -> None:
         help="of the pipeline's tracks: run the tracker of params.yaml N times, each without other boxes: mean ± sd",
     )
     parser.add_argument("--drop", type=float, default=0.03, metavar="SHARE", help="of these boxes (default 0.03)")
-    parser.add_argument("--json", metavar="FILE", help="write the scores there as well")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=STDOUT,
+        metavar="FILE",
+        help="write the scores there as well; without a FILE print them",
+    )
     parser.set_defaults(action=_evaluate_given)
 
 
@@ -92,7 +103,7 @@ def evaluate(
 
     Args:
         results, ground_truth, benchmark, split, only, evaluator: as `clmot.evaluation.folders.score_folder`.
-        json_file: write the scores there as well.
+        json_file: write the scores there as well; `-`: print them instead of the table.
 
     Raises:
         InputError: see there.
@@ -103,9 +114,9 @@ def evaluate(
     if benchmark is not None and benchmark not in RULES:
         raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
     scores = score_folder(results, ground_truth, benchmark, split, only=only, evaluator=evaluator)
-    if json_file is not None:
+    if json_file not in (None, STDOUT):
         write_json(json_file, scores.as_dict())
-    print(scores.table())
+    print(json.dumps(scores.as_dict(), indent=2) if json_file == STDOUT else scores.table())
     if scores.left_out:
         print(f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr)
     if scores.without_truth:

@@ -19,6 +19,7 @@ def add_command(commands: Any) -> None:
         help="write a model as ONNX, or as a .pth that the original's tools read",
         description="Write a model as ONNX (of frames and boxes, or of crops as BoxMOT or ultralytics give them), or "
         "as a .pth that the tools of the original code read, and say how the file is used.",
+        epilog="example: clmot export models/tracker tracker.onnx",
     )
     export.add_argument("model", type=Path, help="its folder, say models/tracker")
     export.add_argument("out", type=Path, help="the file to write, ending in .onnx or .pth")

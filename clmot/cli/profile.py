@@ -20,6 +20,7 @@ def add_command(commands: Any) -> None:
         help="list the profiles and how params.yaml differs from them, or put one in its place",
         description="Check params.yaml, name the profile that it is nearest to, and list what differs. With a NAME, "
         "replace params.yaml by that profile; one with changes of your own is left alone.",
+        epilog="example: clmot profile film",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="mini (the default), or a file of profiles/")
     parser.add_argument("--force", action="store_true", help="replace params.yaml even if changes in it are lost")

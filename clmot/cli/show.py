@@ -15,12 +15,14 @@ def add_command(commands: Any) -> None:
         "show",
         help="draw what the pipeline works with",
         description="Draw what training looks at, or what was tracked.",
+        epilog="example: clmot show tracks MOT17",
     ).add_subparsers(required=True, metavar="WHAT")
     views = show.add_parser(
         "views",
         help="the views of frames that training contrasts, as a picture",
         description="Draw the first frames that `train` will look at, a row for a frame and a column for a view, with "
         "the same number on the same person in all of them. Needs `dvc repro strip index`, no training.",
+        epilog="example: clmot show views --out views.jpg",
     )
     views.add_argument("--out", default="views.jpg", help="a .jpg or .png to write (default: %(default)s)")
     views.add_argument("--count", type=int, default=4, help="how many frames (default: %(default)s)")
@@ -30,6 +32,7 @@ def add_command(commands: Any) -> None:
         help="what was tracked: a video of every sequence, or one picture",
         description="Draw the tracks that `dvc repro` has made into their frames: a video (H.264) of every sequence, "
         "or one picture of the frames with the most people.",
+        epilog="example: clmot show tracks MOT17 --out fullest.jpg",
     )
     tracks.add_argument("names", nargs="*", metavar="NAME", help="benchmarks or sequences (default: all)")
     tracks.add_argument(

@@ -22,6 +22,7 @@ def add_command(commands: Any) -> None:
         help="zip the tracks of a test set for the MOTChallenge server",
         description="Write the zip of a test set's tracks that the MOTChallenge server takes, and check all of it; or "
         "check a zip that is there.",
+        epilog="example: clmot submit MOT17",
     )
     parser.add_argument("benchmark", nargs="?", help="MOT15, MOT17 or MOT20")
     parser.add_argument("--out", metavar="ZIP", help="the file to write (default: MOT17.zip for MOT17)")

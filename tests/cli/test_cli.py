@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -204,3 +205,101 @@ def test_make_mlflow_takes_a_port(tmp_path: Path) -> None:
         command = ["make", "-s", "mlflow", "-o", ".venv/.installed", *port]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == f"called: -m clmot.reporting.mlflow_server {5001 if port else 5000}"
+
+
+def test_the_help_is_one_screen_with_every_command_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["--help"])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 50
+    assert max(map(len, said)) <= 100
+    listed = [line.split()[0] for line in said if re.match(r"  [a-z]+  +\w", line) and "see below" not in line]
+    assert sorted(listed) == sorted(name.split()[1] for name in parsers(cli.command_line()) if name.count(" ") == 1)
+
+
+def test_every_command_has_an_example_that_it_takes() -> None:
+    for name, parser in parsers(cli.command_line()).items():
+        if name == "clmot":
+            continue
+        assert (parser.epilog or "").startswith(f"example: {name} "), name
+        words = parser.epilog.partition(": ")[2].split()
+        assert cli.command_line().parse_args(words[1:]).action
+
+
+def test_a_project_can_be_named_from_anywhere(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    done = command("--project", str(project), "profile", folder=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert "mini" in done.stdout
+    done = command("--project", "nowhere", "profile", folder=elsewhere)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --project nowhere is no folder: name the one with params.yaml.\n",
+    )
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(["--completion", shell])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    for name in ("ablation", "compare", "show", "tracks", "--dry-run"):
+        assert name in said
+
+
+def test_machines_can_read_checks(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "bad.txt").write_text("1,1,1,1,x,10,1,1,1\n")
+    with pytest.raises(InputError, match="cannot be used"):
+        run(["check", "bad.txt", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["usable"] is False
+    assert found["problems"][0]["where"].endswith("bad.txt:1")
+
+
+def test_machines_can_read_scores(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{frame},1,10,10,20,40,1,1,1\n" for frame in range(1, 5))
+    (project / "truth.txt").write_text(rows)
+    run(["evaluate", "truth.txt", "truth.txt", "--benchmark", "MOT17", "--json"])
+    assert json.loads(capsys.readouterr().out)["combined"]["IDF1"] == 1
+
+
+@pytest.mark.parametrize(("where", "told"), [("here", True), ("elsewhere", False)])
+def test_a_stage_says_how_to_get_its_results_back(project: Path, where: str, told: bool) -> None:
+    """Except in an experiment's copy of the project, where none were lost."""
+    root = project if where == "here" else project.parent
+    program = (
+        "from clmot.errors import InputError, run_as_script\ndef main(): raise InputError('no')\nrun_as_script(main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project,
+        env=os.environ | THIS_CODE | {"DVC_STAGE": "train", "DVC_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no\n")
+    assert ("git checkout params.yaml && dvc checkout" in done.stderr) == told
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_repro_looks_at_params_before_dvc_does(project: Path) -> None:
+    shutil.copy(ROOT / "Makefile", project)
+    shutil.copytree(ROOT / "tools", project / "tools")
+    (project / ".venv/bin").mkdir(parents=True)
+    (project / ".venv/bin/python").symlink_to(sys.executable)
+    dvc = project / ".venv/bin/dvc"
+    dvc.write_text("#!/bin/sh\ntouch dvc_ran\n")
+    dvc.chmod(0o755)
+    change(project / "params.yaml", r"seed: 0", "seed: many")
+    done = subprocess.run(
+        ["make", "-s", "repro", "-o", ".venv/.installed"],
+        cwd=project,
+        env=os.environ | THIS_CODE,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert "'seed'" in done.stderr
+    assert not (project / "dvc_ran").exists()
