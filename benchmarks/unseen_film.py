@@ -46,10 +46,12 @@ import numpy as np
 import torch
 import yaml
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from clmot.data.crops import FilmBoxes, TrainingCrops
 from clmot.data.frames import TrainingFrame
 from clmot.errors import InputError, run_as_script
+from clmot.evaluation.exam import Exam, combine_exams, sit_exam
 from clmot.evaluation.observations import score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again
@@ -84,6 +86,8 @@ from clmot.training.recipe import Recipe
 PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other films", "film itself"
 TAUGHT = (SUPERVISED, OTHER_FILMS, FILM_ITSELF)
 VISIBLE_FROM = 0.25
+EXAMS = 3
+"""With so many choices of whom to hide when (see evaluation/exam.py)."""
 ARENAS = ("detected", "visible")
 EMBEDDED = "embedded.safetensors"
 """The visible boxes as the encoder sees them that the detector's boxes of the film taught."""
@@ -261,7 +265,8 @@ class Case:
         return seconds, len(table)
 
     def _tracks(self, file: Path) -> dict[str, Any]:
-        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number)."""
+        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of a tracker, three
+        of them together."""
         repeats = Repeats(self.drops, self.share, 0, self.params.track)
         if self.kind == PERFECT:
             runs = [
@@ -280,7 +285,14 @@ class Case:
                     "TracksPerPerson": purity.get("TracksPerPerson", 0.0),
                 }
             )
-        return {"dropped": found}
+        result: dict[str, Any] = {"dropped": found}
+        if self.kind != PERFECT:
+            exams = [Exam(seed, self.params.track) for seed in range(EXAMS)]
+            sat = combine_exams(
+                [sit_exam(file, one, self.film.info.length, self.film.info.frame_rate) for one in exams]
+            )
+            result["exam"] = {name: 100 * value for name, value in sat.metrics().items()}
+        return result
 
 
 def _rows(table: AnnotationTable, frame: int, least: float) -> NDArray[np.float64]:
@@ -338,6 +350,13 @@ def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str
             for metric in ("IDF1", "HOTA", "Purity", "TracksPerPerson"):
                 by_film = {f: [[r[metric] for r in x[arena]["dropped"]] for x in rows if x["film"] == f] for f in films}
                 found[kind][f"{arena} {metric}"] = _spread(by_film, len(seeds))
+            by_film = {
+                f: [[x[arena]["exam"]["Exam"]] for x in rows if x["film"] == f and x[arena].get("exam")] for f in films
+            }
+            if kind != PERFECT:
+                found[kind][f"{arena} Exam"] = _spread(
+                    {f: values for f, values in by_film.items() if values}, len(seeds)
+                )
         for metric in EMBEDDING_METRICS:
             known = [row for row in rows if metric in row.get("embedding", {})]
             by_film = {film: [[row["embedding"][metric]] for row in known if row["film"] == film] for film in films}
@@ -349,6 +368,24 @@ def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str
             found[kind]["training seconds"] = statistics.median(times)
             found[kind]["ms a box"] = statistics.median(row["ms_a_box"] for row in rows)
     return found
+
+
+def judged(found: dict[str, Any]) -> dict[str, float]:
+    """By arena: Spearman's correlation, over kinds, of the exam without labels with the true IDF1, both over all films.
+
+    The bounds are left out: what reads the truth is judged by no film.
+
+    Args:
+        found: `summary`'s.
+    """
+    kinds = [kind for kind in found if kind not in (PERFECT, ORACLE)]
+    result = {}
+    for arena in ARENAS:
+        pairs = [[found[kind][f"{arena} {metric}"].get("mean") for metric in ("Exam", "IDF1")] for kind in kinds]
+        values = [[exam[0], idf1[0]] for exam, idf1 in pairs if exam and idf1]
+        if len(values) > 2:
+            result[arena] = round(float(spearmanr(*zip(*values, strict=True)).statistic), 2)
+    return result
 
 
 def _spread(by_film: dict[str, list[list[float]]], seeds: int) -> dict[str, Any]:
@@ -461,6 +498,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{number}/{len(cases)} {case.kind}, {case.film.name}, seed {case.seed}: IDF1 {mean:.1f}", file=sys.stderr
         )
     results.sort(key=lambda row: (kinds.index(row["kind"]), row["film"], row["seed"]))
+    found = summary(results, [film.name for film in films])
     report = {
         "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),
         "frames": chosen.frames,
@@ -470,7 +508,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "torch": torch.__version__,
         "processes": chosen.processes,
         "cores": os.cpu_count(),
-        "summary": summary(results, [film.name for film in films]),
+        "exam and IDF1, rank correlation over kinds": judged(found),
+        "summary": found,
         "results": results,
     }
     text = json.dumps(report, indent=1)

@@ -452,6 +452,8 @@ class EvaluateParams:
     these runs says how far chance carries. 0: never."""
     drop: Annotated[float, Bounds(0, below=1)]
     """Share of the detections that each of these runs leaves out."""
+    exam: bool
+    """true: the tracker runs once more with people hidden from it now and then: a score that needs no identities."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clmot.errors import run_as_script
 from clmot.evaluation.benchmark import Scoring, score_benchmark
+from clmot.evaluation.exam import Exam
 from clmot.evaluation.repeats import Repeats
 from clmot.evaluation.speed import measured_speeds
 from clmot.evaluation.table import markdown_table, sequence_table, summary
@@ -25,13 +26,14 @@ def main() -> None:
     repeats = None
     if params.evaluate.repeats:
         repeats = Repeats(params.evaluate.repeats, params.evaluate.drop, params.seed, params.track)
+    exam = Exam(params.seed, params.track) if params.evaluate.exam else None
     benchmarks = [
         score_benchmark(
             TRACKS / benchmark,
             Path("data/gt") / benchmark,
             benchmark,
             split,
-            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence, repeats),
+            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence, repeats, exam),
             TRACKS / f"{benchmark}.detections",
         )
         for benchmark in sorted(params.data.benchmarks)

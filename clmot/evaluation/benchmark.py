@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.evaluation.clear import Evaluator
+from clmot.evaluation.exam import Exam, ExamScores, combine_exams, sit_exam
 from clmot.evaluation.observations import ObservationScores, combine_observations, score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again, spread
@@ -36,6 +37,14 @@ class BenchmarkScores:
     """One's own films with true boxes that have no identities, by name, sorted: their tracks cannot be scored, but
     their detections can."""
 
+    exams: tuple[ExamScores, ...] = ()
+    """Of the sequences whose detections were recorded: what needs no identities."""
+
+    @property
+    def exam(self) -> ExamScores | None:
+        """That of all sequences together; None when there was none."""
+        return combine_exams(self.exams) if self.exams else None
+
     @property
     def combined(self) -> Scores | None:
         """The scores of all sequences together; None when none could be scored."""
@@ -61,6 +70,8 @@ class Scoring:
     """Score from which the tracker used a detection."""
     repeats: Repeats | None = None
     """Further runs of the tracker through the recorded detections, with some left out."""
+    exam: Exam | None = None
+    """A run of the tracker in which people are hidden from it for some seconds (see exam.py)."""
 
 
 def score_benchmark(
@@ -104,6 +115,7 @@ def score_benchmark(
     scored: list[SequenceScores] = []
     again: list[list[SequenceScores]] = []
     unidentified: dict[str, ObservationScores | None] = {}
+    exams: list[ExamScores] = []
     for entry in progress(entries, f"evaluate {benchmark}", unit="sequence"):
         frames = ranges[entry.name]
         if frames is None:
@@ -120,6 +132,7 @@ def score_benchmark(
         recording = None if detections is None else Path(detections) / f"{entry.name}.safetensors"
         if recording is not None:
             observations = score_observations(truth, recording, scoring.confidence, scoring.iou_threshold)
+            exams += _exams(recording, scoring, truth)
         if truth.identified:
             scores = score_sequence(truth, results, scoring.iou_threshold, scoring.evaluator, str(results_file))
             scored.append(dataclasses.replace(scores, observations=observations))
@@ -133,7 +146,13 @@ def score_benchmark(
         unscored=tuple(name for name in tracked if name not in ranges),
         spread=spread(again),
         unidentified=unidentified,
+        exams=tuple(exams),
     )
+
+
+def _exams(recording: Path, scoring: Scoring, truth: JudgedTruth) -> list[ExamScores]:
+    """The sequence's, if there is to be one; of the truth its length alone is used."""
+    return [] if scoring.exam is None else [sit_exam(recording, scoring.exam, truth.length, truth.frame_rate)]
 
 
 def _read_truth(ground_truth: Path, entry: ManifestEntry, frames: FrameRange, benchmark: str) -> JudgedTruth:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.preprocessing import JudgedTruth
@@ -56,12 +57,56 @@ def track_again(
     Raises:
         InputError: there is no such file, or it is damaged.
     """
+    count = len(read_recording(path))
+    kept = np.random.default_rng([repeats.seed, run]).random(count) >= repeats.drop
+    found = replay(path, kept, repeats.track, length, frame_rate)
+    corners = found.boxes
+    return AnnotationTable(
+        frame=found.frame,
+        identity=found.identity,
+        box=np.concatenate([corners[:, :2] + 1, corners[:, 2:] - corners[:, :2]], axis=1),
+        confidence=found.scores,
+        category=np.ones(len(corners), np.int64),
+        visibility=np.ones(len(corners)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What a tracker made of recorded detections: B boxes, by frame."""
+
+    frame: NDArray[np.int64]
+    """(B,) from 1."""
+    identity: NDArray[np.int64]
+    """(B,)"""
+    row: NDArray[np.int64]
+    """(B,) the recorded detection that each is."""
+    boxes: NDArray[np.float64]
+    """(B, 4) x1 y1 x2 y2, the image's corner at 0, 0."""
+    scores: NDArray[np.float64]
+    """(B,)"""
+
+
+def replay(
+    path: str | os.PathLike[str], kept: NDArray[np.bool_], params: TrackParams, length: int, frame_rate: float
+) -> Replay:
+    """Run the tracker through those of the recorded detections that are `kept`.
+
+    Args:
+        path: file of the recorded detections.
+        kept: (N,) mask of all that were recorded.
+        params: the tracker's.
+        length: number of frames.
+        frame_rate: frames per second.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+    """
     recorded = read_recording(path)
-    kept = np.random.default_rng([repeats.seed, run]).random(len(recorded)) >= repeats.drop
-    tracker = start_tracker(repeats.track, frame_rate)
-    linker = TrackLinker(repeats.track, frame_rate) if repeats.track.link == "offline" else None
+    tracker = start_tracker(params, frame_rate)
+    linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
     bounds = np.searchsorted(recorded.frame, np.arange(1, length + 2))
-    frames, identities, boxes, scores = [], [], [], []
+    frames, identities, chosen, boxes, scores = [], [], [], [], []
     for frame, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), start=1):
         rows = first + np.nonzero(kept[first:last])[0]
         vectors = read_embeddings(path, rows)
@@ -70,20 +115,15 @@ def track_again(
             linker.see(frame, found, vectors)
         frames.append(np.full(len(found), frame))
         identities.append(found.identities)
+        chosen.append(rows[found.detections])
         boxes.append(found.boxes)
         scores.append(found.scores)
-    corners = np.concatenate([np.zeros((0, 4)), *boxes])
-    count = len(corners)
-    number, identity = (np.concatenate([np.zeros(0, np.int64), *column]) for column in (frames, identities))
+    whole = (np.concatenate([np.zeros(0, np.int64), *column]) for column in (frames, identities, chosen))
+    number, identity, row = whole
     if linker is not None:
         identity, _ = linker.joined(number, identity)
-    return AnnotationTable(
-        frame=number,
-        identity=identity,
-        box=np.concatenate([corners[:, :2] + 1, corners[:, 2:] - corners[:, :2]], axis=1),
-        confidence=np.concatenate([np.zeros(0), *scores]),
-        category=np.ones(count, np.int64),
-        visibility=np.ones(count),
+    return Replay(
+        number, identity, row, np.concatenate([np.zeros((0, 4)), *boxes]), np.concatenate([np.zeros(0), *scores])
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from clmot.evaluation.across_tracklets import BREAKS, LATER_SECONDS
 from clmot.evaluation.benchmark import BenchmarkScores
 from clmot.evaluation.clear import Evaluator
+from clmot.evaluation.exam import EXAM_METRICS
 from clmot.evaluation.observations import (
     ACROSS_METRICS,
     DETECTION_METRICS,
@@ -60,6 +61,11 @@ _PURITY_NOTES = (
     "Purity: share of the tracks' boxes on people that are on their track's main person, in percent. Tracks per "
     "person: on how many tracks a person who was found is."
 )
+_EXAM_NOTES = (
+    "Without labels, in percent: people whom boxes alone follow are hidden from the tracker for 1 to 4 s now and then. "
+    "Recall: pairs of boxes of one of them that have one identity; precision: pairs of one identity that are one of "
+    "them, of all that are known to be or not; exam: their harmonic mean."
+)
 _TITLES = {
     **{name: name.replace("TPR_", "TPR@FAR ") for name in OBSERVATION_METRICS},
     "ReID_mAP": "ReID mAP",
@@ -69,6 +75,8 @@ _TITLES = {
     "Rho_distance": "with distance",
     "Rho_height": "with height",
     "TracksPerPerson": "tracks per person",
+    "ExamRecall": "recall",
+    "ExamPrecision": "precision",
 }
 _SIGNED = ("Rho_distance", "Rho_height", "TracksPerPerson")
 """Shown as they are, not in percent."""
@@ -111,7 +119,9 @@ def summary(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, float 
     for item in benchmarks:
         scores = {} if item.combined is None else rounded(item.combined)
         repeated = {name: round(value, DECIMALS) + 0.0 for name, value in item.spread.items()}
-        known = scores | repeated | rounded_observations(item.observations)
+        exam = {} if item.exam is None else item.exam.metrics()
+        judged = {name: round(value, DECIMALS) + 0.0 for name, value in exam.items()}
+        known = scores | repeated | judged | rounded_observations(item.observations)
         if known:
             found[item.benchmark] = known
     mean = mean_scores(found)
@@ -209,6 +219,7 @@ def markdown_table(
         *notes,
         *_spread_table(benchmarks, drop),
         *_purity_table(benchmarks),
+        *_exam_table(benchmarks),
         *_observation_tables(benchmarks),
     ]
     return "\n".join(parts) + "\n"
@@ -252,6 +263,11 @@ def _spread_table(benchmarks: Sequence[BenchmarkScores], drop: float) -> list[st
 def _purity_table(benchmarks: Sequence[BenchmarkScores]) -> list[str]:
     values = {b.benchmark: {} if b.combined is None else b.combined.purity.metrics() for b in benchmarks}
     return _further_table(values, PURITY_METRICS, _PURITY_NOTES)
+
+
+def _exam_table(benchmarks: Sequence[BenchmarkScores]) -> list[str]:
+    values = {b.benchmark: {} if b.exam is None else b.exam.metrics() for b in benchmarks}
+    return _further_table(values, EXAM_METRICS, _EXAM_NOTES)
 
 
 def _observation_tables(benchmarks: Sequence[BenchmarkScores]) -> list[str]:
