@@ -85,7 +85,10 @@ class StripParams:
     """Which ground-truth rows become training boxes."""
 
     classes: Annotated[tuple[int, ...], Bounds(1, 13, non_empty=True)]
-    """MOTChallenge class numbers that are kept."""
+    """MOTChallenge class numbers that are kept, all as one kind of object; `evaluate` scores these."""
+    flagged: Annotated[tuple[int, ...], Bounds(1, 13)]
+    """Those in which the flag 0 (column 7 of a gt.txt) leaves a box out. In MOT16, MOT17 and MOT20 it is 0 for every
+    class except pedestrians, so it decides for these alone; one's own films may flag others."""
     min_visibility: Annotated[float, Bounds(0, 1)]
     """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
     boxes: str

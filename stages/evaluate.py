@@ -11,6 +11,7 @@ from clmot.evaluation.repeats import Repeats
 from clmot.evaluation.speed import measured_speeds
 from clmot.evaluation.table import markdown_table, sequence_table, summary
 from clmot.files import write_json, write_text
+from clmot.motchallenge.classes import TrackedKind
 from clmot.motchallenge.splits import Split
 from clmot.params import load_params
 from clmot.reporting.evaluation import report_evaluation
@@ -27,13 +28,21 @@ def main() -> None:
     if params.evaluate.repeats:
         repeats = Repeats(params.evaluate.repeats, params.evaluate.drop, params.seed, params.track)
     exam = Exam(params.seed, params.track) if params.evaluate.exam else None
+    kind = TrackedKind(params.strip.classes, params.strip.flagged)
     benchmarks = [
         score_benchmark(
             TRACKS / benchmark,
             Path("data/gt") / benchmark,
             benchmark,
             split,
-            Scoring(params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence, repeats, exam),
+            Scoring(
+                params.evaluate.iou_threshold,
+                params.evaluate.evaluator,
+                params.track.confidence,
+                repeats,
+                exam,
+                kind,
+            ),
             TRACKS / f"{benchmark}.detections",
         )
         for benchmark in sorted(params.data.benchmarks)
@@ -49,6 +58,7 @@ def main() -> None:
         drop=params.evaluate.drop,
         supervised=params.loss.embedding == "supervised",
         split=params.data.split,
+        kind=kind,
     )
     speeds = measured_speeds(TRACKS, params.data.benchmarks)
     write_json(METRICS / "summary.json", numbers)

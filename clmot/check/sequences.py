@@ -12,6 +12,7 @@ from clmot.archives.benchmark_layout import CLASSES_FILE, GROUND_TRUTH_FILE
 from clmot.archives.entries import Entry, Tree
 from clmot.archives.extract import DETECTIONS_FILE
 from clmot.check.findings import Summary
+from clmot.check.project import project_kind
 from clmot.errors import InputError
 from clmot.films.find_films import is_video
 from clmot.labels.box_set import unreadable
@@ -211,9 +212,11 @@ def _names(first: int, last: int, files: FrameFiles) -> str:
 
 
 def report_no_people(table: AnnotationTable, name: str, report: Report) -> None:
-    """Report (mildly: other sequences may have some) that no row of a ground truth is a person."""
-    if not table.people().any():
-        text = "no row is a person (class 1, flag not 0): there is nothing to train on or to score"
+    """Report (mildly: other sequences may have some) that no row of a ground truth is what is tracked."""
+    kind = project_kind()
+    if not table.tracked(kind).any():
+        which = "a person (class 1, flag not 0)" if kind.official else f"of class {kind} and to be considered"
+        text = f"no row is {which}: there is nothing to train on or to score"
         report(Problem("no people", name, text, fatal=False))
 
 

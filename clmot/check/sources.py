@@ -12,17 +12,18 @@ from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Tree, open_contents
 from clmot.archives.extract import inspect_benchmark
 from clmot.check.findings import Findings
+from clmot.check.project import boxes_are_given, project_params
 from clmot.check.sequences import Copies, check_sequence
 from clmot.check.videos import check_film
 from clmot.data.strip import TRUTH, judge_training_boxes
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES, dvc_root
+from clmot.files import IMAGE_SUFFIXES
 from clmot.films.find_films import Film, film_of, find_films
 from clmot.films.open_films import open_with_films
 from clmot.films.video import Measured, measure
 from clmot.motchallenge.sequence import SUBSETS
 from clmot.motchallenge.splits import ITSELF, Split, film, home_benchmark, without_detector
-from clmot.params import BENCHMARKS, PARAMS_FILE, Params, load_params
+from clmot.params import BENCHMARKS
 from clmot.problems import Problem
 from clmot.sources.fetch import on_disk
 from clmot.sources.official import RECIPES
@@ -135,23 +136,11 @@ def _homes(names: Sequence[str]) -> set[str]:
     return {"MOT17" if home == "MOT16" else home for home in homes if home in (*BENCHMARKS, "MOT16")}
 
 
-def _params() -> Params | None:
-    """What params.yaml says; None where there is none."""
-    file = dvc_root() / PARAMS_FILE
-    return load_params(file) if file.is_file() else None
-
-
-def _boxes_are_given() -> bool:
-    """Whether params.yaml takes every film as it is, and its boxes from elsewhere: ground truth may be absent."""
-    params = _params()
-    return params is not None and params.data.split == ITSELF and params.strip.boxes != TRUTH
-
-
 def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[Path], Measured]) -> None:
     """Raise the InputError with which download or strip, as params.yaml has it, would refuse these; what they warn of
     was found before."""
     opener = functools.partial(open_with_films, measured_as=measured_as)
-    params = _params()
+    params = project_params()
     itself = params is not None and params.data.split == ITSELF
     with contextlib.redirect_stderr(io.StringIO()):
         sequences = inspect_benchmark(archives, benchmark, ITSELF if itself else _SPLIT, opener=opener)
@@ -199,7 +188,7 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
         frames_only = home_benchmark(name) == "MOT16"  # MOT17's tables of the same frames were made anew
         copies = Copies(
             frames=any("frames" in other for *_, other in group if other is not kinds),
-            truth=_boxes_are_given()
+            truth=boxes_are_given()
             or frames_only
             or "test" in folder.split("/")
             or any("truth" in other for *_, other in group),

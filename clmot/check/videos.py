@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clmot.check.findings import Summary
+from clmot.check.project import project_kind
 from clmot.check.sequences import report_no_people
 from clmot.errors import InputError
 from clmot.films.boxes import is_mot, read_rows, read_truth
@@ -37,7 +38,7 @@ def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measure
             table = _boxes(film.boxes, film, measured, report)
         except InputError as error:
             report(Problem("unusable boxes", "", str(error)))
-    if table is not None and (table.people() & (table.identity == UNKNOWN_IDENTITY)).any():
+    if table is not None and (table.tracked(project_kind()) & (table.identity == UNKNOWN_IDENTITY)).any():
         text = "has boxes without an identity: it can train, but its tracks cannot be scored"
         report(Problem("no identities", str(film.boxes), text, fatal=False))
     return Summary(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from clmot.motchallenge.annotations import (
     read_detections,
     read_ground_truth,
 )
-from clmot.motchallenge.classes import ObjectClass, counted
+from clmot.motchallenge.classes import PEDESTRIANS, TrackedKind
 from clmot.motchallenge.detection_files import file_of, usable_scores
 from clmot.motchallenge.sequence import ManifestEntry, read_manifest, write_manifest
 from clmot.motchallenge.splits import FrameRange, Split, check_split
@@ -140,9 +141,10 @@ def strip_benchmark(
         _strip_sequence(entry, table, split, params, detector, found)
         tracked = split.tracking_range(entry)
         if tracked is not None and entry in known:
-            scored = table.select(counted(table.confidence, table.category, benchmark))
+            scored = table.select(tracked_kind(params).counted(table.confidence, table.category, benchmark))
             found.held_out[entry.name] = (tracked, scored.in_frames(tracked.first, tracked.last).sorted_by_box())
     _refuse_useless(benchmark, found, params)
+    _tell_of_flags(benchmark, found, params)
     # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         training, identities, held_out = (
@@ -168,14 +170,19 @@ def judge_training_boxes(
     _refuse_useless(benchmark, found, params)
 
 
+def tracked_kind(params: StripParams) -> TrackedKind:
+    """The boxes that train and are scored."""
+    return TrackedKind(tuple(sorted(params.classes)), tuple(sorted(params.flagged)))
+
+
 def _refuse_useless(benchmark: str, found: _Stripped, params: StripParams) -> None:
     """Raise an InputError if `strip.classes` asks for what is not there, or no box is left."""
-    for number in sorted(params.classes) if params.boxes == TRUTH else ():
+    for number in sorted({*params.classes} & {*params.flagged}) if params.boxes == TRUTH else ():
         if found.excluded[number] and not found.considered[number]:
             raise InputError(
                 f"'strip.classes' names {number}, but all {found.excluded[number]} boxes of that class in {benchmark} "
                 f"have the flag 0 (not to be considered) in their gt.txt, so none of them would train: take {number} "
-                "out, or give the boxes the flag 1."
+                "out of 'strip.flagged', where it says that this flag counts, or out of 'strip.classes'."
             )
     if found.boxes and not any(sequence.kept for sequence in found.report.values()):
         total = sum(sum(sequence.dropped.values()) for sequence in found.report.values())
@@ -184,6 +191,18 @@ def _refuse_useless(benchmark: str, found: _Stripped, params: StripParams) -> No
             f"'strip.min_visibility: {params.min_visibility:g}': loosen them, or take {benchmark} out of "
             "'data.benchmarks'."
         )
+
+
+def _tell_of_flags(benchmark: str, found: _Stripped, params: StripParams) -> None:
+    """Say so where flags that are not asked after tell boxes of one class apart, as no benchmark's do."""
+    for number in sorted({*params.classes} - {*params.flagged}) if params.boxes == TRUTH else ():
+        if found.excluded[number] and found.considered[number]:
+            print(
+                f"warning: {benchmark} has {found.excluded[number]} boxes of class {number} with the flag 0 beside "
+                f"{found.considered[number]} with another, and all of them train: if the flag leaves boxes out, add "
+                f"{number} to 'strip.flagged'.",
+                file=sys.stderr,
+            )
 
 
 def _strip_sequence(
@@ -199,10 +218,10 @@ def _strip_sequence(
     found.considered.update(table.category[table.confidence != 0].tolist())
     found.excluded.update(table.category[table.confidence == 0].tolist())
     if detector is None:
-        kept, dropped = _select(table, frames, np.array(sorted(params.classes), np.int64), params.min_visibility)
+        kept, dropped = _select(table, frames, tracked_kind(params), params.min_visibility)
     else:
         boxes = AnnotationTable.empty() if frames is None else detector.read(entry)
-        kept, dropped = _select(boxes, frames, np.array([ObjectClass.PEDESTRIAN]), 0.0)
+        kept, dropped = _select(boxes, frames, PEDESTRIANS, 0.0)
     found.report[entry.name] = StrippedSequence(frames, len(kept), dropped)
     if params.keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
         raise InputError(
@@ -227,7 +246,7 @@ def format_report(benchmark: str, report: dict[str, StrippedSequence]) -> str:
 
 
 def _select(
-    table: AnnotationTable, frames: FrameRange | None, classes: np.ndarray, min_visibility: float
+    table: AnnotationTable, frames: FrameRange | None, kind: TrackedKind, min_visibility: float
 ) -> tuple[AnnotationTable, dict[str, int]]:
     """The rows that train, and for every reason how many it dropped."""
     if frames is None:
@@ -236,8 +255,8 @@ def _select(
         outside = (table.frame < frames.first) | (table.frame > frames.last)
     tests = {
         "outside_split": outside,
-        "flag": table.confidence == 0,
-        "class": ~np.isin(table.category, classes),
+        "flag": kind.excluded(table.confidence, table.category),
+        "class": ~np.isin(table.category, kind.classes),
         "degenerate": (table.box[:, 2:] <= 0).any(axis=1),
         "visibility": table.visibility < min_visibility,
     }

@@ -16,6 +16,7 @@ from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again, spread
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.motchallenge.annotations import read_ground_truth, read_results
+from clmot.motchallenge.classes import PEDESTRIANS, TrackedKind
 from clmot.motchallenge.sequence import ManifestEntry, read_manifest
 from clmot.motchallenge.splits import FrameRange, Split
 from clmot.progress import progress
@@ -72,6 +73,8 @@ class Scoring:
     """Further runs of the tracker through the recorded detections, with some left out."""
     exam: Exam | None = None
     """A run of the tracker in which people are hidden from it for some seconds (see exam.py)."""
+    kind: TrackedKind = PEDESTRIANS
+    """Which true boxes are to be found: by default those of the benchmarks' own rules."""
 
 
 def score_benchmark(
@@ -126,7 +129,7 @@ def score_benchmark(
                 f"{results_file} does not exist, though the split '{split.kind}' tracks {entry.name}: "
                 f"run the track stage first (`dvc repro track`)."
             )
-        truth = _read_truth(ground_truth, entry, frames, benchmark)
+        truth = _read_truth(ground_truth, entry, frames, benchmark, scoring.kind)
         results = read_results(results_file)
         observations = None
         recording = None if detections is None else Path(detections) / f"{entry.name}.safetensors"
@@ -155,9 +158,11 @@ def _exams(recording: Path, scoring: Scoring, truth: JudgedTruth) -> list[ExamSc
     return [] if scoring.exam is None else [sit_exam(recording, scoring.exam, truth.length, truth.frame_rate)]
 
 
-def _read_truth(ground_truth: Path, entry: ManifestEntry, frames: FrameRange, benchmark: str) -> JudgedTruth:
+def _read_truth(
+    ground_truth: Path, entry: ManifestEntry, frames: FrameRange, benchmark: str, kind: TrackedKind
+) -> JudgedTruth:
     """The ground truth of the tracked frames of a sequence, numbered from 1."""
     path = ground_truth / entry.name / "gt.txt"
     table = read_ground_truth(path, length=entry.frames).in_frames(frames.first, frames.last, renumber=True)
-    judged = judge_truth(table, len(frames), benchmark, entry.name, str(path))
+    judged = judge_truth(table, len(frames), benchmark, entry.name, str(path), kind)
     return dataclasses.replace(judged, frame_rate=entry.frame_rate)

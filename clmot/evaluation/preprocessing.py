@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable
-from clmot.motchallenge.classes import DISTRACTORS, UNCLASSED, ObjectClass, counted
+from clmot.motchallenge.classes import PEDESTRIANS, UNCLASSED, ObjectClass, TrackedKind
 from clmot.motchallenge.splits import home_benchmark
 
 ROUNDING = float(np.finfo(float).eps)
@@ -89,7 +89,7 @@ class JudgedTruth:
     benchmark: str
     """`MOT15`, `MOT17` or `MOT20`: whose rules apply."""
     counted: np.ndarray
-    """(N,) bool: to be found (flagged pedestrians)."""
+    """(N,) bool: to be found (flagged pedestrians, unless another kind of object was asked for)."""
     distractor: np.ndarray
     """(N,) bool: a box on it is neither right nor wrong."""
     identified: bool
@@ -108,7 +108,12 @@ class JudgedTruth:
 
 
 def judge_truth(
-    table: AnnotationTable, length: int, benchmark: str, sequence: str = "", source: str = "the ground truth"
+    table: AnnotationTable,
+    length: int,
+    benchmark: str,
+    sequence: str = "",
+    source: str = "the ground truth",
+    kind: TrackedKind = PEDESTRIANS,
 ) -> JudgedTruth:
     """Ask once which boxes count, which are forgiven, and whether people can be told apart.
 
@@ -116,12 +121,12 @@ def judge_truth(
     tracks; regions to ignore and distractors often have none, and theirs play no part. In the benchmarks' own
     sequences every box has an identity, so there -1 is one like any other.
     """
-    is_counted = counted(table.confidence, table.category, benchmark)
+    is_counted = kind.counted(table.confidence, table.category, benchmark)
     identified = True
     if home_benchmark(sequence) is None:
         identified = not (is_counted & (table.identity == UNKNOWN_IDENTITY)).any()
         table = _told_apart(table) if identified else table
-    distractor = np.isin(table.category, [int(c) for c in DISTRACTORS[benchmark]])
+    distractor = np.isin(table.category, [int(c) for c in kind.distractors(benchmark)])
     return JudgedTruth(table, length, benchmark, is_counted, distractor, bool(identified), sequence, source)
 
 
@@ -130,7 +135,8 @@ def preprocess(judged: JudgedTruth, results: AnnotationTable, results_source: st
 
     Per frame: match tracker boxes one-to-one to ALL true boxes with IoU >= 0.5 so that the summed IoU is
     largest; drop the tracker boxes matched to a distractor class of `benchmark`; then keep the true boxes of
-    class pedestrian whose flag is not 0. MOT15 has no classes: nothing is dropped, flagged boxes are kept.
+    class pedestrian whose flag is not 0 (or those of the kind that `judge_truth` was given). MOT15 has no classes:
+    nothing is dropped, flagged boxes are kept.
 
     Args:
         judged: the ground truth.

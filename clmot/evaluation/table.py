@@ -20,6 +20,7 @@ from clmot.evaluation.observations import (
 from clmot.evaluation.purity import PURITY_METRICS
 from clmot.evaluation.repeats import REPEATED_METRICS
 from clmot.evaluation.score import COUNTS, METRICS, Scores
+from clmot.motchallenge.classes import PEDESTRIANS, TrackedKind
 from clmot.motchallenge.splits import ITSELF, home_benchmark
 from clmot.tables import markdown_rows
 
@@ -164,6 +165,7 @@ def markdown_table(
     drop: float = 0.0,
     supervised: bool = False,
     split: str = "half",
+    kind: TrackedKind = PEDESTRIANS,
 ) -> str:
     """The tables of results: a row per benchmark in the order given, the original project's columns first; then what
     its detections and embeddings were worth before association, where they were scored.
@@ -171,11 +173,12 @@ def markdown_table(
     A benchmark without ground truth gets a row of dashes and a sentence on how its tracks are scored; one whose ground
     truth has no identities, a sentence on what cannot be scored. Where the tracker was not given what the network
     found, `detections` and `embedding` (as in `track`), or the `split` is the one in which the tracked frames train, a
-    sentence says so. Where it ran again with the share `drop` of its boxes left out, a table says how far chance
-    carries. Where training was `supervised` by identities, or the embedding is the oracle's, the first note says so:
-    such numbers must not be taken for those of the method.
+    sentence says so, and so where objects of another `kind` than the benchmarks' were scored. Where it ran again with
+    the share `drop` of its boxes left out, a table says how far chance carries. Where training was `supervised` by
+    identities, or the embedding is the oracle's, the first note says so: such numbers must not be taken for those of
+    the method.
     """
-    notes = []
+    notes = [] if kind.official else [other_rules(kind)]
     for item in benchmarks:
         official = [name for name in item.unscored if home_benchmark(name) is not None]
         own = [name for name in item.unscored if home_benchmark(name) is None]
@@ -223,6 +226,14 @@ def markdown_table(
         *_observation_tables(benchmarks),
     ]
     return "\n".join(parts) + "\n"
+
+
+def other_rules(kind: TrackedKind) -> str:
+    """A sentence on what was scored where it is not what the benchmarks' own rules count."""
+    return (
+        f"Scored is what trained, the boxes of class {kind} as one kind of object ('strip.classes', 'strip.flagged'), "
+        "and not the flagged pedestrians of the benchmarks' own rules: compare these numbers with none of theirs."
+    )
 
 
 def scores_table(

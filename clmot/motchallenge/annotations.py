@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from clmot.errors import InputError
 from clmot.files import staged_file
-from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.classes import PEDESTRIANS, ObjectClass, TrackedKind
 from clmot.motchallenge.meaning import (
     LABELS_FILE,
     OTHER_CLASS,
@@ -101,9 +101,9 @@ class AnnotationTable:
             self.visibility[rows],
         )
 
-    def people(self) -> npt.NDArray[np.bool_]:
-        """(N,) rows of ground truth that train and are scored: of class 1, and with a flag that is not 0."""
-        return (self.confidence != 0) & (self.category == ObjectClass.PEDESTRIAN)
+    def tracked(self, kind: TrackedKind = PEDESTRIANS) -> npt.NDArray[np.bool_]:
+        """(N,) rows of ground truth that train and are scored: by default of class 1, and with a flag that is not 0."""
+        return ~kind.excluded(self.confidence, self.category) & np.isin(self.category, kind.classes)
 
     def known_identities(self) -> int:
         """Number of known identities."""

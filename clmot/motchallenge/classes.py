@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+
+from clmot.wording import joined
 
 PEOPLE = ("person", "pedestrian")
 """What a class of people is called."""
@@ -52,16 +55,56 @@ UNCLASSED = ("MOT15",)
 """Benchmarks whose ground truth states no class: every flagged box is a pedestrian."""
 
 
-def counted(flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benchmark: str) -> npt.NDArray[np.bool_]:
-    """(N,) bool: the rows of ground truth that evaluation counts: flagged pedestrians (as in TrackEval).
+@dataclass(frozen=True)
+class TrackedKind:
+    """Which boxes of ground truth show an object that is to be found. All classes are one kind of object: a detector
+    and its score tell none of them from the others."""
 
-    Args:
-        flag: (N,) column 7 of the file; 0: not to be considered.
-        category: (N,) `ObjectClass` numbers.
-        benchmark: `MOT15`, `MOT17`, `MOT20`.
-    """
-    flagged = flag != 0
-    return flagged if benchmark in UNCLASSED else flagged & (category == int(ObjectClass.PEDESTRIAN))
+    classes: tuple[int, ...] = (int(ObjectClass.PEDESTRIAN),)
+    """`ObjectClass` numbers."""
+    flagged: tuple[int, ...] = (int(ObjectClass.PEDESTRIAN),)
+    """Those in which the flag 0 (column 7) leaves a box out. MOT16, MOT17 and MOT20 flag pedestrians alone: it is 0 in
+    every row of another class, and says nothing of these boxes."""
+
+    @property
+    def official(self) -> bool:
+        """Whether the benchmarks' own rules apply, which count pedestrians alone."""
+        return set(self.classes) == set(self.flagged) == {int(ObjectClass.PEDESTRIAN)}
+
+    def excluded(self, flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """(N,) bool: the rows, of whatever class, that their flag (N,) leaves out."""
+        # Classes that do not train are left out for their class; what their flag says is the file's own business.
+        decides = np.isin(category, self.flagged) | ~np.isin(category, self.classes)
+        return np.asarray((flag == 0) & decides, bool)
+
+    def counted(
+        self, flag: npt.NDArray[np.float64], category: npt.NDArray[np.int64], benchmark: str
+    ) -> npt.NDArray[np.bool_]:
+        """(N,) bool: the rows that evaluation counts: flagged pedestrians by the official rules (as in TrackEval).
+
+        Args:
+            flag: (N,) column 7 of the file; 0: not to be considered.
+            category: (N,) `ObjectClass` numbers.
+            benchmark: `MOT15`, `MOT17`, `MOT20`.
+        """
+        considered = ~self.excluded(flag, category)
+        if self.official and benchmark in UNCLASSED:
+            return considered
+        return considered & np.isin(category, self.classes)
+
+    def distractors(self, benchmark: str) -> tuple[ObjectClass, ...]:
+        """The classes on which a tracker's box is neither right nor wrong: what looks like a person and is none, where
+        people are tracked, except for classes that are tracked themselves."""
+        if ObjectClass.PEDESTRIAN not in self.classes:
+            return ()
+        return tuple(one for one in DISTRACTORS[benchmark] if one not in self.classes)
+
+    def __str__(self) -> str:
+        return joined(f"{ObjectClass(number).name.lower().replace('_', ' ')} ({number})" for number in self.classes)
+
+
+PEDESTRIANS = TrackedKind()
+"""What the benchmarks' own rules count."""
 
 
 def is_person(name: str) -> bool:

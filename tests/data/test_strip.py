@@ -66,7 +66,7 @@ def draw_frames(folder: Path, length: int) -> None:
 
 def strip(data: Path, **changes: Any) -> dict[str, StrippedSequence]:
     values = {"classes": (1,), "min_visibility": 0.1, "boxes": "truth", "min_score": 0.5, "keep_identities": False}
-    values["held_out_identities"] = False
+    values |= {"held_out_identities": False, "flagged": (1,)}
     params = StripParams(**values | {name: changes.pop(name) for name in list(changes) if name in values})
     split = Split(changes.pop("split", "half"), changes.pop("held_out", ()))
     return strip_benchmark(data, changes.pop("benchmark", "MOT17"), split, params, **changes)
@@ -157,7 +157,7 @@ class TestStripping:
         assert set(table.visibility.tolist()) == {0.3333333333333333}
 
     def test_boxes_of_the_tracked_frames_stand_apart(self, tmp_path: Path) -> None:
-        """Those that evaluation counts, whatever trains: flagged pedestrians, numbered within the film."""
+        """Those that evaluation counts, nearly hidden ones too: flagged pedestrians, numbered within the film."""
         data = ground_truth(tmp_path, {"MOT17-02": MIXED + "10,4,70.5,20,0,8,1,1,0\n10,3,1,20,5,8,1,1,1\n"})
         out = data / "held_out" / "MOT17"
         report = strip(data, min_visibility=1)
@@ -305,11 +305,54 @@ class TestMistakes:
 
     @pytest.mark.parametrize("wanted", [[1, 3], [3], [3, 7]])
     def test_classes_that_the_flags_exclude(self, tmp_path: Path, wanted: list[int]) -> None:
-        """As of all but pedestrians in MOT16, MOT17 and MOT20: they would be dropped without a word."""
+        """Where flags count for a class that has no flagged box, it would be dropped without a word."""
         rows = "1,1,10,20,5,8,1,1,1\n1,2,30,20,9,8,0,3,1\n2,1,10,20,5,8,1,7,1\n"
         data = ground_truth(tmp_path, {"MOT17-02": rows})
         with pytest.raises(InputError, match=r"'strip\.classes' names 3, but all 1 boxes .* have the flag 0"):
-            strip(data, classes=tuple(wanted))
+            strip(data, classes=tuple(wanted), flagged=(1, 3))
+
+    @pytest.mark.parametrize(
+        ("classes", "flagged", "trains", "held_out"),
+        [
+            ((1,), (1,), {10}, {10}),
+            ((3,), (1,), {40, 50}, {40, 50}),
+            ((3,), (1, 3), {50}, {50}),
+            ((3, 6), (1,), {40, 50, 60}, {40, 50, 60}),
+            ((1, 3), (1,), {10, 40, 50}, {10, 40, 50}),
+            ((1,), (), {10, 20}, {10, 20}),
+        ],
+        ids=["people", "cars", "flagged cars", "cars and carts in one", "people and cars in one", "unflagged people"],
+    )
+    def test_another_kind_of_object(
+        self,
+        tmp_path: Path,
+        classes: tuple[int, ...],
+        flagged: tuple[int, ...],
+        trains: set[int],
+        held_out: set[int],
+    ) -> None:
+        """MOT16, MOT17 and MOT20 flag pedestrians alone; the flag of other classes says nothing unless it is asked."""
+        boxes = {10: (1, 1), 20: (0, 1), 40: (0, 3), 50: (1, 3), 60: (0, 6), 70: (0, 9)}  # x -> flag, class
+        rows = "".join(
+            f"{frame},{x},{x},20,5,8,{flag},{category},1\n" for frame in (1, 8) for x, (flag, category) in boxes.items()
+        )
+        data = ground_truth(tmp_path, {"MOT17-02": rows})
+        strip(data, classes=classes, flagged=flagged)
+        table = read_training_boxes(training(data) / "MOT17-02" / "boxes.txt")
+        assert {*table.box[:, 0].tolist()} == trains
+        assert {*table.frame.tolist()} == {1}
+        tracked = read_training_boxes(data / "held_out" / "MOT17" / "MOT17-02.txt")
+        assert ({*tracked.box[:, 0].tolist()}, {*tracked.frame.tolist()}) == (held_out, {8})
+
+    def test_flags_that_tell_boxes_of_a_class_apart_are_told_of(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = ground_truth(tmp_path, {"MOT17-02": "1,1,10,20,5,8,1,3,1\n2,1,10,20,5,8,0,3,1\n"})
+        strip(data, classes=(3,))
+        said = capsys.readouterr().err
+        assert "MOT17 has 1 boxes of class 3 with the flag 0 beside 1 with another, and all of them train" in said
+        strip(data, classes=(3,), flagged=(3,))
+        assert capsys.readouterr().err == ""
 
     def test_nothing_left(self, tmp_path: Path) -> None:
         data = ground_truth(tmp_path, {"MOT17-02": MIXED})

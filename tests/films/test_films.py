@@ -67,7 +67,7 @@ def download(source: Path, out: Path, split: str = "half") -> Path:
 
 
 def strip(out: Path, split: str = "half", held_out: tuple[str, ...] = (), keep_identities: bool = False) -> Path:
-    params = StripParams((1,), 0.3, "truth", 0.0, keep_identities, False)
+    params = StripParams((1,), (1,), 0.3, "truth", 0.0, keep_identities, False)
     strip_benchmark(out, "MOT17", Split(split, held_out), params)
     return out / "training" / "MOT17"
 

@@ -111,6 +111,6 @@ def test_a_table_with_classes_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "gt.txt").write_bytes(format_ground_truth(found).encode())
     plain = read_ground_truth(tmp_path / "gt.txt")
     assert (plain.box == found.box).all()
-    assert plain.people().sum() == 3
+    assert plain.tracked().sum() == 3
     (tmp_path / "labels.txt").write_text("car\nroad\nperson\n")
     assert (read_ground_truth(tmp_path / "gt.txt").category == [1, 3] * 3).all()

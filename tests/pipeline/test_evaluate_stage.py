@@ -276,6 +276,27 @@ def test_the_table_says_when_boxes_were_given(project):
     assert "The boxes were given to the tracker, 'track.detections: truth'" in project.out("table.md")
 
 
+def test_the_classes_that_trained_are_scored_and_the_table_says_so(project):
+    """Whoever trained on cars, which MOT17 gives the flag 0, is scored on cars."""
+    project.set(benchmarks=["MOT17"])
+    for name in SEQUENCES["MOT17"]:
+        truth = project.folder / "data" / "gt" / "MOT17" / name / "gt.txt"
+        rows = [line.split(",") for line in truth.read_text().splitlines()]
+        cars = [",".join([*row[:6], "0", "3", *row[8:]]) for row in rows if row[1] == "1"]  # the one who is tracked
+        truth.write_text("\n".join([*cars, *(",".join(row) for row in rows if row[1] == "2")]) + "\n")
+    found = {}
+    for classes in ([1], [3], [1, 3]):
+        project.params["strip"]["classes"] = classes
+        project.set()
+        stage.main()
+        found[tuple(classes)] = benchmarks_of(project)["MOT17"], project.out("table.md")
+    assert [scores["IDF1"] for scores, _ in found.values()] == [0, 1, pytest.approx(2 / 3)]
+    assert [scores["Recall"] for scores, _ in found.values()] == [0, 1, 0.5]  # the other one's score is too low
+    assert "Scored is what trained" not in found[1,][1]
+    assert "Scored is what trained, the boxes of class car (3) as one kind" in found[3,][1]
+    assert "class pedestrian (1) and car (3) as one kind" in found[1, 3][1]
+
+
 def test_a_second_run_gives_the_same_bytes(project):
     """Nothing is appended to what an earlier run left."""
     stage.main()
