@@ -69,6 +69,10 @@ class DataParams:
     """A folder (from the project's) of archives that are there already and need not be fetched, or `none`."""
     benchmarks: Annotated[tuple[str, ...], Bounds(choices=BENCHMARKS, non_empty=True)]
     """The benchmarks that take part."""
+    classes: tuple[int | str, ...]
+    """Of one's own films whose boxes have classes of their own (YOLO, COCO, a labels.txt beside a gt.txt): the names or
+    numbers of those that are tracked, together as one kind of object; empty: the class called person or pedestrian.
+    Tables with MOTChallenge's classes are left as they are: `strip.classes` chooses among these."""
     split: Literal["half", "sequence", "full", "itself"]
     """`half`: first half of every film trains, the rest is tracked; `sequence`: whole films are held out;
     `full`: the train set trains, the test set (without public ground truth) is tracked; `itself`: every film trains and

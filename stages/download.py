@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
-from clmot.archives.extract import extract_benchmark
+from clmot.archives.extract import Reading, extract_benchmark
 from clmot.errors import InputError, run_as_script
 from clmot.films.open_films import open_with_films
 from clmot.params import BENCHMARKS, load_params
@@ -28,7 +29,7 @@ def main() -> None:
         Path("data/frames") / benchmark,
         Path("data/gt") / benchmark,
         Path("data/detections") / benchmark,
-        opener=open_with_films,
+        reading=Reading(functools.partial(open_with_films, classes=data.classes), data.classes),
     )
 
 

@@ -63,6 +63,19 @@ Opener = Callable[[Path, Sequence[str]], contextlib.AbstractContextManager[Mappi
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How archives are read."""
+
+    opener: Opener = lambda path, subsets: open_contents(path)
+    """Shows what is in an archive: its files. Another one may show what is no sequence as one."""
+    classes: Sequence[int | str] = ()
+    """Where a `labels.txt` names the classes of a table: those that are tracked (see `class_numbers`)."""
+
+
+PLAINLY = Reading()
+
+
+@dataclass(frozen=True)
 class _Sequence:
     """A sequence ready to be written."""
 
@@ -83,7 +96,7 @@ def extract_benchmark(
     gt_out: str | os.PathLike[str],
     detections_out: str | os.PathLike[str] | None = None,
     *,
-    opener: Opener | None = None,
+    reading: Reading = PLAINLY,
 ) -> list[ManifestEntry]:
     """Extract what `split` needs: images into `frames_out`, ground truth (with identities) into `gt_out`, public
     detections into `detections_out`.
@@ -102,7 +115,7 @@ def extract_benchmark(
     Args:
         archives: a zip or a folder, or several that make the benchmark together.
         benchmark: `MOT15`, `MOT17` or `MOT20`.
-        opener: shows what is in an archive; None: its files. Another one may show what is no sequence as one.
+        reading: how archives are read.
 
     Returns:
         The sequences, sorted by name.
@@ -112,7 +125,7 @@ def extract_benchmark(
             ground truth, or its ground truth has a faulty row; there is no sequence, or none of this
             benchmark; the disk is too small.
     """
-    with _prepared(archives, benchmark, split, opener) as sequences:
+    with _prepared(archives, benchmark, split, reading) as sequences:
         _check_size(sequences, Path(frames_out))
         with contextlib.ExitStack() as outs:
             frames_dir, gt_dir = (outs.enter_context(staged_directory(out)) for out in (frames_out, gt_out))
@@ -128,11 +141,11 @@ def inspect_benchmark(
     benchmark: str,
     split: str,
     *,
-    opener: Opener | None = None,
+    reading: Reading = PLAINLY,
 ) -> list[tuple[ManifestEntry, AnnotationTable | None]]:
     """What `extract_benchmark` would extract, with the ground truth where there is one. It refuses the same archives
     (except for frames that do not decode), and writes nothing."""
-    with _prepared(archives, benchmark, split, opener) as sequences:
+    with _prepared(archives, benchmark, split, reading) as sequences:
         return [(sequence.entry, sequence.table) for sequence in sequences]
 
 
@@ -141,26 +154,24 @@ def _prepared(
     archives: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     benchmark: str,
     split: str,
-    opener: Opener | None = None,
+    reading: Reading = PLAINLY,
 ) -> Iterator[list[_Sequence]]:
     """The sequences that `split` needs, checked, while their archives are open."""
     paths = [Path(archives)] if isinstance(archives, str | os.PathLike) else [Path(a) for a in archives]
     itself = split == ITSELF  # every film trains and is tracked; a detector's boxes of it may be all that there is
     subsets = ("train", "test") if split == "full" or itself else ("train",)
     with contextlib.ExitStack() as stack:
-        contents = {
-            path: stack.enter_context(opener(path, subsets) if opener else open_contents(path)) for path in paths
-        }
+        contents = {path: stack.enter_context(reading.opener(path, subsets)) for path in paths}
         copies = find_copies(contents, benchmark, subsets, one_will_do=itself)
-        yield [_prepare(name, group, needs_truth=not itself) for name, group in sorted(copies.items())]
+        yield [_prepare(name, group, not itself, reading.classes) for name, group in sorted(copies.items())]
 
 
-def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool) -> _Sequence:
+def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, classes: Sequence[int | str]) -> _Sequence:
     """Check a sequence's copies against each other and choose the one whose frames are all there."""
     path = copies[0].source
     if not is_sequence_name(name):
         raise InputError(f"{path}: {copies[0].folder} is no name for a sequence: rename the folder.")
-    truth = _ground_truth(copies)
+    truth = _ground_truth(copies, classes)
     subset = copies[0].subset
     if truth is None and subset == "train" and needs_truth:
         raise InputError(
@@ -206,7 +217,7 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool) -> _S
     return _Sequence(entry, stored, frames, truth.stored(), truth.table, public)
 
 
-def _ground_truth(copies: Sequence[SequenceCopy]) -> _Truth | None:
+def _ground_truth(copies: Sequence[SequenceCopy], asked: Sequence[int | str]) -> _Truth | None:
     """The ground truth that all copies agree on; None where there is none."""
     found = [(copy, copy.members[GROUND_TRUTH_FILE]) for copy in copies if GROUND_TRUTH_FILE in copy.members]
     if not found:
@@ -221,7 +232,7 @@ def _ground_truth(copies: Sequence[SequenceCopy]) -> _Truth | None:
             )
     copy = found[0][0]
     labels, folder = copy.members.get(CLASSES_FILE), f"{copy.source}:{copy.folder}"
-    classes = class_numbers(labels.read(), f"{folder}/{CLASSES_FILE}", warn_or_refuse) if labels else None
+    classes = class_numbers(labels.read(), f"{folder}/{CLASSES_FILE}", warn_or_refuse, asked) if labels else None
     return _Truth.read(contents[0], f"{folder}/{GROUND_TRUTH_FILE}", classes)
 
 

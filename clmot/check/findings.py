@@ -36,6 +36,8 @@ class Summary:
 class Findings:
     """Collects what a check finds."""
 
+    classes: Sequence[int | str] = ()
+    """Names or numbers of the classes that are asked for; empty: those of people."""
     summaries: list[Summary] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     entries: list[dict[str, object]] = field(default_factory=list)

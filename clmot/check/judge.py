@@ -24,6 +24,7 @@ from clmot.check.find_box_sets import (
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
 from clmot.check.foreign_layouts import foreign_layout
+from clmot.check.project import film_classes
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
@@ -72,7 +73,7 @@ def check(
         images: the folder that the names of a set's images start from, where it cannot be found out. With it or `kind`
             the data are a set of images, whatever else they could be.
         kind: the format of a set of images, where it cannot be found out.
-        classes: for sets of images, the classes that are people.
+        classes: for sets of images and films with classes of their own, those that are tracked.
         show_all: print all problems, not only the first of each kind.
         as_json: print JSON instead, with all problems.
 
@@ -82,8 +83,8 @@ def check(
     path = _absolute(data)
     if not path.exists():
         raise InputError(f"{path} does not exist: name a file or folder with boxes; the README shows which there are.")
-    findings = Findings()
-    given = {"--images": images, "--format": kind, "--classes": classes}
+    findings = Findings(film_classes() if classes is None else classes)
+    given = {"--images": images, "--format": kind}
     try:
         film = _film_of(path)
         places = _box_sets(path if images or kind else film, _absolute(images) if images else None, kind)

@@ -25,6 +25,12 @@ def project_kind() -> TrackedKind:
     return PEDESTRIANS if params is None else tracked_kind(params.strip)
 
 
+def film_classes() -> tuple[int | str, ...]:
+    """The classes of films with their own that are tracked; empty: those of people."""
+    params = project_params()
+    return () if params is None else params.data.classes
+
+
 def boxes_are_given() -> bool:
     """Whether every film is taken as it is, and its boxes from elsewhere: ground truth may be absent."""
     params = project_params()

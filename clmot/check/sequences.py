@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,7 +41,9 @@ class Copies:
     """The tables of this one are not read."""
 
 
-def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | None = None) -> Summary:
+def check_sequence(
+    tree: Tree, folder: str, report: Report, copies: Copies | None = None, classes: Sequence[int | str] = ()
+) -> Summary:
     """Judge one sequence: seqinfo.ini, frames, ground truth, detections.
 
     Args:
@@ -48,9 +51,10 @@ def check_sequence(tree: Tree, folder: str, report: Report, copies: Copies | Non
         folder: its folder in there; "" is the root itself.
         report: told of every fault.
         copies: what is beside it; None: nothing.
+        classes: of a labels.txt, those that are tracked; empty: that of people.
     """
     copies = copies or Copies()
-    sequence = _Sequence(tree, folder, tree.below(folder), report)
+    sequence = _Sequence(tree, folder, tree.below(folder), report, classes)
     info = _info(sequence)
     files = _frames(sequence, info)
     sizes = _look_at_frames(sequence, info, files)
@@ -86,6 +90,7 @@ class _Sequence:
     members: dict[str, Entry]
     """Path below the folder -> file."""
     report: Report
+    classes: Sequence[int | str]
 
     def where(self, file: str) -> str:
         """How to call a file of it in messages."""
@@ -119,7 +124,7 @@ def _check_truth(
             sequence.report(Problem("no ground truth", sequence.tree.where(sequence.folder), text))
         return None
     labels, file = sequence.read(CLASSES_FILE), sequence.where(CLASSES_FILE)
-    classes = None if labels is None else class_numbers(labels, file, sequence.report)
+    classes = None if labels is None else class_numbers(labels, file, sequence.report, sequence.classes)
     table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size, classes=classes)
     if len(table):
         report_no_people(table, name, sequence.report)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Tree, open_contents
-from clmot.archives.extract import inspect_benchmark
+from clmot.archives.extract import Reading, inspect_benchmark
 from clmot.check.findings import Findings
 from clmot.check.project import boxes_are_given, project_params
 from clmot.check.sequences import Copies, check_sequence
@@ -82,7 +82,7 @@ def check_zips(paths: Sequence[Path], findings: Findings) -> None:
     if findings.errors == known:
         for benchmark in _benchmarks_of_zips(paths, names):
             with findings.going_on():
-                _last_word(paths, benchmark, measure)
+                _last_word(paths, benchmark, _reading(findings, measure))
 
 
 def check_folder(tree: Tree, findings: Findings) -> None:
@@ -92,14 +92,15 @@ def check_folder(tree: Tree, findings: Findings) -> None:
     names = _check_sequences([tree], findings)
     films = find_films(tree.root, tree.members, SUBSETS, findings.report)
     for found in films:
-        findings.summaries.append(check_film(found, findings.report, measured_as))
+        findings.summaries.append(check_film(found, findings.report, measured_as, findings.classes))
     if findings.errors > known:
         return
     homes = _homes([*names, *(found.name for found in films)])
     homes |= {name for name in BENCHMARKS if not homes and (tree.root / name).is_dir()}
+    reading = _reading(findings, measured_as)
     for benchmark in sorted(homes or {_ANY}):
         with findings.going_on():
-            _last_word(_taken(tree, films, benchmark, measured_as), benchmark, measured_as)
+            _last_word(_taken(tree, films, benchmark, reading), benchmark, reading)
 
 
 def check_video(path: Path, findings: Findings) -> None:
@@ -109,10 +110,10 @@ def check_video(path: Path, findings: Findings) -> None:
     found = film_of(path, findings.report)
     if found is None:
         return
-    findings.summaries.append(check_film(found, findings.report, measured_as))
+    findings.summaries.append(check_film(found, findings.report, measured_as, findings.classes))
     if findings.errors == known:
         with findings.going_on():
-            _last_word((path,), _ANY, measured_as)
+            _last_word((path,), _ANY, _reading(findings, measured_as))
 
 
 def _recipes(folder: Path) -> list[tuple[Path, ...]]:
@@ -136,14 +137,19 @@ def _homes(names: Sequence[str]) -> set[str]:
     return {"MOT17" if home == "MOT16" else home for home in homes if home in (*BENCHMARKS, "MOT16")}
 
 
-def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[Path], Measured]) -> None:
+def _reading(findings: Findings, measured_as: Callable[[Path], Measured]) -> Reading:
+    """As the download stage reads, with `measured_as` to decode videos."""
+    opener = functools.partial(open_with_films, measured_as=measured_as, classes=findings.classes)
+    return Reading(opener, findings.classes)
+
+
+def _last_word(archives: Sequence[Path], benchmark: str, reading: Reading) -> None:
     """Raise the InputError with which download or strip, as params.yaml has it, would refuse these; what they warn of
     was found before."""
-    opener = functools.partial(open_with_films, measured_as=measured_as)
     params = project_params()
     itself = params is not None and params.data.split == ITSELF
     with contextlib.redirect_stderr(io.StringIO()):
-        sequences = inspect_benchmark(archives, benchmark, ITSELF if itself else _SPLIT, opener=opener)
+        sequences = inspect_benchmark(archives, benchmark, ITSELF if itself else _SPLIT, reading=reading)
     if params is not None:
         labelled = [(entry, table) for entry, table in sequences if table is not None]
         split = Split.from_params(params.data)
@@ -151,9 +157,7 @@ def _last_word(archives: Sequence[Path], benchmark: str, measured_as: Callable[[
             judge_training_boxes(labelled, benchmark, split, params.strip)
 
 
-def _taken(
-    tree: Tree, films: Sequence[Film], benchmark: str, measured_as: Callable[[Path], Measured]
-) -> tuple[Path, ...]:
+def _taken(tree: Tree, films: Sequence[Film], benchmark: str, reading: Reading) -> tuple[Path, ...]:
     """What the download stage takes for a benchmark where `data.source` names this folder.
 
     Raises:
@@ -163,7 +167,7 @@ def _taken(
         return on_disk(tree.root, str(tree.root), benchmark)
     except InputError as error:
         refused = error
-    _last_word((tree.root,), benchmark, measured_as)  # more than one root says more than that nothing is found
+    _last_word((tree.root,), benchmark, reading)  # more than one root says more than that nothing is found
     places = [*sequence_folders(tree.members), *(found.place for found in films)]
     above = {PurePosixPath(place).parent for place in places}
     folders = {folder.parent if folder.name in SUBSETS else folder for folder in above}
@@ -194,7 +198,7 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
             or any("truth" in other for *_, other in group),
             frames_only=frames_only,
         )
-        findings.summaries.append(check_sequence(tree, folder, findings.report, copies))
+        findings.summaries.append(check_sequence(tree, folder, findings.report, copies, findings.classes))
         names.append(name)
     return names
 

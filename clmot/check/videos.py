@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clmot.check.findings import Summary
@@ -18,13 +18,19 @@ from clmot.motchallenge.classes import ObjectClass
 from clmot.problems import Problem, Report
 
 
-def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measured] = measure) -> Summary:
+def check_film(
+    film: Film,
+    report: Report,
+    measured_as: Callable[[Path], Measured] = measure,
+    classes: Sequence[int | str] = (),
+) -> Summary:
     """Judge one video, which is decoded whole, and its boxes.
 
     Args:
         film: the video and where its boxes are.
         report: told of every fault.
         measured_as: decodes a whole video.
+        classes: names or numbers of those that are tracked; empty: that of people.
     """
     try:
         measured = measured_as(film.video)
@@ -35,7 +41,7 @@ def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measure
     table: AnnotationTable | None = None
     if film.boxes is not None:
         try:
-            table = _boxes(film.boxes, film, measured, report)
+            table = _boxes(film.boxes, film, measured, report, classes)
         except InputError as error:
             report(Problem("unusable boxes", "", str(error)))
     if table is not None and (table.tracked(project_kind()) & (table.identity == UNKNOWN_IDENTITY)).any():
@@ -52,7 +58,9 @@ def check_film(film: Film, report: Report, measured_as: Callable[[Path], Measure
     )
 
 
-def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> AnnotationTable | None:
+def _boxes(
+    boxes: Path, film: Film, measured: Measured, report: Report, classes: Sequence[int | str]
+) -> AnnotationTable | None:
     """The usable boxes; None where none of them can be used."""
     if is_mot(boxes):
         size = (measured.width, measured.height)
@@ -60,12 +68,12 @@ def _boxes(boxes: Path, film: Film, measured: Measured, report: Report) -> Annot
             *(read_rows(boxes), str(boxes), GROUND_TRUTH, report),
             length=measured.frames,
             size=size,
-            classes=classes_beside(boxes, report),
+            classes=classes_beside(boxes, report, classes),
         )
         if not len(table.frame):
             return None
     else:
-        truth = read_truth(film, measured, report)
+        truth = read_truth(film, measured, report, classes)
         if truth is None:
             return None
         table = truth.table

@@ -18,7 +18,7 @@ def add_command(commands: Any) -> None:
     judge.add_argument("data", help="a zip, sequence, set of images, or results; or a folder of them")
     judge.add_argument("--images", help="the folder that a set's images are in, where it is not found")
     judge.add_argument("--format", choices=("jde", "crowdhuman", "coco", "yolo"), help="of a set of images")
-    judge.add_argument("--classes", nargs="+", help="names or numbers of a set's classes that are people")
+    judge.add_argument("--classes", nargs="+", help="names or numbers of the classes that are tracked")
     judge.add_argument("--all", action="store_true", help="every problem, not only the first of each kind")
     judge.add_argument("--json", action="store_true", help="print JSON: what they hold, and every problem")
     judge.set_defaults(action=check_data)

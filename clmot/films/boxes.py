@@ -30,7 +30,9 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.classes import PEOPLE, is_person
+from clmot.motchallenge.meaning import classes_asked_for
 from clmot.problems import Problem, Report
+from clmot.wording import listed
 
 _DECIMALS = 4  # of coordinates in pixels: fractions of the image come out as 99.99999999999999 otherwise
 
@@ -45,7 +47,7 @@ class FilmTruth:
     """The same as the content of a gt.txt."""
 
 
-def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | None:
+def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence[int | str] = ()) -> FilmTruth | None:
     """The boxes of a film, checked against its frames; None where `report` was told of faults and returned.
 
     Rows of MOTChallenge are kept as they stand.
@@ -54,6 +56,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
         film: with boxes.
         measured: its video.
         report: told of every fault, and of boxes that are left out.
+        classes: names or numbers of those that are tracked, together as one; empty: that of people.
 
     Raises:
         InputError: a file cannot be read, or (MOTChallenge) has a faulty row.
@@ -61,8 +64,8 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     assert film.boxes is not None
     if is_mot(film.boxes):
         data = read_rows(film.boxes)
-        classes = classes_beside(film.boxes, report)
-        table = parse_ground_truth(data, str(film.boxes), classes=classes)
+        numbers = classes_beside(film.boxes, report, classes)
+        table = parse_ground_truth(data, str(film.boxes), classes=numbers)
         late = np.flatnonzero(table.frame > measured.frames).tolist()
         lines = lines_of_rows(data) if late else []
         _report_end(
@@ -72,7 +75,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
             report,
         )
         return (
-            None if late else FilmTruth(table, data if classes is None else format_ground_truth(table).encode("ascii"))
+            None if late else FilmTruth(table, data if numbers is None else format_ground_truth(table).encode("ascii"))
         )
     faults = 0
 
@@ -95,7 +98,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
             "if frames were lost or are counted differently, boxes are in wrong frames: look at `clmot show views`"
         )
         report(Problem("labels beyond the end", str(film.boxes), text, fatal=False))
-    found = found.select(_people(found, film.boxes, counting))
+    found = found.select(_tracked(found, film.boxes, classes, counting))
     late = found.frame > measured.frames
     _report_end(
         film,
@@ -106,7 +109,7 @@ def read_truth(film: Film, measured: Measured, report: Report) -> FilmTruth | No
     _check_identities(found, counting)
     _report_useless(found, film.boxes, (measured.width, measured.height), report)
     if not faults and not len(found.frame):
-        counting(Problem("no people", str(film.boxes), "has no box of a person: add boxes, or remove the file"))
+        counting(Problem("no people", str(film.boxes), "has no box of what is tracked: add boxes, or remove the file"))
     if faults:
         return None
     table = _table(found)
@@ -132,18 +135,25 @@ def lines_of_rows(data: bytes) -> list[int]:
     return [number for number, line in enumerate(text, 1) if line.strip()]
 
 
-def _people(found: FilmBoxes, source: Path, report: Report) -> np.ndarray:
-    """(N,) bool: the boxes of the class that is tracked.
+def _tracked(found: FilmBoxes, source: Path, classes: Sequence[int | str], report: Report) -> np.ndarray:
+    """(N,) bool: the boxes of the `classes` that are tracked.
 
-    Of several classes that is the one called so (`is_person`); a single one may be called anything.
+    Where none is named, that is of several classes the one of people (`is_person`); a single one may have any name.
     """
-    wanted = {key for key, name in found.names.items() if is_person(name)}
     used = sorted(set(found.categories))
     named = {key: found.names.get(key, f"number {key}") for key in used}
+    wanted = {key for key, name in found.names.items() if is_person(name)}
+    if classes:
+        wanted, unknown = classes_asked_for(classes, named | found.names)
+        for one in unknown:
+            there = listed(sorted({*named.values(), *found.names.values()}), 12)
+            report(Problem("classes", str(source), f"has no class '{one}': name some of {there} in 'data.classes'"))
+        if unknown:
+            return np.zeros(len(found.categories), bool)
     if not wanted and len(used) > 1:
         text = (
             f"has boxes of several classes ({', '.join(named.values())}), and none is called {' or '.join(PEOPLE)}: "
-            "give the one to track that name (YOLO: in a classes.txt beside the labels), or remove the others"
+            "name those that are to be tracked in 'data.classes'"
         )
         report(Problem("classes", str(source), text))
         return np.zeros(len(found.categories), bool)

@@ -12,7 +12,7 @@ from typing import IO
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Entry, open_contents
 from clmot.errors import InputError
-from clmot.films.boxes import read_truth
+from clmot.films.boxes import FilmTruth, read_truth
 from clmot.films.find_films import Film, film_of, find_films, is_video
 from clmot.films.video import FrameReader, Measured, measure, report_oddities
 from clmot.motchallenge.sequence import (
@@ -22,14 +22,17 @@ from clmot.motchallenge.sequence import (
     format_seqinfo,
     frame_name,
 )
-from clmot.problems import Report, warn_or_refuse
+from clmot.problems import warn_or_refuse
 
 EXTENSION = ".jpg"
 
 
 @contextlib.contextmanager
 def open_with_films(
-    source: Path, subsets: Sequence[str], measured_as: Callable[[Path], Measured] = measure
+    source: Path,
+    subsets: Sequence[str],
+    measured_as: Callable[[Path], Measured] = measure,
+    classes: Sequence[int | str] = (),
 ) -> Iterator[Mapping[str, Entry]]:
     """The files of a zip or a folder, as `open_contents` gives them, with each video added as the files of a sequence.
 
@@ -39,6 +42,7 @@ def open_with_films(
         source: the zip, folder or video.
         subsets: `train`, `test`: videos in other folders are ignored.
         measured_as: decodes and measures a whole video; a caller that has measured it already passes the result.
+        classes: names or numbers of those that are tracked, together as one; empty: that of people.
 
     Raises:
         InputError: the source does not exist; a video cannot be read or is in a zip; its boxes are missing, given
@@ -58,15 +62,16 @@ def open_with_films(
             films = find_films(source, members, subsets, warn_or_refuse)
         for film in films:
             measured = measured_as(film.video)
-            members |= _sequence(folder, film, measured, stack, warn_or_refuse)
+            report_oddities(film.video, measured, warn_or_refuse)
+            truth = None if film.boxes is None else read_truth(film, measured, warn_or_refuse, classes)
+            members |= _sequence(folder, film, measured, truth, stack)
         yield members
 
 
 def _sequence(
-    folder: Path, film: Film, measured: Measured, stack: contextlib.ExitStack, report: Report
+    folder: Path, film: Film, measured: Measured, truth: FilmTruth | None, stack: contextlib.ExitStack
 ) -> dict[str, Entry]:
     """The files of a film as a sequence; its video is closed with `stack`."""
-    report_oddities(film.video, measured, report)
     entries = {}
 
     def add(file: str, data: bytes) -> None:
@@ -83,7 +88,6 @@ def _sequence(
         EXTENSION,
     )
     add(SEQINFO_FILE, format_seqinfo(info).encode())
-    truth = None if film.boxes is None else read_truth(film, measured, report)
     if truth is not None:
         add(GROUND_TRUTH_FILE, truth.text)
     reader = FrameReader(film.video, measured)

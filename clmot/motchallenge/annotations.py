@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,10 +292,10 @@ def read_ground_truth(
     return parse_ground_truth(data, str(path), length=length, unique_identities=unique_identities, classes=classes)
 
 
-def classes_beside(path: Path, report: Report) -> dict[int, int] | None:
+def classes_beside(path: Path, report: Report, asked: Sequence[int | str] = ()) -> dict[int, int] | None:
     """How the `labels.txt` beside a table, if there is one, numbers its classes (see `class_numbers`)."""
     labels = path.with_name(LABELS_FILE)
-    return class_numbers(_read_bytes(labels), str(labels), report) if labels.is_file() else None
+    return class_numbers(_read_bytes(labels), str(labels), report, asked) if labels.is_file() else None
 
 
 def parse_ground_truth(

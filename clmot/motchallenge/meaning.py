@@ -3,6 +3,8 @@ unit, corners in the place of sizes, classes that a file numbers its own way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,21 +86,47 @@ def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64], cen
     )
 
 
-def class_numbers(data: bytes, name: str, report: Report) -> dict[int, int]:
+def classes_asked_for(asked: Sequence[int | str], known: Mapping[str, str]) -> tuple[set[str], list[str]]:
+    """Which classes are meant, and the names that mean none.
+
+    Args:
+        asked: names, in any case, or numbers.
+        known: number or key of a class, as its file has it -> its name.
+    """
+    found: set[str] = set()
+    unknown = []
+    for one in map(str, asked):
+        meant = {key for key, name in known.items() if one == key or one.lower() == name.strip().lower()}
+        found |= meant
+        unknown += [] if meant else [one]
+    return found, unknown
+
+
+def class_numbers(data: bytes, name: str, report: Report, asked: Sequence[int | str] = ()) -> dict[int, int]:
     """The classes of a file with names: number in the table -> `ObjectClass`, or `OTHER_CLASS`.
+
+    The classes that are tracked become `ObjectClass.PEDESTRIAN`, whatever they are called.
 
     Args:
         data: content of a `LABELS_FILE`.
         name: of the file, for the report.
-        report: told where not exactly one class is called as people are.
+        report: told where not exactly one class is called as people are, or one that was asked for is not there.
+        asked: names or numbers of the classes that are tracked; empty: the one that is called as people are.
     """
     names = [line.strip() for line in data.decode("utf-8-sig", errors="replace").rstrip().splitlines()]
+    if asked:
+        known = {str(number): label for number, label in enumerate(names, 1)}
+        wanted, unknown = classes_asked_for(asked, known)
+        for one in unknown:
+            text = f"has no class '{one}': name some of {listed(names, 12)} in 'data.classes'"
+            report(Problem("classes", name, text))
+        return {int(key): int(ObjectClass.PEDESTRIAN) if key in wanted else OTHER_CLASS for key in known}
     people = [label for label in names if is_person(label)]
     if len(people) != 1:
         found = "several are" if people else "none is"
         text = (
-            f"names the classes {listed(names, 12)}, and {found} called {' or '.join(PEOPLE)}: give that name to the "
-            "one class that is to be tracked"
+            f"names the classes {listed(names, 12)}, and {found} called {' or '.join(PEOPLE)}: name those that "
+            "are to be tracked in 'data.classes'"
         )
         report(Problem("classes", name, text))
     return {number: _object_class(label) for number, label in enumerate(names, 1)}

@@ -446,8 +446,8 @@ class TestVideos:
     def test_options_without_effect(self, check: Check, tmp_path: Path) -> None:
         video = write_film(tmp_path / "train" / "door.avi", "yolo")
         for data in (tmp_path, video):
-            found = check(data, "--classes", "cat", "--images", tmp_path)
-            assert found.warnings == ["--images and --classes have no effect: this is no set of images"]
+            found = check(data, "--images", tmp_path)
+            assert found.warnings == ["--images has no effect: this is no set of images"]
         labels = tmp_path / "train" / "door_labels"
         assert "name the folder of those with --images" in check(labels, "--format", "yolo").refused
 

@@ -33,7 +33,7 @@ from tiny_films import (
 )
 
 from clmot.archives import extract as archive_module
-from clmot.archives.extract import extract_benchmark
+from clmot.archives.extract import Reading, extract_benchmark
 from clmot.data.strip import strip_benchmark
 from clmot.data.training_folder import read_training_boxes
 from clmot.errors import InputError
@@ -61,7 +61,7 @@ def download(source: Path, out: Path, split: str = "half") -> Path:
         out / "frames" / "MOT17",
         out / "gt" / "MOT17",
         out / "detections" / "MOT17",
-        opener=open_with_films,
+        reading=Reading(open_with_films),
     )
     return out
 

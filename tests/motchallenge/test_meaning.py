@@ -96,8 +96,24 @@ def test_classes_are_what_the_data_call_them(labels: bytes, expected: dict[int, 
 
 @pytest.mark.parametrize("labels", [b"car\n", b"head\nhuman\n", b"person\npedestrian\n", b"", b"\xff\xfe"])
 def test_no_class_or_several_of_people(labels: bytes) -> None:
-    with pytest.raises(InputError, match=r"labels\.txt: names the classes .* called person or pedestrian: give"):
+    with pytest.raises(InputError, match=r"labels\.txt: names the classes .* called person or pedestrian: name"):
         class_numbers(labels, "labels.txt", refuse)
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (("car", "van"), {1: 1, 2: OTHER_CLASS, 3: 1}),
+        (("Car",), {1: 1, 2: OTHER_CLASS, 3: OTHER_CLASS}),
+        ((2,), {1: OTHER_CLASS, 2: 1, 3: OTHER_CLASS}),
+        ((3, "person"), {1: OTHER_CLASS, 2: 1, 3: 1}),
+    ],
+)
+def test_classes_that_are_asked_for_are_one_kind(asked: tuple[int | str, ...], expected: dict[int, int]) -> None:
+    labels = b"car\nperson\nvan\n"
+    assert class_numbers(labels, "labels.txt", refuse, asked) == expected
+    with pytest.raises(InputError, match=r"labels\.txt: has no class 'bus': name some of car, person, van in"):
+        class_numbers(labels, "labels.txt", refuse, (*asked, "bus"))
 
 
 def test_a_table_with_classes_of_its_own(tmp_path: Path) -> None:
