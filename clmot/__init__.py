@@ -1,13 +1,23 @@
-"""CL-MOT: a multi-object tracker trained on boxes without identity labels."""
+"""CL-MOT: a multi-object tracker trained on boxes without identity labels.
+
+import clmot
+
+model = clmot.load("models/tracker")
+for frame in model.track("door.mp4"):
+    print(frame.time, frame.identities, frame.boxes)
+"""
 
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clmot.inference.model import Model, load
     from clmot.inference.reid import ReId, reid
+    from clmot.inference.session import Session, TrackedFrame
+    from clmot.params import TrackParams
 
 __version__ = "0.1.0"
-__all__ = ["ReId", "__version__", "reid"]
+__all__ = ["Model", "ReId", "Session", "TrackParams", "TrackedFrame", "__version__", "load", "reid"]
 
 # OpenMP's threads wait for each other by spinning unless told otherwise. On a machine that others use as well, a
 # spinning thread keeps the one it waits for off the core: training steps were measured to take ten times longer.
@@ -17,6 +27,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _PLACES = {
     "ReId": "clmot.inference.reid",
     "reid": "clmot.inference.reid",
+    "Model": "clmot.inference.model",
+    "load": "clmot.inference.model",
+    "Session": "clmot.inference.session",
+    "TrackedFrame": "clmot.inference.session",
+    "TrackParams": "clmot.params",
 }
 """What is imported when it is asked for: torch takes seconds, and most commands need none."""
 

@@ -8,6 +8,7 @@ nothing of torch, so reading params costs milliseconds.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 import re
@@ -21,12 +22,14 @@ import yaml
 
 from clmot.addresses import holds_secrets, readable
 from clmot.errors import InputError
-from clmot.typed_yaml import Bounds, Reader, compose, leaves
+from clmot.typed_yaml import Bounds, Reader, compose, leaves, merge
 
 PARAMS_FILE = "params.yaml"
 DEFAULT_FILE = Path(__file__).with_name("default_params.yaml")
 """The default values, with a comment on each. params.yaml is a copy of it until someone changes it."""
 BENCHMARKS = ("MOT15", "MOT17", "MOT20")
+_DEFAULT: Any = object()
+"""Stands for a value that was not given: `default_params.yaml` has it."""
 
 
 @dataclass(frozen=True)
@@ -347,9 +350,13 @@ class LossParams:
 
 @dataclass(frozen=True)
 class TrackParams:
-    """Detection thresholds and association."""
+    """Detection thresholds and association. What is not given is as in the default profile.
 
-    detections: str
+    >>> TrackParams(confidence=0.5).embedding_momentum == TrackParams().embedding_momentum
+    True
+    """
+
+    detections: str = _DEFAULT
     """Where boxes come from: `network`; `public` (the det.txt of the benchmark; of MOT17's three the one beside the
     frames that were kept, see data/detections/MOT17/sources.json); `truth` (the boxes of the ground truth, without
     identities); or a folder of <sequence>.txt in MOTChallenge format, frames numbered within the whole film, a relative
@@ -357,87 +364,92 @@ class TrackParams:
     Embeddings are always the network's, read at those boxes. A file's scores are used as they are, cut off at 0 and 1;
     `confidence` and `new_track_confidence` compare with them on that detector's own scale, so DPM's margins and MOT15's
     scores want values of their own, and 0 takes every box. Scores that are all -1 are none, and count as 1."""
-    max_objects: Annotated[int, Bounds(1)]
+    max_objects: Annotated[int, Bounds(1)] = _DEFAULT
     """Highest peaks of a heatmap that are considered in a frame (K)."""
-    confidence: Annotated[float, Bounds(0, 1)]
+    confidence: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Detections scored below this are not used."""
-    recorded_confidence: Annotated[float, Bounds(0, 1)]
+    recorded_confidence: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Detections scored below this (and below `confidence`) are not kept for judging detector and embedding; the
     average precision sees nothing of them."""
-    new_track_confidence: Annotated[float, Bounds(0, 1)]
+    new_track_confidence: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """An unmatched detection starts a track only from this score on."""
-    visible_from: Annotated[float, Bounds(0, 1)]
+    visible_from: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Of `detections: visible`: true boxes less visible than this fraction are not given to the tracker."""
-    embedding: str
+    embedding: str = _DEFAULT
     """Where embeddings come from: `network`; or, to know what those are worth, `none` (association by motion and
     overlap alone), `constant` (the same vector for everyone), `colour` (a histogram of hue, saturation and value of
     the box's upper and lower half), `oracle` (the true identity, a bound; needs `strip.held_out_identities`), or a
     folder of <sequence>.npz that someone made of the same boxes (frame, box, embedding), a relative one starting where
     the project is."""
-    association: Literal["fairmot", "calibrated"]
+    association: Literal["fairmot", "calibrated"] = _DEFAULT
     """fairmot: cosine, motion and overlap, fused with fixed weights and cut at fixed thresholds, as FairMOT does.
     calibrated: looks are evidence in nats, read off the film so far, so that the thresholds below mean the same for
     every detector, embedding and frame rate. It has no use for `motion_weight`, `overlap_weight`, `gating_probability`,
     `match_threshold`, `iou_threshold` and `refind_threshold`; fairmot has none for the seven after this."""
-    look_weight: Annotated[float, Bounds(0)]
+    look_weight: Annotated[float, Bounds(0)] = _DEFAULT
     """calibrated: IoU distance that is worth as much as one nat of looks."""
-    look_veto: Annotated[float, Bounds(0)]
+    look_veto: Annotated[float, Bounds(0)] = _DEFAULT
     """calibrated: a pair against which looks speak with more nats than this never matches, however it overlaps."""
-    covered_missed: Annotated[float, Bounds(0, 1)]
+    covered_missed: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """calibrated: where a smaller share of the people who are covered by others is missed, boxes are trusted more than
     looks: no veto by overlap. Else a covered box starts no track."""
-    refind_evidence: float
+    refind_evidence: float = _DEFAULT
     """calibrated: nats of looks and place, against a newcomer, above which a track is found again without overlap."""
-    refind_looks: float
+    refind_looks: float = _DEFAULT
     """calibrated: nats of looks alone that this needs."""
-    refind_trust: Annotated[float, Bounds(0, 1)]
+    refind_trust: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """calibrated: share of the looks' nats that counts there; who was lost is harder to know than whoever was not."""
-    reentry: Literal["new", "same"]
+    reentry: Literal["new", "same"] = _DEFAULT
     """calibrated: who has walked out of the view and comes back is someone `new`, as in MOTChallenge's ground truth, or
     may be found again by looks as the `same`."""
-    embedding_momentum: Annotated[float, Bounds(0, below=1)]
+    embedding_momentum: Annotated[float, Bounds(0, below=1)] = _DEFAULT
     """A track's feature is momentum*feature + (1-momentum)*new, renormalised."""
-    motion_weight: Annotated[float, Bounds(0, 1)]
+    motion_weight: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """lambda: cost = lambda*cosine distance + (1-lambda)*Mahalanobis distance."""
-    overlap_weight: Annotated[float, Bounds(0, 1)]
+    overlap_weight: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """o: what is matched by embedding costs (1-o)*(that cost) + o*(1-IoU). 0: overlap has no say there, as in
     FairMOT."""
-    gating_probability: Annotated[float, Bounds(above=0, below=1)]
+    gating_probability: Annotated[float, Bounds(above=0, below=1)] = _DEFAULT
     """Detections outside this quantile of the predicted position (chi-squared, 4 d.o.f.) cannot match."""
-    match_threshold: Annotated[float, Bounds(0)]
+    match_threshold: Annotated[float, Bounds(0)] = _DEFAULT
     """Highest fused embedding cost that still matches."""
-    iou_threshold: Annotated[float, Bounds(0, 1)]
+    iou_threshold: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Highest IoU distance (1 - IoU) that still matches in the second step."""
-    iou_threshold_alone: Annotated[float, Bounds(0, 1)]
+    iou_threshold_alone: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """The same for the first step where there is no embedding and overlap alone decides. With the second step's, which
     only has to find what looks missed, no embedding would be handicapped."""
-    inclusive_pixels: bool
+    inclusive_pixels: bool = _DEFAULT
     """true: IoU adds a pixel to the width and height of boxes and overlaps, as the original's does."""
-    unconfirmed_threshold: Annotated[float, Bounds(0, 1)]
+    unconfirmed_threshold: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Highest IoU distance that still matches a track seen only once."""
-    duplicate_threshold: Annotated[float, Bounds(0, 1)]
+    duplicate_threshold: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Of a tracked and a lost track closer than this IoU distance, the younger is removed."""
-    lost_seconds: Annotated[float, Bounds(0)]
+    lost_seconds: Annotated[float, Bounds(0)] = _DEFAULT
     """How long a lost track waits to be found again."""
-    second_pass: bool
+    second_pass: bool = _DEFAULT
     """true: tracks left over are matched by overlap with detections below `confidence` (ByteTrack)."""
-    second_pass_confidence: Annotated[float, Bounds(0, 1)]
+    second_pass_confidence: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Detections scored below this are not used in the second pass either."""
-    second_pass_threshold: Annotated[float, Bounds(0, 1)]
+    second_pass_threshold: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """Highest IoU distance that matches in the second pass."""
-    camera_motion: bool
+    camera_motion: bool = _DEFAULT
     """true: the camera's motion between frames is estimated from the images and taken out of the prediction."""
-    refind_seconds: Annotated[float, Bounds(0)]
+    refind_seconds: Annotated[float, Bounds(0)] = _DEFAULT
     """For how long after `lost_seconds` a track can still be found again by its embedding alone; 0: never."""
-    refind_threshold: Annotated[float, Bounds(0, 2)]
+    refind_threshold: Annotated[float, Bounds(0, 2)] = _DEFAULT
     """Highest cosine distance at which that happens."""
-    link: Literal["none", "offline"]
+    link: Literal["none", "offline"] = _DEFAULT
     """offline: once the film is over, tracks that never met are joined where looks and place say that they are one
     person (`refind_evidence`, `refind_looks`, `refind_trust`), however long they were away."""
-    min_box_area: Annotated[float, Bounds(0)]
+    min_box_area: Annotated[float, Bounds(0)] = _DEFAULT
     """Square pixels of the image; smaller boxes are not reported."""
-    max_aspect: Annotated[float, Bounds(above=0)]
+    max_aspect: Annotated[float, Bounds(above=0)] = _DEFAULT
     """Boxes wider than this times their height are not reported (people stand)."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            if getattr(self, item.name) is _DEFAULT:
+                object.__setattr__(self, item.name, getattr(default_params().track, item.name))
 
     @property
     def use_embedding(self) -> bool:
@@ -498,6 +510,30 @@ def load_params(path: str | os.PathLike[str] = PARAMS_FILE) -> Params:
             that contradict each other.
     """
     return parse_params(read_text(path), str(path))
+
+
+@functools.cache
+def default_params() -> Params:
+    """The params of the default profile."""
+    return load_params(DEFAULT_FILE)
+
+
+def changed_params(base: str, name: str, *changes: tuple[str, str]) -> Params:
+    """The params of the text `base` (called `name` in messages) with those of other texts in their place.
+
+    Args:
+        changes: texts and what to call them, each a part of a params file; later ones win.
+
+    Raises:
+        InputError: as `load_params`.
+
+    >>> changed_params(read_text(DEFAULT_FILE), "default", ("track: {confidence: 0.4}", "--set")).track.confidence
+    0.4
+    """
+    root = compose(base, name)
+    for text, called in changes:
+        root = merge(root, compose(text, called))
+    return build_params(root)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -2,7 +2,7 @@
 
 The default is `clmot/default_params.yaml`, in which each param has one line: the value and a comment. A profile,
 `profiles/NAME.yaml`, holds the values that it changes, each with its reason. `mini` changes none: it is the default.
-The default is part of the package, as params.yaml is the user's, who may commit it with other values.
+The default is part of the package, as params.yaml is the user's, who may commit it with other values; so is `film`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from clmot.typed_yaml import compose, merge, plain
 from clmot.wording import listed
 
 FOLDER = Path("profiles")
-DEFAULT = "mini"
+DEFAULT, FILM = "mini", "film"
+FILM_FILE = DEFAULT_FILE.with_name("film_params.yaml")
+"""Part of the package as well: `clmot track --learn` learns with it, in any folder."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ def read_profiles() -> dict[str, Profile]:
     files = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
     if DEFAULT in files:
         raise InputError(f"{files[DEFAULT]}: '{DEFAULT}' is the default's name, clmot/{DEFAULT_FILE.name}: rename it.")
-    files = {DEFAULT: DEFAULT_FILE} | files
+    if FILM in files:
+        raise InputError(f"{files[FILM]}: '{FILM}' is the name of clmot/{FILM_FILE.name}: rename it.")
+    files = {DEFAULT: DEFAULT_FILE, FILM: FILM_FILE} | files
     return {name: make_profile(name, default, read_text(file), str(file)) for name, file in files.items()}
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from clmot.errors import run_as_script
 from clmot.evaluation.benchmark import Scoring, score_benchmark
+from clmot.evaluation.curves import curves
 from clmot.evaluation.exam import Exam
 from clmot.evaluation.repeats import Repeats
 from clmot.evaluation.speed import measured_speeds
 from clmot.evaluation.table import markdown_table, sequence_table, summary
-from clmot.files import write_json, write_text
+from clmot.files import staged_directory, write_json, write_text
+from clmot.model_description import identities_seen
 from clmot.motchallenge.classes import TrackedKind
 from clmot.motchallenge.splits import Split
 from clmot.params import load_params
@@ -18,10 +20,11 @@ from clmot.reporting.evaluation import report_evaluation
 
 TRACKS = Path("tracks")
 METRICS = Path("metrics")
+MODEL = Path("models/tracker")
 
 
 def main() -> None:
-    """tracks (with their detections) + data/gt -> metrics/{summary.json, sequences.csv, table.md, speed.json}."""
+    """tracks (with their detections) + data/gt -> metrics/{summary.json,sequences.csv,table.md,speed.json,plots}."""
     params = load_params()
     split = Split.from_params(params.data)
     repeats = None
@@ -36,12 +39,7 @@ def main() -> None:
             benchmark,
             split,
             Scoring(
-                params.evaluate.iou_threshold,
-                params.evaluate.evaluator,
-                params.track.confidence,
-                repeats,
-                exam,
-                kind,
+                params.evaluate.iou_threshold, params.evaluate.evaluator, params.track.confidence, repeats, exam, kind
             ),
             TRACKS / f"{benchmark}.detections",
         )
@@ -57,6 +55,7 @@ def main() -> None:
         embedding=params.track.embedding,
         drop=params.evaluate.drop,
         supervised=params.loss.embedding == "supervised",
+        seen_identities=identities_seen(MODEL),
         split=params.data.split,
         kind=kind,
     )
@@ -65,6 +64,9 @@ def main() -> None:
     write_text(METRICS / "sequences.csv", sequences.to_csv(index=False, lineterminator="\n"))
     write_text(METRICS / "table.md", table)
     write_json(METRICS / "speed.json", speeds)
+    with staged_directory(METRICS / "plots") as drafts:
+        for name, drawn in curves(benchmarks, numbers).items():
+            write_text(drafts / f"{name}.csv", drawn.to_csv(index=False, lineterminator="\n"))
     print(table, end="")
     report_evaluation(params, numbers, sequences, METRICS / "table.md")
 

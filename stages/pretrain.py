@@ -10,6 +10,7 @@ from clmot.models.pretrained import RANDOM, create_detector
 from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import DetectorCriterion
+from clmot.training.describe import describe_detector
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -21,6 +22,7 @@ def main() -> None:
     frames = find_training_frames("data/training", params.data.benchmarks, extra_dir="data/extra")
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
+    description = describe_detector(params, frames, model)
     weights = params.model.weights
     recipe = Recipe(
         "pretrain",
@@ -35,7 +37,7 @@ def main() -> None:
     )
     with training_run(params, "pretrain") as log:
         criterion = DetectorCriterion(params.views, params.loss.detection)
-        fit_and_save(model, criterion, recipe, params.hardware, "models/detector", log)
+        fit_and_save(model, criterion, recipe, params.hardware, "models/detector", log, description)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
 from clmot.inference.detection_sources import detection_sources
 from clmot.inference.given_detections import Recorder
-from clmot.inference.pipeline import track_frames
 from clmot.inference.recording import write_recording
 from clmot.inference.speed import speeds
+from clmot.inference.track_frames import track_frames
 from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.splits import Split

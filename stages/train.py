@@ -15,6 +15,7 @@ from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import TrackerCriterion
 from clmot.training.crop_training import fit_and_save_crops
+from clmot.training.describe import describe_tracker
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -37,8 +38,9 @@ def main() -> None:
     if params.model.embedder == "crop":
         crops = TrainingCrops(frames, params.crop, frame_rates("data/training", frames))
         decided_by = {"crop": params.crop, "loss": params.loss, "models/detector": detector}
+        description = describe_tracker(params, frames, detector, "crop")
         with training_run(params, "train") as log:
-            fit_and_save_crops(detections, crops, params, decided_by, "models/tracker", log)
+            fit_and_save_crops(detections, crops, params, decided_by, "models/tracker", log, description)
         return
     config = ModelConfig.from_params(
         params.model,
@@ -59,7 +61,8 @@ def main() -> None:
         decided_by={"views": params.views, "loss": params.loss, "models/detector": detector},
     )
     with training_run(params, "train") as log:
-        fit_and_save(model, criterion, recipe, params.hardware, "models/tracker", log)
+        description = describe_tracker(params, frames, detector, "head" if config.embedding_dim else "")
+        fit_and_save(model, criterion, recipe, params.hardware, "models/tracker", log, description)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from clmot import __version__
-from clmot.cli import ablation, check, clean, compare, evaluate, export, profile, show, submit
+from clmot.cli import ablation, check, clean, compare, evaluate, export, pack, profile, show, submit, track
 from clmot.errors import InputError, run_as_script
 
 GROUPS: Mapping[str, Sequence[ModuleType]] = {
+    "your films": (track,),
     "your data and results": (check, evaluate, submit),
-    "models": (export,),
+    "models": (pack, export),
     "the pipeline": (profile, show, clean),
     "experiments": (ablation, compare),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,11 @@ SHARPNESS = 1.25
 """Crops are kept at this times the encoder's resolution, for views that zoom in."""
 BOXES_OF_A_FRAME = 8
 """Most boxes that a batch takes from one frame: other frames show the same people in other poses."""
+
+
+def read_frame(frame: TrainingFrame) -> NDArray[np.uint8]:
+    """A frame's image (H, W, 3) RGB, from its file."""
+    return read_image(frame.image, rgb=True)
 
 
 @dataclass(frozen=True)
@@ -88,13 +93,20 @@ class TrainingCrops:
     """Boxes of films as `clmot.training.recipe.TrainingData`. An example is a box; half of a batch are the other half's
     positives."""
 
-    def __init__(self, frames: Sequence[TrainingFrame], params: CropParams, rates: dict[str, float]) -> None:
+    def __init__(
+        self,
+        frames: Sequence[TrainingFrame],
+        params: CropParams,
+        rates: dict[str, float],
+        read: Callable[[TrainingFrame], NDArray[np.uint8]] = read_frame,
+    ) -> None:
         """Link the boxes to tracklets and cut them out; that reads every frame that is used once.
 
         Args:
             frames: films', and images of no film, in which every box is a tracklet of its own.
             params: section `crop`.
             rates: frames per second by the films' names.
+            read: the image (H, W, 3) RGB of a frame; is asked film by film, in order.
 
         Raises:
             InputError: there is no box, or an image cannot be read.
@@ -114,7 +126,7 @@ class TrainingCrops:
         if not count:
             raise InputError("there is no box to learn people's looks from: see the report of the strip stage.")
         self.starts = np.array([film.first for film in self.films])
-        self.crops = _cut(chosen, count, params)
+        self.crops = _cut(chosen, count, params, read)
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -206,7 +218,10 @@ def _link(
 
 
 def _cut(
-    chosen: Iterable[tuple[TrainingFrame, NDArray[np.float64]]], count: int, params: CropParams
+    chosen: Iterable[tuple[TrainingFrame, NDArray[np.float64]]],
+    count: int,
+    params: CropParams,
+    read: Callable[[TrainingFrame], NDArray[np.uint8]],
 ) -> NDArray[np.uint8]:
     """The enlarged boxes (R, h, w, 3) RGB, in a file without a name: a long film has more of them than memory."""
     context = context_of(params.views)
@@ -216,7 +231,7 @@ def _cut(
         crops: NDArray[np.uint8] = np.memmap(file, np.uint8, shape=(count, height, width, 3))
     row = 0
     for frame, boxes in progress(list(chosen), "cut", unit="frame"):
-        image = torch.from_numpy(read_image(frame.image, rgb=True)).permute(2, 0, 1).float()
+        image = torch.from_numpy(read(frame)).permute(2, 0, 1).float()
         low, high = boxes[:, :2], boxes[:, 2:]
         centre, half = (low + high) / 2, (high - low) / 2 * context
         enlarged = torch.from_numpy(np.concatenate([centre - half, centre + half], 1)).float()

@@ -155,6 +155,17 @@ def sequence_table(benchmarks: Sequence[BenchmarkScores]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", "sequence", "frames", *METRICS, *observed])
 
 
+def _warnings(supervised: bool, seen_identities: Sequence[str], embedding: str) -> list[str]:
+    """What must be read before the numbers."""
+    warnings = [_SUPERVISED] if supervised else []
+    if seen_identities and not supervised:
+        warnings.append(
+            f"**THIS MODEL HAS SEEN IDENTITIES: {'; '.join(seen_identities)}. These numbers are not what training "
+            "without identities gives.**"
+        )
+    return [*warnings, _ORACLE] if embedding == "oracle" else warnings
+
+
 def markdown_table(
     benchmarks: Sequence[BenchmarkScores],
     iou_threshold: float,
@@ -164,6 +175,7 @@ def markdown_table(
     embedding: str = "network",
     drop: float = 0.0,
     supervised: bool = False,
+    seen_identities: Sequence[str] = (),
     split: str = "half",
     kind: TrackedKind = PEDESTRIANS,
 ) -> str:
@@ -176,7 +188,7 @@ def markdown_table(
     sentence says so, and so where objects of another `kind` than the benchmarks' were scored. Where it ran again with
     the share `drop` of its boxes left out, a table says how far chance carries. Where training was `supervised` by
     identities, or the embedding is the oracle's, the first note says so: such numbers must not be taken for those of
-    the method.
+    the method. So it does where the model has `seen_identities` otherwise.
     """
     notes = [] if kind.official else [other_rules(kind)]
     for item in benchmarks:
@@ -201,8 +213,7 @@ def markdown_table(
         {item.benchmark: item.combined for item in benchmarks},
         iou_threshold,
         evaluator,
-        warning="\n\n".join([*([_SUPERVISED] if supervised else []), *([_ORACLE] if embedding == "oracle" else [])])
-        or None,
+        warning="\n\n".join(_warnings(supervised, seen_identities, embedding)) or None,
     )
     if split == ITSELF:
         notes.append(

@@ -98,7 +98,7 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
             "if frames were lost or are counted differently, boxes are in wrong frames: look at `clmot show views`"
         )
         report(Problem("labels beyond the end", str(film.boxes), text, fatal=False))
-    found = found.select(_tracked(found, film.boxes, classes, counting))
+    found = found.select(tracked_rows(found, film.boxes, classes, counting))
     late = found.frame > measured.frames
     _report_end(
         film,
@@ -135,7 +135,7 @@ def lines_of_rows(data: bytes) -> list[int]:
     return [number for number, line in enumerate(text, 1) if line.strip()]
 
 
-def _tracked(found: FilmBoxes, source: Path, classes: Sequence[int | str], report: Report) -> np.ndarray:
+def tracked_rows(found: FilmBoxes, source: Path, classes: Sequence[int | str], report: Report) -> np.ndarray:
     """(N,) bool: the boxes of the `classes` that are tracked.
 
     Where none is named, that is of several classes the one of people (`is_person`); a single one may have any name.

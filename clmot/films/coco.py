@@ -59,7 +59,16 @@ def read_coco_boxes(labels: Path, size: tuple[int, int], report: Report) -> Film
         names,
         len(frames),
         max(frames.values(), default=0),
+        _scores(content, [row for _, row in known]),
     )
+
+
+def _scores(content: dict[str, Any], rows: list[Annotation]) -> np.ndarray | None:
+    """(N,) `score` of annotations that a detector made; None where none has one."""
+    stated = [finite_number(content["annotations"][row.number].get("score")) for row in rows]
+    if all(score is None for score in stated):
+        return None
+    return np.array([1.0 if score is None else score for score in stated])
 
 
 def _frames(

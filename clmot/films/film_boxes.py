@@ -32,6 +32,8 @@ class FilmBoxes:
     """How many frames the labels list, with boxes or without; None where the format does not say."""
     last: int = 0
     """The last frame that the labels list, with boxes or without."""
+    score: NDArray[np.float64] | None = None
+    """(N,) how sure a detector was of each, in 0..1; None: nobody says."""
 
     def select(self, rows: NDArray[np.bool_]) -> FilmBoxes:
         """The boxes of a boolean mask (N,)."""
@@ -44,4 +46,5 @@ class FilmBoxes:
             ignored=self.ignored[rows],
             categories=[self.categories[row] for row in kept],
             places=[self.places[row] for row in kept],
+            score=None if self.score is None else self.score[rows],
         )

@@ -120,7 +120,7 @@ def _films(folder: Path, names: Sequence[str], among_sequences: bool, report: Re
             else:
                 text = (
                     f"has no boxes, which every film to train on needs: {expected}; or put it below test/, where films "
-                    "are only tracked"
+                    "are only tracked; `clmot track` needs no boxes where there is a model"
                 )
             report(Problem("no boxes", str(video), text, fatal=not among_sequences))
 

@@ -24,7 +24,7 @@ COLUMNS = (5, 6, 7)
 EXPECTED = "5 to 7 columns `class cx cy w h`, `... identity` or `... confidence identity`"
 
 
-def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> FilmBoxes:
+def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report, *, detected: bool = False) -> FilmBoxes:
     """Read the label files of a film; classes have names where a data.yaml or classes.txt (or the like) lies with them
     or beside their folder.
 
@@ -32,6 +32,8 @@ def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> Film
         folder: of the label files.
         size: (width, height) of the video.
         report: told of every fault; rows at fault are left out.
+        detected: a detector made them: six columns are `class cx cy w h confidence` where the last is no whole number
+            in any row, and identities are not looked at.
 
     Raises:
         InputError: a file cannot be read.
@@ -39,11 +41,14 @@ def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> Film
     names = class_names(folder)
     numbers = _numbers(folder, report)
     first = first_number(numbers)
-    frames, identities, boxes, categories, places = [], [], [], [], []
+    frames, identities, boxes, categories, places, sixth, seven = [], [], [], [], [], [], False
     for number, path in sorted(numbers.items()):
         values, lines = read_label_file(path, COLUMNS, EXPECTED, slice(1, 5), names, report)
         frames += [number - first + 1] * len(values)
-        identities.append(_identities(values, lines, path, report))
+        unknown = np.full(len(values), UNKNOWN_IDENTITY, np.int64)
+        identities.append(unknown if detected else _identities(values, lines, path, report))
+        sixth.append(values[:, 5] if values.shape[1] > COLUMNS[0] else np.ones(len(values)))
+        seven = seven or values.shape[1] == COLUMNS[2]
         boxes.append(from_corner(values[:, 1:5]) * np.array(size * 2, np.float64))
         categories += [str(int(category)) for category in values[:, 0]]
         places += [f"{path}:{line}" for line in lines]
@@ -56,7 +61,14 @@ def read_yolo_boxes(folder: Path, size: tuple[int, int], report: Report) -> Film
         places,
         names,
         last=max(numbers, default=0) - first + 1,
+        score=_scores(np.concatenate([np.zeros(0), *sixth]), seven) if detected else None,
     )
+
+
+def _scores(sixth: np.ndarray, seven: bool) -> np.ndarray | None:
+    """Column 6 of all rows (N,) as confidences; None where there is none, or it holds identities."""
+    confidences = ((sixth >= 0) & (sixth <= 1)).all() and (seven or (sixth != np.floor(sixth)).any())
+    return sixth if confidences else None
 
 
 def _numbers(folder: Path, report: Report) -> dict[int, Path]:

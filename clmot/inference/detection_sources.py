@@ -8,12 +8,13 @@ import torch
 
 from clmot.inference.crop_embeddings import CropEmbeddings
 from clmot.inference.embeddings import NETWORK, Embedded, embedder
-from clmot.inference.given_detections import GivenDetections, given_detections
+from clmot.inference.given_detections import GivenDetections, HeadEmbeddings, given_detections
 from clmot.inference.pipeline import DetectionSource, NetworkDetections
+from clmot.inference.session import lowest_used
 from clmot.inference.tracked_frames import TrackedPart
 from clmot.models.checkpoint import load_model
 from clmot.models.crop_weights import load_crop_encoder
-from clmot.params import Params, TrackParams
+from clmot.params import Params
 
 HELD_OUT = Path("data/held_out")
 MODEL = Path("models/tracker")
@@ -42,14 +43,12 @@ def detection_sources(
     model = load_model(MODEL)
     size, wanted = params.model.input_size, params.track.embedding == NETWORK
     network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
-    known = wanted and model.config.embedding_dim > 0
+    at_centres = HeadEmbeddings(model, size, device) if wanted and model.config.embedding_dim else None
     encoder = load_crop_encoder(MODEL) if wanted else None
     floor = lowest_used(params.track)
     sources: dict[str, DetectionSource] = {}
     for name, table in tables.items():
-        source: DetectionSource = (
-            network if table is None else GivenDetections(table, model, size, device, embeddings=known)
-        )
+        source: DetectionSource = network if table is None else GivenDetections(table, at_centres)
         embed = embedders[name]
         if embed is not None:
             source = Embedded(source, embed)
@@ -57,9 +56,3 @@ def detection_sources(
             source = CropEmbeddings(source, encoder, device, floor)
         sources[name] = source
     return sources
-
-
-def lowest_used(track: TrackParams) -> float:
-    """The score below which neither tracking nor judging looks at a detection."""
-    floors = [track.confidence, track.recorded_confidence]
-    return min([*floors, track.second_pass_confidence] if track.second_pass else floors)

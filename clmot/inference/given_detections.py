@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.images import STRIDE, Letterbox
-from clmot.inference.pipeline import Detections, DetectionSource, Image, network_input
+from clmot.inference.pipeline import Detections, DetectionSource, EmbedBoxes, Image, network_input
 from clmot.inference.recording import RecordedDetections
 from clmot.models.network import OneShotTracker
 from clmot.models.targets import centre_cells
@@ -30,49 +30,53 @@ NETWORK, PUBLIC, TRUTH, VISIBLE = "network", "public", "truth", "visible"
 DATA = Path("data")
 
 
-class GivenDetections:
-    """Boxes that were found before, with the network's embeddings at their centres."""
+class HeadEmbeddings:
+    """What boxes look like to the one-shot network, which is read at their centres."""
 
-    def __init__(
-        self,
-        table: AnnotationTable,
-        model: OneShotTracker,
-        input_size: tuple[int, int],
-        device: torch.device,
-        *,
-        embeddings: bool = True,
-    ) -> None:
-        """Put the model on the device, ready to read embeddings.
+    def __init__(self, model: OneShotTracker, input_size: tuple[int, int], device: torch.device) -> None:
+        """Put the model on the device.
+
+        Args:
+            model: stays on `device`; has an `id` head.
+            input_size: width and height of the network's input.
+        """
+        self.model = model.to(device).eval()
+        self.input_size = input_size
+        self.device = device
+
+    @torch.inference_mode()
+    def __call__(self, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Embeddings (N, D) of boxes (N, 4), corners in image pixels; (0, 0) without boxes."""
+        if not len(boxes):
+            return np.zeros((0, 0), np.float32)
+        pixels, fit = network_input(image, self.input_size, self.device)
+        cells = read_cells(boxes, fit, self.input_size).to(self.device)
+        found = self.model.read_at(self.model.features(pixels), cells[None], ["id"])
+        return found["id"][0].float().cpu().numpy()  # (N, D)
+
+
+class GivenDetections:
+    """Boxes that were found before."""
+
+    def __init__(self, table: AnnotationTable, embed: EmbedBoxes | None = None) -> None:
+        """Ready for the first frame.
 
         Args:
             table: the boxes, frames numbered as the source will be asked for them. Scores count as `usable_scores`
                 says.
-            model: stays on `device`.
-            input_size: width and height of the network's input.
-            embeddings: whether to read the `id` head; without it the network does not run at all.
+            embed: what they look like, say `HeadEmbeddings`; None: no network runs.
         """
         ordered = table.select(np.argsort(table.frame, kind="stable"))
         self.frame = ordered.frame
         self.boxes = ordered.corners()
         self.scores = usable_scores(ordered.confidence)
-        self.model = model.to(device).eval()
-        self.input_size = input_size
-        self.device = device
-        self.embeddings = embeddings
+        self.embed = embed
 
-    @torch.inference_mode()
     def __call__(self, frame: int, image: Image) -> Detections:
         """The boxes of a frame, in the order of the file."""
         rows = slice(*np.searchsorted(self.frame, (frame, frame + 1)))
         boxes = self.boxes[rows]
-        embeddings = None
-        if self.embeddings:
-            embeddings = np.zeros((0, 0), np.float32)
-            if len(boxes):
-                pixels, fit = network_input(image, self.input_size, self.device)
-                cells = read_cells(boxes, fit, self.input_size).to(self.device)
-                found = self.model.read_at(self.model.features(pixels), cells[None], ["id"])
-                embeddings = found["id"][0].float().cpu().numpy()  # (N, D)
+        embeddings = None if self.embed is None else self.embed(image, boxes)
         return Detections(boxes, self.scores[rows], embeddings)
 
 

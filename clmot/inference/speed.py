@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import clmot
-from clmot.inference.pipeline import SequenceTracks
+from clmot.inference.track_frames import SequenceTracks
 
 
 def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[str, Any]:

@@ -354,9 +354,16 @@ def write_results(
     corners: npt.ArrayLike,
     score: npt.ArrayLike,
 ) -> None:
-    """Write tracking results as `frame,id,x,y,w,h,confidence,-1,-1,-1`, ordered by frame and identity.
+    """Write tracking results (see `format_results`), whole or not at all; equal input gives equal bytes."""
+    text = format_results(frame, identity, corners, score)
+    with staged_file(path) as aside, aside.open("w", encoding="ascii", newline="\n") as stream:
+        stream.write(text)
 
-    Written whole or not at all; equal input gives equal bytes. Boxes get 2 decimals, scores 4.
+
+def format_results(frame: npt.ArrayLike, identity: npt.ArrayLike, corners: npt.ArrayLike, score: npt.ArrayLike) -> str:
+    """Tracking results as rows `frame,id,x,y,w,h,confidence,-1,-1,-1`, ordered by frame and identity.
+
+    Boxes get 2 decimals, scores 4.
 
     Args:
         frame: (N,) counted from 1.
@@ -376,13 +383,12 @@ def write_results(
     # Adding 0.0 turns -0.0 into 0.0, which would otherwise print with its sign.
     upper_left = np.round(boxes[:, :2] + 1.0, 2) + 0.0
     size = np.round(boxes[:, 2:] - boxes[:, :2], 2) + 0.0
-    with staged_file(path) as aside, aside.open("w", encoding="ascii", newline="\n") as stream:
-        for row in order:
-            x, y = upper_left[row]
-            w, h = size[row]
-            stream.write(
-                f"{frames[row]},{identities[row]},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{scores[row]:.4f},-1,-1,-1\n"
-            )
+    rows = []
+    for row in order:
+        x, y = upper_left[row]
+        w, h = size[row]
+        rows.append(f"{frames[row]},{identities[row]},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{scores[row]:.4f},-1,-1,-1\n")
+    return "".join(rows)
 
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:

@@ -32,6 +32,7 @@ import pandas as pd
 from clmot.ablation.experiment_name import ExperimentName
 from clmot.addresses import without_secrets
 from clmot.files import dvc_root
+from clmot.model_description import identities_seen
 from clmot.params import PARAMS_FILE, Params
 from clmot.profiles import described, differences
 from clmot.reporting.run_pages import address_of, is_server, runs_page
@@ -39,6 +40,7 @@ from clmot.wording import listed, one_line
 
 Log = Callable[[int, Mapping[str, float]], None]
 
+MODEL = Path("models/tracker")
 EXPERIMENT = "clmot"
 EXECUTION_TAG = "clmot.execution"
 PROJECT_TAG = "clmot.project"
@@ -213,6 +215,9 @@ class _Watcher:
                 known = self._steps(f"{stage}/{name}")
                 metrics |= {(f"{stage}/{name}", step): v for step, v in rows.items() if step not in known}
         self._log_metrics(metrics)
+        seen = identities_seen(MODEL)
+        if seen:
+            self.client.set_tag(self.run, "seen_identities", one_line("; ".join(seen)))
         self.client.log_artifact(self.run, str(table_path))
         self.client.log_text(self.run, sequences.to_csv(index=False, lineterminator="\n"), "sequences.csv")
         if Path(PARAMS_FILE).is_file():

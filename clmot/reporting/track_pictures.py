@@ -183,8 +183,8 @@ def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: flo
                         stream = container.add_stream(CODEC, rate=rate, options={"crf": QUALITY})
                         stream.height, stream.width = (max(2, side // 2 * 2) for side in image.shape[:2])
                         stream.pix_fmt = "yuv420p"
-                    fitted = _fitted(image, stream.width, stream.height)
-                    container.mux(stream.encode(av.VideoFrame.from_ndarray(fitted, format="bgr24")))
+                    sized = fitted(image, stream.width, stream.height)
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(sized, format="bgr24")))
                 if stream is not None:
                     container.mux(stream.encode(None))
         except (av.error.ExternalError, av.error.ArgumentError, OverflowError) as error:
@@ -195,7 +195,7 @@ def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: flo
             ) from None
 
 
-def _fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def fitted(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """The image cut by the last row or column where these are too many, or scaled into the middle of black."""
     high, wide = image.shape[:2]
     if high - height in (0, 1) and wide - width in (0, 1):

@@ -69,8 +69,17 @@ def initiate(measured: Floats) -> Motion:
     return Motion(np.concatenate((measured, np.zeros_like(measured)), axis=1), spread)
 
 
-def predict(motion: Motion) -> Motion:
-    """Beliefs one frame later."""
+def predict(motion: Motion, elapsed: float = 1.0) -> Motion:
+    """Beliefs some frames later: what a whole number of predictions, one a frame, comes to.
+
+    Between whole numbers the noise grows as the same polynomials do; within the first frame, in proportion.
+
+    Args:
+        motion: beliefs now.
+        elapsed: above 0, the time that passes in nominal frames, not whole where frames come irregularly.
+    """
+    if elapsed != 1:
+        return _predict_over(motion, elapsed)
     height = motion.mean[:, _HEIGHT]
     mean = motion.mean.copy()
     mean[:, :4] += mean[:, 4:]
@@ -79,6 +88,27 @@ def predict(motion: Motion) -> Motion:
     spread[:, _POSITION] = position + 2 * cross + velocity + _variances(POSITION_WEIGHT * height, _ASPECT_PROCESS)
     spread[:, _CROSS] = cross + velocity
     spread[:, _VELOCITY] = velocity + _variances(VELOCITY_WEIGHT * height, _ASPECT_VELOCITY)
+    return Motion(mean, spread)
+
+
+def _predict_over(motion: Motion, frames: float) -> Motion:
+    """`predict` over another time than one frame, its noise as sums over frames: 1 + 2 + ..., and of their squares."""
+    height = motion.mean[:, _HEIGHT]
+    mean = motion.mean.copy()
+    mean[:, :4] += frames * mean[:, 4:]
+    position, cross, velocity = (motion.spread[:, row] for row in range(3))
+    moved, turned = (
+        _variances(POSITION_WEIGHT * height, _ASPECT_PROCESS),
+        _variances(VELOCITY_WEIGHT * height, _ASPECT_VELOCITY),
+    )
+    pairs = frames * max(frames - 1, 0) / 2
+    squares = pairs * (2 * frames - 1) / 3
+    spread = np.empty_like(motion.spread)
+    spread[:, _POSITION] = (
+        position + 2 * frames * cross + frames * frames * velocity + frames * moved + squares * turned
+    )
+    spread[:, _CROSS] = cross + frames * velocity + pairs * turned
+    spread[:, _VELOCITY] = velocity + frames * turned
     return Motion(mean, spread)
 
 

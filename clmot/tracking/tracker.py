@@ -134,7 +134,8 @@ class Tracker:
         self.kept_frames = self.lost_frames
         """How many frames a track may miss before it is given up."""
         self.frame = 0
-        """Number of the last frame, from 1."""
+        """Number of the last frame, from 1, of those that there would be if none was left out."""
+        self._rest = 0.0  # of a frame, between the time that passed and the whole frames that it was counted as
         self.tracks = TrackTable.empty(0)
         self.memory = Memory.empty()
         """Tracks that were given up and may come back; always empty with `refind_seconds: 0`."""
@@ -148,6 +149,7 @@ class Tracker:
         scores: ArrayLike,
         embeddings: ArrayLike | None = None,
         camera: ArrayLike | None = None,
+        elapsed: float = 1.0,
     ) -> Tracks:
         """Let one frame pass.
 
@@ -165,18 +167,24 @@ class Tracker:
             camera: (2, 3) A|t that takes image coordinates of the last frame to those of this one, A x + t: how
                 the camera moved (see `kalman.transformed`). None: it did not. What is given is applied; the param
                 `camera_motion` decides whether the pipeline estimates it.
+            elapsed: the time since the last frame in frames of the tracker's rate: 2 where one is missing between
+                them. The prediction reaches that far, and so much of the time that lost tracks have is over.
 
         Returns:
             The confirmed tracks that were seen in this frame and that pass `min_box_area` and `max_aspect`.
 
         Raises:
-            ValueError: shapes do not fit together, a number is nan or infinite, or the camera mirrors or flattens the
-            image. The tracker is unchanged then.
+            ValueError: shapes do not fit together, a number is nan or infinite, the camera mirrors or flattens the
+            image, or no time passed. The tracker is unchanged then.
         """
         detections, weak = self._usable(boxes, scores, embeddings)
         moved = None if camera is None else _checked_camera(camera)
-        self.frame += 1
-        table = self._predicted(detections, moved)
+        if not (np.isfinite(elapsed) and elapsed > 0):
+            raise ValueError(f"the time since the last frame should be above 0, got {elapsed}")
+        passed = max(1, round(elapsed + self._rest))
+        self._rest = float(np.clip(elapsed + self._rest - passed, -0.5, 0.5))
+        self.frame += passed
+        table = self._predicted(detections, moved, elapsed)
         found = self._associated(table, detections, weak)
         features = self._smoothed(table, detections, found.rows, found.cols)
         table = self._seen(table, detections, found.rows, found.cols)
@@ -204,8 +212,8 @@ class Tracker:
         looked_at = vectors if self._looks_at_weak and params.use_embedding else None
         return detections, FrameDetections.chosen(between, corners, score, looked_at)
 
-    def _predicted(self, detections: FrameDetections, camera: Floats | None) -> TrackTable:
-        """The tracks one frame later."""
+    def _predicted(self, detections: FrameDetections, camera: Floats | None, elapsed: float) -> TrackTable:
+        """The tracks `elapsed` frames later."""
         table = self.tracks
         mean = table.mean.copy()
         # A box that is out of sight keeps its last height: its growth cannot be checked.
@@ -213,7 +221,7 @@ class Tracker:
         motion = kalman.Motion(mean, table.spread)
         if camera is not None:
             motion = kalman.transformed(motion, camera)
-        motion = kalman.predict(motion)
+        motion = kalman.predict(motion, elapsed)
         feature = table.feature
         if detections.embedding is not None and feature.shape[1] != detections.embedding.shape[1]:
             # The first embeddings of this video: what was tracked without has none yet.

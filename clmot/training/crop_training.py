@@ -22,6 +22,7 @@ from clmot.errors import InputError
 from clmot.files import staged_directory
 from clmot.hardware import Setup, set_up
 from clmot.losses.contrastive import contrast_sets
+from clmot.model_description import ModelDescription, write_description
 from clmot.models.checkpoint import save_model
 from clmot.models.crop_encoder import CropEncoder
 from clmot.models.crop_weights import create_crop_encoder, save_crop_encoder
@@ -74,6 +75,7 @@ def fit_and_save_crops(
     decided_by: Mapping[str, Any],
     out: str | os.PathLike[str],
     log: Log | None = None,
+    description: ModelDescription | None = None,
 ) -> None:
     """Train the crop encoder that `params` describe, or go on where an earlier attempt stopped, and write the whole
     result or nothing.
@@ -85,6 +87,7 @@ def fit_and_save_crops(
         decided_by: see `clmot.training.recipe.Recipe`.
         out: folder that gets the detector's and the encoder's files and history.csv.
         log: is told of every epoch.
+        description: goes beside them, as model.json and MODEL_CARD.md.
 
     Raises:
         InputError: the loss is no contrast, weights cannot be had, or a training failed (see `fit`).
@@ -104,6 +107,9 @@ def fit_and_save_crops(
             save_model(aside, detector, detector.config)
             save_crop_encoder(aside, encoder)
             write_history(aside / "history.csv", history, CropCriterion.names)
+            if description is not None:
+                begun = encoder.config.pretrained or "random"
+                write_description(aside, dataclasses.replace(description, embedder_from=begun))
 
 
 def train_crop_encoder(

@@ -28,6 +28,7 @@ from clmot.data.frames import single_threaded
 from clmot.errors import InputError
 from clmot.files import staged_directory, write_text
 from clmot.hardware import Setup, set_up
+from clmot.model_description import ModelDescription, write_description
 from clmot.models.checkpoint import save_model
 from clmot.params import HardwareParams
 from clmot.training.criteria import Criterion
@@ -147,12 +148,14 @@ def fit_and_save(
     hardware: HardwareParams,
     out: str | os.PathLike[str],
     log: Log | None = None,
+    description: ModelDescription | None = None,
 ) -> None:
     """Train, or go on training where an earlier attempt stopped, and write the whole result or nothing.
 
     Args:
         model: has a `config`, a dataclass of plain values that says how to build it.
         out: folder that gets model.safetensors, config.json and history.csv.
+        description: goes beside them, as model.json and MODEL_CARD.md.
 
     The others, and the errors, are those of `fit`.
     """
@@ -161,6 +164,8 @@ def fit_and_save(
         with staged_directory(out) as aside:
             save_model(aside, model, model.config)
             write_history(aside / "history.csv", history, criterion.names)
+            if description is not None:
+                write_description(aside, description)
 
 
 def begin(model: nn.Module, criterion: Criterion, recipe: Recipe, setup: Setup) -> TrainingState:

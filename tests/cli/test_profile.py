@@ -13,7 +13,7 @@ from dvc.utils.serialize import modify_yaml
 from clmot.cli.main import run
 from clmot.errors import InputError
 from clmot.params import DEFAULT_FILE, load_params, parse_params
-from clmot.profiles import make_profile, read_profiles
+from clmot.profiles import FILM, FILM_FILE, make_profile, read_profiles
 from clmot.typed_yaml import leaves
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,8 @@ class TestShippedProfiles:
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_a_profile_changes_values_and_keeps_the_comments(self, name: str, project: Path) -> None:
-        changes = dict(leaves(yaml.safe_load((project / "profiles" / f"{name}.yaml").read_text())))
+        file = FILM_FILE if name == FILM else project / "profiles" / f"{name}.yaml"
+        changes = dict(leaves(yaml.safe_load(file.read_text())))
         profile, default = read_profiles()[name], read_profiles()["mini"]
         assert parse_params(profile.text) == profile.params
         assert profile.params.flat() == default.params.flat() | changes

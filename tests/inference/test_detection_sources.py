@@ -16,6 +16,7 @@ from clmot.errors import InputError
 from clmot.images import fit_letterbox
 from clmot.inference.given_detections import (
     GivenDetections,
+    HeadEmbeddings,
     Recorder,
     given_detections,
     read_cells,
@@ -83,7 +84,7 @@ def test_embeddings_are_read_where_training_reads_them(drawn: list[tuple[float, 
     targets = make_targets(in_input, torch.ones(1, len(boxes), dtype=torch.bool), SIZE, 0.7)
     assert read_cells(boxes, fit, SIZE).tolist() == targets.cells[0].tolist()
     rows = table([(3, x + 1, y + 1, w, h, 0.5) for x, y, w, h in drawn])
-    found = GivenDetections(rows, Numbered(), SIZE, CPU)(3, IMAGE)
+    found = GivenDetections(rows, HeadEmbeddings(Numbered(), SIZE, CPU))(3, IMAGE)
     assert found.embeddings is not None
     assert found.embeddings[:, 0].tolist() == targets.cells[0].tolist()
 
@@ -91,7 +92,7 @@ def test_embeddings_are_read_where_training_reads_them(drawn: list[tuple[float, 
 def test_boxes_come_in_the_order_of_the_file() -> None:
     model = Numbered()
     rows = table([(2, 11, 6, 4, 8, 0.25), (1, 1, 1, 4, 8, 1.0), (2, 5, 6, 4, 8, 0.75)])
-    source = GivenDetections(rows, model, SIZE, CPU)
+    source = GivenDetections(rows, HeadEmbeddings(model, SIZE, CPU))
     second = source(2, IMAGE)
     np.testing.assert_array_equal(second.boxes, [[10, 5, 14, 13], [4, 5, 8, 13]])
     assert second.scores.tolist() == [0.25, 0.75]
@@ -104,7 +105,7 @@ def test_boxes_come_in_the_order_of_the_file() -> None:
 
 def test_without_embeddings_the_network_does_not_run() -> None:
     model = Numbered()
-    found = GivenDetections(table([(1, 1, 1, 4, 8, 1)]), model, SIZE, CPU, embeddings=False)(1, IMAGE)
+    found = GivenDetections(table([(1, 1, 1, 4, 8, 1)]))(1, IMAGE)
     assert found.embeddings is None
     assert model.asked == []
 

@@ -21,8 +21,9 @@ from torch import nn
 from clmot.errors import InputError
 from clmot.inference import detection_sources
 from clmot.inference.embeddings import STRANGE
-from clmot.inference.pipeline import Detections, NetworkDetections, track_frames
+from clmot.inference.pipeline import Detections, NetworkDetections
 from clmot.inference.recording import read_embeddings, read_recording
+from clmot.inference.track_frames import track_frames
 from clmot.models.decode import gather_cells
 from clmot.motchallenge.annotations import read_results
 from clmot.motchallenge.sequence import (

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_people import AXES, crowd, fixed_params, person
 
-from clmot.inference import pipeline
-from clmot.inference.pipeline import Detections, track_frames
+from clmot.inference import session
+from clmot.inference.pipeline import Detections
+from clmot.inference.track_frames import track_frames
 from clmot.tracking import camera as camera_module
 from clmot.tracking.boxes import to_corners, to_xyah
 from clmot.tracking.camera import FEWEST_POINTS, CameraMotion, background, similarity
@@ -291,7 +292,7 @@ def test_nobody_looks_for_the_camera_when_not_asked(shaken_film, monkeypatch):
     def refused(*_):
         raise AssertionError("the camera's motion was computed")
 
-    monkeypatch.setattr(pipeline.CameraMotion, "update", refused)
+    monkeypatch.setattr(session.CameraMotion, "update", refused)
     tracked(shaken_film, fixed_params())
     with pytest.raises(AssertionError, match="was computed"):
         tracked(shaken_film, fixed_params(camera_motion=True))

@@ -1,0 +1,210 @@
+"""`clmot track`: people in a video, a stream or images get numbers."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import glob
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES
+from clmot.params import DEFAULT_FILE, Params, changed_params, read_text
+from clmot.profiles import FILM_FILE
+
+if TYPE_CHECKING:
+    from clmot.inference.model import Model
+    from clmot.motchallenge.annotations import AnnotationTable
+    from clmot.reporting.track_film import Outcome
+
+MODEL, OUT = Path("models/tracker"), Path("tracked")
+FORMATS = {"mot": ".txt", "csv": ".csv", "json": ".json", "coco": ".coco.json"}
+
+
+def add_command(commands: Any) -> None:
+    """Add `track` to the subcommands (argparse's) of `clmot`."""
+    parser = commands.add_parser(
+        "track",
+        help="track people through a video, a stream or images",
+        description="Track people through videos, folders of images, streams or a camera: a video with numbered boxes "
+        "and a table of them. Exits with 0; with 3 where a source broke off, and with 130 after Ctrl-C, and then too "
+        "the files are whole up to there.",
+        epilog="example: clmot track phone.mp4 --boxes yolo_labels/ --learn",
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a video, a folder of images, a glob, an http or rtsp address, or a camera's number",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, default=OUT, help="a folder, or an .mp4 with the table beside it (default: tracked)"
+    )
+    parser.add_argument("--model", type=Path, default=None, help="the model's folder (default: models/tracker)")
+    parser.add_argument(
+        "--boxes",
+        type=Path,
+        help="anybody's detections of the film: MOTChallenge's rows (.txt), COCO's (.json), a folder of YOLO's labels, "
+        "or a folder with one of these for each film",
+    )
+    parser.add_argument(
+        "--learn",
+        action="store_true",
+        help="learn this film's people from the boxes first, in minutes; needs no model of ours",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a param: track.confidence=0.4"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every n-th frame (default: 1)")
+    parser.add_argument("--fps", type=float, help="frames per second, where the source does not say or is wrong")
+    parser.add_argument("--format", choices=sorted(FORMATS), default="mot", help="of the table (default: mot)")
+    parser.add_argument("--no-video", action="store_true", help="write the table alone")
+    parser.add_argument("--show", action="store_true", help="show the frames in a window as well; q ends it")
+    parser.set_defaults(action=track)
+
+
+def track(given: argparse.Namespace) -> None:
+    """Track every source that was named; leaves with the exit code that the command describes.
+
+    Raises:
+        InputError: a source, the boxes, the model or a param cannot be used.
+    """
+    films = films_of(given.sources)
+    if given.out.suffix and len(films) > 1:
+        raise InputError(f"--out {given.out}: these are {len(films)} films: name a folder.")
+    if given.out.suffix not in ("", ".mp4"):
+        raise InputError(f"--out {given.out}: should be a folder, or end in .mp4.")
+    if given.learn and given.boxes is None:
+        raise InputError("--learn learns from boxes: name them with `--boxes FILE`.")
+    if given.learn and given.model is not None:
+        raise InputError("--learn makes a model of its own: leave --model away, or --learn.")
+    changes = [_change(text) for text in given.set]
+    # Torch takes seconds to import; a wrong option is told at once.
+    model = None if given.learn else _loaded(given, changes)
+    worst = 0
+    with _ended_like_ctrl_c():
+        for film in films:
+            outcome = _track_one(film, model, given, changes)
+            worst = max(worst, outcome.exit_code)
+            if outcome.interrupted:
+                break
+    if worst:
+        raise SystemExit(worst)
+
+
+def films_of(sources: list[str]) -> list[str | list[str]]:
+    """What was named, as films: images that are named one by one, as a shell does with `frames/*.jpg`, are one film.
+
+    >>> films_of(["a.mp4", "b.mp4"]), films_of(["f/1.jpg", "f/2.jpg"])
+    (['a.mp4', 'b.mp4'], [['f/1.jpg', 'f/2.jpg']])
+    """
+    named: list[str] = []
+    for source in sources:
+        found = [] if Path(source).exists() else sorted(glob.glob(source, recursive=True))
+        named += found or [source]
+    images = [name for name in named if Path(name).suffix.lower() in IMAGE_SUFFIXES and "://" not in name]
+    if images and len(images) < len(named):
+        raise InputError("name the images of one film, or videos and folders, not both.")
+    return [images] if images else list(named)
+
+
+def _track_one(
+    film: str | list[str], model: Model | None, given: argparse.Namespace, changes: list[tuple[str, str]]
+) -> Outcome:
+    from clmot.inference.image_sources import open_images
+    from clmot.reporting.track_film import track_film
+    from clmot.reporting.track_tables import TrackTable
+    from clmot.reporting.tracked_video import TrackedVideo
+
+    images = open_images(film, given.fps, given.every)
+    with contextlib.closing(images):
+        boxes = None if given.boxes is None else _boxes(film, images.name, given)
+        if model is None:
+            assert boxes is not None
+            model = _learnt(film, boxes, given, changes)
+        model.check(boxes)
+        folder, name = (given.out, images.name) if not given.out.suffix else (given.out.parent, given.out.stem)
+        table = TrackTable(folder / f"{name}{FORMATS[given.format]}", given.format)
+        video = None if given.no_video else TrackedVideo(folder / f"{name}.mp4", images.frame_rate / given.every)
+        for path in [table.path, *([video.path] if video else [])]:
+            named = [film] if isinstance(film, str) else film
+            if path.exists() and any(Path(one).exists() and path.samefile(one) for one in [*named, given.boxes or "."]):
+                raise InputError(f"{path} is what is to be read: choose another --out.")
+        outcome = track_film(model, images, boxes, table, video, given.show)
+    print(f"{images.name}: {outcome}: {', '.join(str(file.path) for file in (video, table) if file is not None)}")
+    if boxes is not None and int(boxes.frame.max(initial=0)) > outcome.last and not outcome.exit_code:
+        last = int(boxes.frame.max())
+        print(f"note: the boxes go on to frame {last}, the film ends with {outcome.last}: are they of another film?")
+    return outcome
+
+
+def _loaded(given: argparse.Namespace, changes: list[tuple[str, str]]) -> Model:
+    folder = given.model or MODEL
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is no model's folder: `dvc repro` trains models/tracker in a project, `--model FOLDER` names "
+            "another, and with `--boxes FILE --learn` none is needed."
+        )
+    from clmot.inference.model import load
+
+    return load(folder, device=given.device, changes=changes)
+
+
+def _learnt(
+    film: str | list[str], boxes: AnnotationTable, given: argparse.Namespace, changes: list[tuple[str, str]]
+) -> Model:
+    """A model that knows the people of this film."""
+    from clmot.hardware import set_up
+    from clmot.inference.image_sources import open_images
+    from clmot.inference.learn_film import learn_film
+    from clmot.inference.model import Model, supported
+
+    params = film_params(given.device, changes)
+    track = supported(params.track)
+    encoder = learn_film(open_images(film, given.fps), boxes, params)
+    return Model(track, set_up(params.hardware).device, encoder=encoder)
+
+
+def film_params(device: str, changes: list[tuple[str, str]]) -> Params:
+    """The params of the film profile, with changes."""
+    film = read_text(FILM_FILE), FILM_FILE.name
+    return changed_params(
+        read_text(DEFAULT_FILE), DEFAULT_FILE.name, film, (f"hardware: {{device: '{device}'}}", "--device"), *changes
+    )
+
+
+def _boxes(film: str | list[str], name: str, given: argparse.Namespace) -> AnnotationTable:
+    from clmot.films.detections import read_film_detections
+    from clmot.inference.image_sources import first_size, is_address
+
+    if isinstance(film, str) and (is_address(film) or film.isdecimal()):
+        raise InputError(f"{name} is live: boxes of a file belong to the frames of a film.")
+    return read_film_detections(given.boxes, name, first_size(film))
+
+
+def _change(text: str) -> tuple[str, str]:
+    """`track.confidence=0.4` as a part of a params file."""
+    key, equals, value = text.partition("=")
+    section, dot, name = key.partition(".")
+    if not equals or not value or (dot and not name):
+        raise InputError(f"--set {text}: expected KEY=VALUE, as in `--set track.confidence=0.4`.")
+    below = [part for part in name.split(".") if part]
+    return f"{section}: {''.join(f'{{{part}: ' for part in below)}{value}{'}' * len(below)}", f"--set {text}"
+
+
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A block that `kill` and a container's stop interrupt as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

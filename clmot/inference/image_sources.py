@@ -1,0 +1,352 @@
+"""The images of anything that can be tracked: videos, streams, cameras, folders of images, arrays.
+
+Nothing a container says of its number of frames is believed, and its pictures are turned as players show them. Every
+image has the time at which it was taken, as far as the source tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clmot.addresses import without_secrets
+from clmot.errors import InputError
+from clmot.files import IMAGE_SUFFIXES
+from clmot.images import read_image
+from clmot.motchallenge.frame_names import frame_files, numbered
+from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, read_seqinfo
+from clmot.problems import warn_or_refuse
+from clmot.wording import one_line
+
+DEFAULT_RATE = 30.0
+"""Frames per second of images that nobody says a rate of."""
+CLOCK = 1000.0
+"""A "rate" from here on is the clock of the container, as recorders of browsers write it."""
+PATIENCE = 20.0
+"""Seconds without a byte after which a stream counts as broken off."""
+
+Source = str | os.PathLike[str] | int | Iterable[NDArray[np.uint8]] | Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceImage:
+    """One image of a source."""
+
+    number: int
+    """From 1, as the film counts, also where frames are left out."""
+    time: float
+    """Seconds since the first."""
+    image: NDArray[np.uint8]
+    """(H, W, 3) BGR."""
+
+
+class ImageSource:
+    """Images of one film, read once, in order."""
+
+    def __init__(
+        self,
+        name: str,
+        frame_rate: float,
+        read: Callable[[ImageSource], Iterator[SourceImage]],
+        length: int | None = None,
+        every: int = 1,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A source that was opened.
+
+        Args:
+            name: what its results are called.
+            frame_rate: frames per second, of all frames.
+            read: gives the images that are wanted; tells of `trouble` and `damaged` here.
+            length: how many frames are expected; None: nobody says.
+            every: only each n-th is wanted.
+            close: lets go of what is open.
+        """
+        self.name, self.frame_rate, self.every = name, frame_rate, every
+        self.length = None if length is None else -(-length // every)
+        """How many images to expect; the truth may be another."""
+        self.trouble = ""
+        """What broke it off; empty: it came to its end."""
+        self.damaged = 0
+        """Pieces that could not be decoded."""
+        self._read, self._close = read, close
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        return self._read(self)
+
+    def wants(self, number: int) -> bool:
+        """Whether this frame is one to look at."""
+        return (number - 1) % self.every == 0
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        self._close()
+
+
+def open_images(source: Source, fps: float | None = None, every: int = 1) -> ImageSource:
+    """Open anything that can be tracked.
+
+    Args:
+        source: a video file, a folder of images (or a sequence's, with `img1/`), a glob or list of images, an http or
+            rtsp address, a camera's number, or any iterable of arrays (H, W, 3) BGR.
+        fps: frames per second of images, which do not say, or in place of what a video says.
+        every: take every n-th frame.
+
+    Raises:
+        InputError: it is not there, or cannot be read.
+    """
+    if every < 1:
+        raise InputError(f"every {every} frames: should be at least 1.")
+    if fps is not None and not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"{fps} frames per second: should be above 0.")
+    if isinstance(source, int) or (isinstance(source, str) and source.isdecimal() and not Path(source).exists()):
+        return _camera(int(source), fps, every)
+    if isinstance(source, str) and is_address(source):
+        return _video(source, fps, every)
+    if isinstance(source, str | os.PathLike):
+        return _path(Path(source), fps, every)
+    items = list(source) if isinstance(source, list | tuple) else source
+    if isinstance(items, list) and items and all(isinstance(item, str | os.PathLike) for item in items):
+        return _images([Path(str(item)) for item in items], fps, every)
+    return _arrays(items, fps, every)
+
+
+def first_size(source: Source) -> tuple[int, int]:
+    """(width, height) of a source's first image.
+
+    Raises:
+        InputError: it holds none.
+    """
+    images = open_images(source)
+    try:
+        for one in images:
+            return one.image.shape[1], one.image.shape[0]
+    finally:
+        images.close()
+    raise InputError(f"{images.name} holds no frame that can be decoded: export it again, as .mp4 with H.264 say.")
+
+
+def is_address(text: str) -> bool:
+    """Whether a source is somewhere in a network."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
+def _path(path: Path, fps: float | None, every: int) -> ImageSource:
+    if path.is_dir():
+        folder = path / IMAGE_DIR if (path / IMAGE_DIR).is_dir() else path
+        files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+        if not files:
+            raise InputError(
+                f"{path} holds no image ({', '.join(IMAGE_SUFFIXES)}): name a folder of frames, or a video."
+            )
+        return _images(files, fps, every, path.resolve().name)
+    if path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return _images([path], fps, every)
+        return _video(str(path), fps, every)
+    files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+    if not files:
+        raise InputError(
+            f"{path} does not exist: expected a video, a folder of images, an address or a camera's number."
+        )
+    if len(files) == 1:
+        return _path(files[0], fps, every)
+    return _images(files, fps, every)
+
+
+def _images(files: Sequence[Path], fps: float | None, every: int, name: str | None = None) -> ImageSource:
+    """Images as frames of one film, numbered by their names where these have numbers."""
+    wrong = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
+    if wrong:
+        raise InputError(f"{wrong[0]} is no image ({', '.join(IMAGE_SUFFIXES)}): name the frames of one film alone.")
+    folder = files[0].parent
+    by_name = {file.name: file for file in files}
+    frames: dict[int, Path] = dict(enumerate(sorted(files), 1))
+    if len({file.parent for file in files}) == 1 and all(numbered(file.stem) for file in files):
+        frames = {n: by_name[file] for n, file in frame_files(by_name, str(folder), warn_or_refuse).names.items()}
+    rate = fps or _stated_rate(folder) or DEFAULT_RATE
+
+    def read(source: ImageSource) -> Iterator[SourceImage]:
+        for number, file in frames.items():
+            if source.wants(number):
+                yield SourceImage(number, (number - 1) / rate, read_image(file))
+
+    return ImageSource(name or folder.resolve().name, rate, read, max(frames), every)
+
+
+def _stated_rate(folder: Path) -> float | None:
+    """Of the seqinfo.ini with a folder of frames, or beside it."""
+    for path in (folder / SEQINFO_FILE, folder.parent / SEQINFO_FILE):
+        if path.is_file():
+            return read_seqinfo(path).frame_rate
+    return None
+
+
+def _arrays(images: Any, fps: float | None, every: int) -> ImageSource:
+    try:
+        length = len(images) if hasattr(images, "__len__") else None
+        items = iter(images)
+    except TypeError:
+        raise InputError(f"{type(images).__name__} is no source: expected a path or images (H, W, 3) BGR.") from None
+    rate = fps or DEFAULT_RATE
+
+    def read(source: ImageSource) -> Iterator[SourceImage]:
+        for number, image in enumerate(items, 1):
+            if source.wants(number):
+                yield SourceImage(number, (number - 1) / rate, image)
+
+    return ImageSource("images", rate, read, length, every)
+
+
+def _camera(number: int, fps: float | None, every: int) -> ImageSource:
+    """A camera of this machine, by OpenCV, which knows every system's."""
+    import time
+
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    capture = cv2.VideoCapture(number)
+    cv2.utils.logging.setLogLevel(level)
+    if not capture.isOpened():
+        capture.release()
+        raise InputError(f"camera {number} cannot be opened: check that it is there, free and allowed to be read.")
+    stated = capture.get(cv2.CAP_PROP_FPS)
+    rate = fps or (stated if np.isfinite(stated) and 0 < stated < CLOCK else DEFAULT_RATE)
+
+    def read(source: ImageSource) -> Iterator[SourceImage]:
+        begin, count = time.monotonic(), 0
+        while True:
+            fetched, image = capture.read()
+            if not fetched or image is None:
+                source.trouble = "the camera gives no more images"
+                return
+            count += 1
+            if source.wants(count):
+                yield SourceImage(count, time.monotonic() - begin, np.asarray(image, np.uint8))
+
+    return ImageSource(f"camera{number}", rate, read, None, every, capture.release)
+
+
+def _video(location: str, fps: float | None, every: int) -> ImageSource:
+    """A file or a stream, by PyAV."""
+    import av
+
+    live = is_address(location)
+    shown = without_secrets(location)
+    if live:
+        options = {"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {}
+        place, name, patience = location, _name_of(location), PATIENCE
+    else:
+        options, place, name, patience = {}, f"file:{os.path.abspath(location)}", Path(location).stem, None
+        if not os.access(location, os.R_OK):
+            raise InputError(f"{shown} cannot be read: check that it is there and its permissions.")
+    try:
+        container = av.open(place, options=options, timeout=patience)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        what = "cannot be reached" if live else "is not a video that can be read (damaged, cut off, or unknown)"
+        raise InputError(f"{shown} {what}: {one_line(_reason(error))}; `ffprobe` tells more.") from None
+    if not container.streams.video:
+        container.close()
+        raise InputError(f"{shown} holds no pictures: expected a video.")
+    stream = container.streams.video[0]
+    stream.thread_type = "SLICE" if live else "AUTO"  # threads of whole frames give them later
+    rate = fps or _rate_of(stream)
+
+    def read(source: ImageSource) -> Iterator[SourceImage]:
+        yield from _decoded(source, container, stream, rate, fps is None)
+
+    length = stream.frames or (
+        round(container.duration / av.time_base * rate) if container.duration and not live else None
+    )
+    return ImageSource(name, rate, read, length or None, every, container.close)
+
+
+@dataclass
+class _Clock:
+    """Of a video, which may begin anywhere, be set back, or say nothing."""
+
+    begin: float = 0.0
+    now: float | None = None
+
+
+def _next_time(clock: _Clock, stated: float | None, interval: float) -> float:
+    """Seconds since the first frame; what a frame says of its time counts if it is later than the last one's."""
+    regular = 0.0 if clock.now is None else clock.now + interval
+    if stated is None:
+        clock.now = regular
+        return regular
+    if clock.now is None or stated - clock.begin <= clock.now:
+        clock.begin = stated - regular
+    clock.now = stated - clock.begin
+    return clock.now
+
+
+def _decoded(source: ImageSource, container: Any, stream: Any, rate: float, timed: bool) -> Iterator[SourceImage]:
+    """The pictures of a container. What cannot be decoded is counted; what ends them early is the source's trouble."""
+    import av
+
+    count, clock = 0, _Clock()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            source.damaged += 1
+            continue
+        except (av.FFmpegError, OSError) as error:
+            source.trouble = one_line(_reason(error))
+            packets, frames = iter(()), _held_back(stream)
+        for frame in frames:
+            count += 1
+            time = _next_time(clock, frame.time if timed else None, 1 / rate)
+            if source.wants(count):
+                yield SourceImage(count, time, _upright(frame))
+
+
+def _held_back(stream: Any) -> list[Any]:
+    """What the decoder has not given yet, because pictures that are shown before may come after."""
+    import av
+
+    with contextlib.suppress(av.FFmpegError, EOFError):
+        return list(stream.codec_context.decode(None))
+    return []
+
+
+def _upright(frame: Any) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) BGR as players show it: phones write the turn beside it."""
+    image = frame.to_ndarray(format="bgr24")
+    quarters = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _rate_of(stream: Any) -> float:
+    """Frames per second, on average."""
+    for stated in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if stated and 0 < float(stated) < CLOCK:
+            return float(stated)
+    print(f"the video does not say its frame rate; {DEFAULT_RATE:g} frames per second are assumed.", file=sys.stderr)
+    return DEFAULT_RATE
+
+
+def _name_of(address: str) -> str:
+    """`http://host/door.mp4?x=1` -> `door`."""
+    stem = Path(address.split("://", 1)[1].split("?")[0]).stem
+    return re.sub(r"[^\w.-]+", "_", stem) or "stream"
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

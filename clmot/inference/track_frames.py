@@ -1,0 +1,87 @@
+"""The frames of a sequence to its tracks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clmot.images import read_image
+from clmot.inference.pipeline import DetectionSource
+from clmot.inference.session import Session
+from clmot.params import TrackParams
+from clmot.progress import progress
+from clmot.tracking.linking import TrackLinker
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceTracks:
+    """The tracks of a sequence, a row for each box, ordered by frame and identity; and what they cost."""
+
+    frame: NDArray[np.int64]
+    """(R,) from 1"""
+    identity: NDArray[np.int64]
+    """(R,) from 1"""
+    boxes: NDArray[np.float64]
+    """(R, 4) x1 y1 x2 y2 in image pixels"""
+    scores: NDArray[np.float64]
+    """(R,)"""
+    frames: int
+    """Number of frames that were tracked, those without tracks included."""
+    network_seconds: float
+    """From decoded images to detections; reading files is not in it."""
+    association_seconds: float
+    """From detections to tracks."""
+    camera_seconds: float
+    """Estimating the camera's motion; 0 with `camera_motion: false`."""
+
+
+def track_frames(
+    source: DetectionSource,
+    frames: Sequence[Path],
+    params: TrackParams,
+    frame_rate: float,
+    description: str = "track",
+) -> SequenceTracks:
+    """Track through images in order; frames count from 1.
+
+    Args:
+        source: gives the detections of each frame.
+        frames: the images.
+        params: association.
+        frame_rate: frames per second.
+        description: text before the progress bar.
+
+    Raises:
+        InputError: an image is missing or unreadable.
+    """
+    session = Session(params, frame_rate, source)
+    linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
+    session.watch = None if linker is None else linker.see
+    numbers, identities, boxes, scores = [], [], [], []
+    for path in progress(frames, description, total=len(frames), unit="frame"):
+        tracked = session.update(read_image(path))
+        numbers.append(np.full(len(tracked), tracked.number))
+        identities.append(tracked.identities)
+        boxes.append(tracked.boxes)
+        scores.append(tracked.scores)
+    frame = np.concatenate([np.zeros(0, np.int64), *numbers])
+    identity = np.concatenate([np.zeros(0, np.int64), *identities])
+    order = np.arange(len(frame))
+    begin = time.perf_counter()
+    if linker is not None:
+        identity, order = linker.joined(frame, identity)
+    return SequenceTracks(
+        frame=frame[order],
+        identity=identity[order],
+        boxes=np.concatenate([np.zeros((0, 4)), *boxes])[order],
+        scores=np.concatenate([np.zeros(0), *scores])[order],
+        frames=len(frames),
+        network_seconds=session.network_seconds,
+        association_seconds=session.association_seconds + (time.perf_counter() - begin if linker is not None else 0.0),
+        camera_seconds=session.camera_seconds,
+    )
