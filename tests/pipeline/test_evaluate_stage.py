@@ -303,7 +303,11 @@ def test_a_second_run_gives_the_same_bytes(project):
     first = [project.out(name) for name in OUTS]
     stage.main()
     assert [project.out(name) for name in OUTS] == first
-    assert sorted(path.name for path in (project.folder / "metrics").iterdir()) == sorted(OUTS)
+    files = [
+        path.relative_to(project.folder / "metrics") for path in project.folder.glob("metrics/**/*") if path.is_file()
+    ]
+    curves = ("benchmarks", "precision_recall", "roc", "similarities")
+    assert sorted(map(str, files)) == sorted([*OUTS, *(f"plots/{name}.csv" for name in curves)])
 
 
 def test_only_the_tracked_half_is_scored(project):

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from tiny_archive import sequence_files, write_zip
 
+from clmot.evaluation.curves import curves
 from clmot.models.pretrained import RANDOM
 from clmot.params import load_params
 from clmot.reporting import mlflow_run
@@ -198,6 +199,7 @@ def test_weights_that_are_none_are_a_tracked_file() -> None:
 
 def test_metrics_and_plots_are_outs() -> None:
     plotted = ["metrics/sequences.csv", "models/detector/history.csv", "models/tracker/history.csv"]
+    plotted += [f"metrics/plots/{name}.csv" for name in curves([], {})]
     text = (ROOT / "dvc.yaml").read_text()
     assert PIPELINE["metrics"] == ["metrics/summary.json"]
     assert all(f"{file}:" in text for file in plotted)
@@ -205,7 +207,7 @@ def test_metrics_and_plots_are_outs() -> None:
 
 def test_small_results_belong_to_git() -> None:
     kept = {name for out in STAGES["evaluate"]["outs"] for name, how in out.items() if how == {"cache": False}}
-    assert kept == {f"metrics/{name}" for name in ("summary.json", "sequences.csv", "table.md", "speed.json")}
+    assert kept == {f"metrics/{name}" for name in ("summary.json", "sequences.csv", "table.md", "speed.json", "plots")}
 
 
 def test_a_stage_lists_exactly_the_params_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

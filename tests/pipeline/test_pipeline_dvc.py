@@ -49,7 +49,7 @@ def test_everything_is_there_and_nothing_runs_twice(finished: Project) -> None:
     assert "MOT17.MOTA" in finished.call("dvc", "metrics", "show").stdout
     plots = json.loads(finished.call("dvc", "plots", "show", "--json").stdout)
     assert not plots.get("errors")
-    assert len(plots["data"]) == 3
+    assert len(plots["data"]) == 7
     assert all(plot["content"] for drawn in plots["data"].values() for plot in drawn)
     (run,) = finished.runs()
     assert run.info.status == "FINISHED"
