@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.films.boxes import people_of
+from clmot.films.boxes import tracked_rows
 from clmot.films.coco import read_coco_boxes
 from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import boxes_beside, label_files
@@ -67,7 +67,7 @@ def _of_film(boxes: Path, name: str) -> Path:
 
 
 def _table(found: FilmBoxes, path: Path) -> AnnotationTable:
-    found = found.select(people_of(found, path, warn_or_refuse) & ~found.ignored)
+    found = found.select(tracked_rows(found, path, (), warn_or_refuse) & ~found.ignored)
     box = found.box.copy()
     box[:, :2] += 1.0  # MOTChallenge counts pixels from 1
     score: NDArray[np.float64] = np.ones(len(box)) if found.score is None else found.score
