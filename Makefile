@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup repro test test-fast lint format docs lock mlflow clean
+.PHONY: help setup repro test test-fast test-peers lint format docs lock mlflow clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,11 @@ test: $(INSTALLED) ## run every test on all cores: the fast ones, then whole pip
 
 test-fast: $(INSTALLED) ## run the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow" -n auto
+
+test-peers: $(INSTALLED) ## run BoxMOT's and ultralytics' trackers with our embedding on films: FILMS, BOXES, WEIGHTS, RIVAL
+	@: $(or $(FILMS),$(error name FILMS, a folder of <benchmark>/<film>; BOXES, WEIGHTS and RIVAL are told in benchmarks/peers.py))
+	$(BIN)/python -m benchmarks.peers $(FILMS) --detections $(BOXES) --weights $(WEIGHTS) $(if $(RIVAL),--rival $(RIVAL)) \
+		--output benchmarks/results/peers.json --page docs/peers.md
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .

@@ -203,15 +203,15 @@ class Case:
                 self._record(folder / f"{arena}.safetensors", arena, None)
             return {}
         begin = time.perf_counter()
-        encoder = self._taught("detected" if self.kind == FILM_ITSELF else "visible")
+        encoder = self.taught("detected" if self.kind == FILM_ITSELF else "visible")
         taught = time.perf_counter()
         seconds, boxes = self._record(folder / "detected.safetensors", "detected", encoder)
         self._record(folder / (EMBEDDED if self.kind == FILM_ITSELF else "visible.safetensors"), "visible", encoder)
         if self.kind == FILM_ITSELF:
-            self._record(folder / "visible.safetensors", "visible", self._taught("visible"))
+            self._record(folder / "visible.safetensors", "visible", self.taught("visible"))
         return {"training_seconds": taught - begin, "ms_a_box": 1000 * seconds / boxes}
 
-    def _taught(self, arena: str) -> CropEncoder:
+    def taught(self, arena: str) -> CropEncoder:
         """The crop encoder, taught as `kind` says by the boxes of an arena."""
         params = self.params
         films = [self.film] if self.kind == FILM_ITSELF else list(self.others)
