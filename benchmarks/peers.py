@@ -233,11 +233,11 @@ for all.
 READING = """
 {versions}; {drops} runs, each without another {share:g} % of the boxes.
 
-Every tracker has its own default settings; DeepOcSort runs without its estimate of the camera's motion, as the cameras stand still. *Its own* is OSNet x0.25 of
-MSMT17, BoxMOT's default, a network that learnt from identities, from stored embeddings: no weights can be fetched
-where the page was made. *Constant* and *colour* are controls: what a tracker's looser first matching alone gives, and
-what needs no learning. StrongSort has no way without embeddings. *Ours* saw the film's boxes, not its truth; its
-training has one seed.
+Every tracker has its own default settings; DeepOcSort runs without its estimate of the camera's motion, as the
+cameras stand still. *Its own* is OSNet x0.25 of MSMT17, BoxMOT's default, a network that learnt from identities, from
+stored embeddings: no weights can be fetched where the page was made. *Constant* and *colour* are controls: what a
+tracker's looser first matching alone gives, and what needs no learning. StrongSort has no way without embeddings.
+*Ours* saw the film's boxes, not its truth; its training has one seed.
 """
 
 if __name__ == "__main__":
