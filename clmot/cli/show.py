@@ -41,6 +41,17 @@ def add_command(commands: Any) -> None:
         help="a folder for an .mp4 per sequence, or a .jpg or .png of their fullest frames (default: %(default)s)",
     )
     tracks.set_defaults(action=lambda given: show_tracks(given.names, given.out))
+    identities = show.add_parser(
+        "identities",
+        help="who was given which identity: timelines, clips, crops that look alike",
+        description="Draw what became of every true person: a timeline of each sequence, coloured by the identity "
+        "given; of each benchmark a clip with flashing switches, crops with the five most similar, and a map of "
+        "embeddings.",
+        epilog="example: clmot show identities MOT17",
+    )
+    identities.add_argument("names", nargs="*", metavar="NAME", help="benchmarks or sequences (default: all)")
+    identities.add_argument("--out", type=Path, default=Path("videos"), help="a folder (default: %(default)s)")
+    identities.set_defaults(action=lambda given: show_identities(given.names, given.out))
 
 
 def show_tracks(names: list[str], out: str) -> None:
@@ -48,6 +59,17 @@ def show_tracks(names: list[str], out: str) -> None:
     from clmot.reporting import track_pictures
 
     track_pictures.show_tracks(names, out)
+
+
+def show_identities(names: list[str], out: Path) -> None:
+    """Draw identities, see `clmot.reporting.identity_pictures.draw_identities`."""
+    from clmot.motchallenge.classes import TrackedKind
+    from clmot.reporting.identity_pictures import draw_identities
+
+    params = load_params()
+    kind = TrackedKind(params.strip.classes, params.strip.flagged)
+    for file in draw_identities(names, out, params.track.confidence, kind).values():
+        print(file)
 
 
 def show_views(out: str, count: int) -> None:

@@ -17,6 +17,7 @@ from clmot.errors import InputError
 from clmot.images import read_image
 from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.annotations import read_results
+from clmot.motchallenge.classes import TrackedKind
 from clmot.motchallenge.splits import Split
 from clmot.params import Params
 from clmot.reporting.drawing import draw_tracks, fullest_frame
@@ -49,7 +50,7 @@ def report_evaluation(
                 numbers,
                 sequences,
                 table,
-                annotated_frames(params, Path(folder)),
+                annotated_frames(params, Path(folder)) | identity_pictures(params, Path(folder)),
                 {stage: path for stage, path in histories.items() if path.is_file()},
             )
         print(f"\n{shown}")
@@ -70,6 +71,21 @@ def annotated_frames(params: Params, out: Path) -> dict[str, Path]:
             else:
                 pictures[benchmark] = path
     return pictures
+
+
+def identity_pictures(params: Params, out: Path) -> dict[str, Path]:
+    """Timelines, clips, neighbours and maps, see `clmot.reporting.identity_pictures`, in `out`; none where there is no
+    ground truth or it cannot be drawn."""
+    from clmot.reporting.identity_pictures import draw_identities
+
+    if not all((FRAMES / benchmark).is_dir() for benchmark in params.data.benchmarks):
+        return {}
+    kind = TrackedKind(params.strip.classes, params.strip.flagged)
+    try:
+        return draw_identities([], out, params.track.confidence, kind)
+    except (InputError, OSError) as error:
+        print(f"warning: no timeline is drawn ({reason_of(error)})", file=sys.stderr)
+        return {}
 
 
 def annotated_frame(benchmark: str, split: Split) -> bytes:

@@ -163,11 +163,12 @@ def _of_width(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: float) -> None:
+def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: float, preset: str = "medium") -> None:
     """Write images (H, W, 3) BGR as an H.264 video of the first one's size, whole or not at all.
 
     The codec halves the colours' resolution and so takes even sides only: an odd image loses its last row or column.
-    Images of another size are scaled into the first one's, with black bars where their shape differs.
+    Images of another size are scaled into the first one's, with black bars where their shape differs. `preset` is
+    x264's word for how long it seeks to save bytes.
 
     Raises:
         InputError: x264 takes no video of that size or rate.
@@ -180,7 +181,7 @@ def write_video(path: Path, images: Iterator[NDArray[np.uint8]], frame_rate: flo
             with av.open(str(aside), "w", format="mp4", options={"movflags": "+faststart"}) as container:
                 for image in images:
                     if stream is None:
-                        stream = container.add_stream(CODEC, rate=rate, options={"crf": QUALITY})
+                        stream = container.add_stream(CODEC, rate=rate, options={"crf": QUALITY, "preset": preset})
                         stream.height, stream.width = (max(2, side // 2 * 2) for side in image.shape[:2])
                         stream.pix_fmt = "yuv420p"
                     sized = fitted(image, stream.width, stream.height)
