@@ -34,7 +34,7 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
-from clmot.motchallenge.meaning import class_numbers, corners_for_sizes
+from clmot.motchallenge.meaning import class_numbers, corners_for_sizes, unlabelled_between
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -266,6 +266,9 @@ class _Truth:
         """Raise an InputError if the rows do not fit the frames, now that their number and size are known."""
         if self.last_row > info.length:  # reading the table again names the line that goes beyond it
             parse_ground_truth(self.data, self.name, length=info.length, classes=self.classes)
+        text = unlabelled_between(self.table.frame, info.length)
+        if text:
+            raise InputError(f"{self.name}: {text}.")
         boxes = self.table.box - [1, 1, 0, 0]  # files count pixels from 1
         text = corners_for_sizes(boxes, np.array([info.width, info.height], np.float64))
         if text:
@@ -414,7 +417,7 @@ def _write_detections(benchmark: str, sequences: Sequence[_Sequence], directory:
 
 def _of_the_file(problem: Problem) -> None:
     """As `warn_or_refuse`, without what is said mildly of single rows: `strip` counts those."""
-    if problem.fatal or problem.kind == "other classes":
+    if problem.fatal or problem.kind in ("other classes", "no identities"):
         warn_or_refuse(problem)
 
 

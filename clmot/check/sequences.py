@@ -20,7 +20,7 @@ from clmot.labels.box_set import unreadable
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
-from clmot.motchallenge.meaning import class_numbers
+from clmot.motchallenge.meaning import class_numbers, unlabelled_between
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, parse_seqinfo
 from clmot.pictures import UnreadablePicture, decodes, picture_size
 from clmot.problems import Problem, Report
@@ -128,6 +128,9 @@ def _check_truth(
     table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size, classes=classes)
     if len(table):
         report_no_people(table, name, sequence.report)
+        gaps = unlabelled_between(table.frame, length or 0)
+        if gaps is not None:
+            sequence.report(Problem("frames without labels", name, gaps))
     return table
 
 

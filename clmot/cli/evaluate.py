@@ -108,12 +108,15 @@ def evaluate(
     Raises:
         InputError: see there.
     """
-    # Loads pandas; the other commands need not wait for it.
-    from clmot.evaluation.folders import RULES, score_folder
+    from clmot.evaluation.result_files import RULES, read_pairs
 
     if benchmark is not None and benchmark not in RULES:
         raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
-    scores = score_folder(results, ground_truth, benchmark, split, only=only, evaluator=evaluator)
+    pairs = read_pairs(results, ground_truth, benchmark, only)
+    # Loads pandas and scipy: whoever gave faulty files need not wait for it.
+    from clmot.evaluation.folders import score_pairs
+
+    scores = score_pairs(pairs, split, evaluator=evaluator)
     if json_file not in (None, STDOUT):
         write_json(json_file, scores.as_dict())
     print(json.dumps(scores.as_dict(), indent=2) if json_file == STDOUT else scores.table())
@@ -123,6 +126,12 @@ def evaluate(
         print(
             f"note: the ground truth of {', '.join(scores.without_truth)} has no box to score (class 1, flag not 0; "
             "MOT15's: flag not 0): the numbers there say nothing of the tracker.",
+            file=sys.stderr,
+        )
+    if scores.apart:
+        print(
+            f"note: the results of {', '.join(scores.apart)} have no frame in common with the boxes of the ground "
+            "truth, so nothing can match: frames should be counted from 1 in both.",
             file=sys.stderr,
         )
     if scores.seem_halves:

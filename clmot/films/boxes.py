@@ -7,6 +7,7 @@ where a format has them (only evaluation reads them), and are -1 where it has no
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.classes import PEOPLE, is_person
-from clmot.motchallenge.meaning import classes_asked_for
+from clmot.motchallenge.meaning import ALL_ALIKE, classes_asked_for, no_identities, unlabelled_between
 from clmot.problems import Problem, Report
 from clmot.wording import listed
 
@@ -106,7 +107,11 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
         [(found.places[row], int(found.frame[row])) for row in np.flatnonzero(late).tolist()],
         counting,
     )
+    found = _with_identities(found, film.boxes, report)
     _check_identities(found, counting)
+    gaps = unlabelled_between(found.frame, measured.frames)
+    if gaps is not None and not faults:
+        counting(Problem("frames without labels", str(film.boxes), gaps))
     _report_useless(found, film.boxes, (measured.width, measured.height), report)
     if not faults and not len(found.frame):
         counting(Problem("no people", str(film.boxes), "has no box of what is tracked: add boxes, or remove the file"))
@@ -190,6 +195,14 @@ def _report_useless(found: FilmBoxes, source: Path, size: tuple[int, int], repor
             first = found.places[int(np.argmax(rows))]
             text = f"holds boxes that have {what} ({rows.sum()}, the first at {first}); nothing is learnt from them"
             report(Problem(kind, str(source), text, fatal=False))
+
+
+def _with_identities(found: FilmBoxes, source: Path, report: Report) -> FilmBoxes:
+    """The boxes, with unknown identities where all have the same one and so it says nothing."""
+    if not no_identities(found.frame, found.identity):
+        return found
+    report(Problem("no identities", str(source), ALL_ALIKE.format(found.identity[0]), fatal=False))
+    return dataclasses.replace(found, identity=np.full_like(found.identity, UNKNOWN_IDENTITY))
 
 
 def _check_identities(found: FilmBoxes, report: Report) -> None:

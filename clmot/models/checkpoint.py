@@ -30,6 +30,7 @@ CONFIG_FILE = "config.json"
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights", "params", "ema")
 """Keys under which checkpoints keep the state dict, the usual ones first."""
+_PADDLE = (".pdparams", ".pdopt", ".pdiparams", ".pdmodel")
 _SAFETENSORS = "safetensors"
 
 
@@ -146,6 +147,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         kind = _kind_of_file(stream.read(512))
     if kind not in ("", _SAFETENSORS):
         raise InputError(f"{path}: is {kind}, and no weight file; fetch the weights again (.safetensors or .pth).")
+    if kind != _SAFETENSORS and path.suffix in _PADDLE:
+        raise InputError(f"{path}: is PaddlePaddle's, whose weights PyTorch cannot read: take some made for PyTorch.")
     content: Any
     try:
         if kind == _SAFETENSORS or path.suffix == ".safetensors":

@@ -25,11 +25,13 @@ from clmot.errors import InputError
 from clmot.files import staged_file
 from clmot.motchallenge.classes import PEDESTRIANS, ObjectClass, TrackedKind
 from clmot.motchallenge.meaning import (
+    ALL_ALIKE,
     LABELS_FILE,
     OTHER_CLASS,
     class_numbers,
     corners_for_sizes,
     foreign_columns,
+    no_identities,
     not_in_pixels,
 )
 from clmot.motchallenge.rows import parse_rows
@@ -187,6 +189,7 @@ def judge_rows(
     if length is not None:
         tell("frame beyond length", frames > length, f"frame {{0}} is beyond the sequence's {length} frames")
     category = _categories(values, classes, tell) if with_class else np.ones(len(values), np.int64)
+    values = _without_false_identities(values, usable, name, kind, report)
     if kind.unique:
         _report_repeats(values, lines, usable, name, kind, report)
     considered = ((values[:, 6] != 0) | (not kind.truth)) & (category == ObjectClass.PEDESTRIAN)
@@ -232,6 +235,16 @@ def _report_meaning(
         faults.append(corners_for_sizes(boxes, np.array(size, np.float64)))
     for fault in filter(None, faults):
         report(Problem("columns", name, fault))
+
+
+def _without_false_identities(
+    values: npt.NDArray[np.float64], usable: npt.NDArray[np.bool_], name: str, kind: RowKind, report: Report
+) -> npt.NDArray[np.float64]:
+    """The rows, with unknown identities where those of a ground truth are all 0 or all 1 and so say nothing."""
+    if not kind.truth or not no_identities(values[usable, 0], values[usable, 1]):
+        return values
+    report(Problem("no identities", name, ALL_ALIKE.format(f"{values[usable, 1][0]:g}"), fatal=False))
+    return np.concatenate([values[:, :1], np.full_like(values[:, :1], UNKNOWN_IDENTITY), values[:, 2:]], axis=1)
 
 
 def _report_repeats(

@@ -24,6 +24,8 @@ _SHARE_BEYOND = (
     0.25  # of the boxes; where corners are read as sizes, whatever is right of or below the centre is beyond
 )
 
+_FEWEST_LABELLED = 4  # frames; fewer may lie that evenly by chance
+
 _SYNONYMS = {"motorcycle": ObjectClass.MOTORBIKE, "bike": ObjectClass.BICYCLE}
 
 
@@ -100,6 +102,37 @@ def classes_asked_for(asked: Sequence[int | str], known: Mapping[str, str]) -> t
         found |= meant
         unknown += [] if meant else [one]
     return found, unknown
+
+
+def no_identities(frame: NDArray[np.int64], identity: NDArray[np.int64]) -> bool:
+    """Whether an identity column says nothing: every box (N,) has 0, or every box 1, though some frame has several."""
+    one = len(identity) > 0 and identity[0] in (0, 1) and bool((identity == identity[0]).all())
+    return one and len(np.unique(frame)) < len(frame)
+
+
+ALL_ALIKE = "gives every box the identity {}, several in one frame too: taken as boxes without identities"
+"""What is said of such a column."""
+
+
+def unlabelled_between(frame: NDArray[np.int64], length: int) -> str | None:
+    """Why boxes (N,) are of every n-th frame alone, so that those between would be learnt as empty; or None.
+
+    Args:
+        frame: (N,) of each box, counted from 1.
+        length: frames of the film.
+    """
+    labelled = np.unique(frame)
+    steps = np.diff(labelled)
+    if len(labelled) < _FEWEST_LABELLED or (steps != steps[0]).any() or steps[0] < 2:
+        return None
+    step = int(steps[0])
+    if labelled[0] > step or labelled[-1] + step <= length:
+        return None
+    return (
+        f"has boxes in every {step}. frame alone ({labelled[0]}, {labelled[1]}, {labelled[2]}, ...), and training "
+        "would take those between as empty: label them too, or use the labelled frames as a film "
+        f"of {step} times fewer frames per second"
+    )
 
 
 def class_numbers(data: bytes, name: str, report: Report, asked: Sequence[int | str] = ()) -> dict[int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from clmot.cli.main import run
 from clmot.errors import InputError
-from clmot.evaluation import folders
+from clmot.evaluation import result_files
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.folders import score_folder
 from clmot.evaluation.purity import PURITY_METRICS
@@ -357,7 +359,7 @@ def test_files_of_results_are_read_once(official: Path, results: Path, monkeypat
         read.append(path)
         return read_results(path)
 
-    monkeypatch.setattr(folders, "read_results", counting)
+    monkeypatch.setattr(result_files, "read_results", counting)
     score_folder(results, official)
     assert len(read) == len(set(read)) == 2
 
@@ -389,3 +391,35 @@ def test_results_in_another_layout_are_found(official: Path, tmp_path: Path) -> 
     write(tmp_path / "trackers" / "ours" / "data" / "MOT17-02.txt", tracks(range(1, 9)))
     with pytest.raises(InputError, match=r"but .*trackers/ours/data has files like these"):
         score_folder(tmp_path / "trackers", official)
+
+
+def test_no_common_frame_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gt" / "MOT17-02" / "gt").mkdir(parents=True)
+    (tmp_path / "gt/MOT17-02/gt/gt.txt").write_text("1,1,10,20,30,60,1,1,1\n2,1,10,20,30,60,1,1,1\n")
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res/MOT17-02.txt").write_text("101,1,10,20,30,60,1,-1,-1,-1\n")
+    run(["evaluate", str(tmp_path / "res"), str(tmp_path / "gt")])
+    assert "MOT17-02 have no frame in common with the boxes of the ground truth" in capsys.readouterr().err
+    (tmp_path / "res/MOT17-02.txt").write_text("2,1,10,20,30,60,1,-1,-1,-1\n")
+    run(["evaluate", str(tmp_path / "res"), str(tmp_path / "gt")])
+    assert "no frame in common" not in capsys.readouterr().err
+
+
+def test_a_far_row_is_refused_before_anything_heavy_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "gt" / "MOT17-02" / "gt").mkdir(parents=True)
+    (tmp_path / "gt/MOT17-02/gt/gt.txt").write_text("1,1,10,20,30,60,1,1,1\n")
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res/MOT17-02.txt").write_text("999999,1,10,20,30,60,1,-1,-1,-1\n")
+    script = f"""
+import sys
+from clmot.cli.main import run
+from clmot.errors import InputError
+try:
+    run(["evaluate", {str(tmp_path / "res")!r}, {str(tmp_path / "gt")!r}])
+except InputError as error:
+    print(error)
+print([name for name in ("pandas", "scipy.stats", "trackeval", "torch") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "has a row of frame 999999" in done.stdout
+    assert done.stdout.endswith("[]\n")

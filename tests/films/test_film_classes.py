@@ -125,3 +125,45 @@ def test_a_folder_of_frames_with_a_labels_txt(tmp_path: Path) -> None:
     outs = [tmp_path / kind for kind in ("frames", "gt")]
     extract_benchmark(tmp_path / "films", "MOT17", "half", *outs, reading=Reading(classes=("van", 1)))
     assert tracked(read_ground_truth(outs[1] / "door" / "gt.txt")) == {"car", "van"}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_labels_of_every_third_frame_do_not_teach_that_the_rest_is_empty(kind: str, tmp_path: Path) -> None:
+    video = write_film(tmp_path / "films" / "train" / "door.avi", "mot")
+    video.with_suffix(".txt").unlink()
+    boxes = FORMATS[kind](video)
+    keep = {1, 4, 7, 10}
+    if kind == "mot":
+        rows = [row for row in boxes.read_text().splitlines() if int(row.split(",")[0]) in keep]
+        boxes.write_text("\n".join(rows) + "\n")
+    elif kind == "yolo":
+        for path in boxes.glob("door_*.txt"):
+            if int(path.stem[-4:]) not in keep:
+                path.unlink()
+    else:
+        content = json.loads(boxes.read_text())
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] in keep]
+        boxes.write_text(json.dumps(content))
+    outs = [tmp_path / folder for folder in ("frames", "gt")]
+    with pytest.raises(InputError, match=r"boxes in every 3\. frame alone \(1, 4, 7, \.\.\.\)"):
+        extract_benchmark(tmp_path / "films", "MOT17", "half", *outs, reading=Reading(open_with_films))
+    with pytest.raises(InputError, match="cannot be used as it is"):
+        run(["check", str(tmp_path / "films")])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_boxes_of_one_identity_have_none(kind: str, tmp_path: Path) -> None:
+    video = tmp_path / "door.avi"
+    boxes = FORMATS[kind](video)
+    if kind == "mot":
+        rows = [row.split(",") for row in boxes.read_text().splitlines()]
+        boxes.write_text("".join(",".join([row[0], "1", *row[2:]]) + "\n" for row in rows))
+    elif kind == "yolo":
+        for path in boxes.glob("door_*.txt"):
+            path.write_text("".join(f"{row.rsplit(' ', 1)[0]} 0\n" for row in path.read_text().splitlines()))
+    else:
+        content = json.loads(boxes.read_text())
+        boxes.write_text(json.dumps(content | {"annotations": [a | {"track_id": 0} for a in content["annotations"]]}))
+    found = read_truth(Film(video, "train/door", "train", boxes), measured(), refuse, NAMES)
+    assert found is not None
+    assert set(found.table.identity.tolist()) == {-1}

@@ -109,7 +109,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("validation_sequences", "validation_sequences: [MOT17-02]", ["'data.validation_sequences'"]),
         ("seed", "seed: -1", ["'seed'", "at least 0"]),
         ("device", "device: cuda:-1", ["'hardware.device'", "'cuda:-1'"]),
-        ("classes", "classes: [14]", ["'strip.classes'", "at most 13"]),
+        ("flagged", "flagged: [14]", ["'strip.flagged'", "at most 13"]),
     ],
 )
 def test_a_wrong_line(key: str, new: str, words: list[str]) -> None:

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from dla34_recipe import assert_reference_outputs, dla34_recipe, dla34_shapes, reference_images
@@ -379,6 +380,13 @@ def test_what_is_no_weight_file_is_called_what_it_is(start: bytes, words: str, t
         (tmp_path / name).write_bytes(start)
         with pytest.raises(InputError, match=words):
             read_weights(tmp_path / name)
+
+
+def test_weights_of_another_framework(tmp_path: Path) -> None:
+    """PaddlePaddle pickles NumPy's arrays, which torch refuses as code."""
+    (tmp_path / "a.pdparams").write_bytes(pickle.dumps({"conv.weight": np.ones((2, 2), np.float32)}, protocol=2))
+    with pytest.raises(InputError, match="PaddlePaddle's, whose weights PyTorch cannot read"):
+        read_weights(tmp_path / "a.pdparams")
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model", "net", "ema"])

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import GROUND_TRUTH, format_ground_truth, judge_rows, read_ground_truth
 from clmot.motchallenge.classes import ObjectClass
-from clmot.motchallenge.meaning import OTHER_CLASS, class_numbers, corners_for_sizes, foreign_columns, not_in_pixels
+from clmot.motchallenge.meaning import (
+    OTHER_CLASS,
+    class_numbers,
+    corners_for_sizes,
+    foreign_columns,
+    not_in_pixels,
+    unlabelled_between,
+)
 from clmot.problems import Problem, refuse
 
 ROWS = [(frame, person, 100 * person, 50 + frame, 40, 90) for frame in (1, 2, 3) for person in (1, 2, 3)]
@@ -130,3 +137,40 @@ def test_a_table_with_classes_of_its_own(tmp_path: Path) -> None:
     assert plain.tracked().sum() == 3
     (tmp_path / "labels.txt").write_text("car\nroad\nperson\n")
     assert (read_ground_truth(tmp_path / "gt.txt").category == [1, 3] * 3).all()
+
+
+@pytest.mark.parametrize("same", [0, 1])
+def test_a_column_that_names_no_one(same: int, tmp_path: Path) -> None:
+    """All boxes 0, or all 1, two of them in one frame: not one person who is in two places."""
+    path = tmp_path / "gt.txt"
+    path.write_text("".join(f"{frame},{same},{x},20,30,60,1,1,1\n" for frame in (1, 2) for x in (10, 90)))
+    for unique in (True, False):
+        assert read_ground_truth(path, unique_identities=unique).identity.tolist() == [-1] * 4
+    told: list[Problem] = []
+    judge_rows(path.read_bytes(), "gt.txt", GROUND_TRUTH, told.append)
+    assert [(problem.kind, problem.fatal) for problem in told] == [("no identities", False)]
+    path.write_text("".join(f"{frame},{same},10,20,30,60,1,1,1\n" for frame in (1, 2, 3)))
+    assert read_ground_truth(path).identity.tolist() == [same] * 3, "one person alone is one person"
+    path.write_text("".join(f"{frame},2,{x},20,30,60,1,1,1\n" for frame in (1, 2) for x in (10, 90)))
+    with pytest.raises(InputError, match="identity 2 appears twice"):
+        read_ground_truth(path)
+
+
+@pytest.mark.parametrize(
+    ("frames", "length", "step"),
+    [
+        ([1, 6, 11, 16], 20, 5),
+        ([5, 10, 15, 20], 20, 5),
+        ([1, 1, 3, 3, 5, 7], 8, 2),
+        ([1, 6, 11, 16], 40, None),  # they end, as people do
+        ([21, 26, 31, 36], 40, None),
+        ([1, 6, 11], 15, None),
+        ([1, 2, 3, 4], 4, None),
+        ([1, 6, 11, 17], 20, None),
+        ([], 20, None),
+    ],
+)
+def test_labels_of_every_nth_frame(frames: list[int], length: int, step: int | None) -> None:
+    text = unlabelled_between(np.array(frames, np.int64), length)
+    assert (text is None) == (step is None)
+    assert text is None or f"in every {step}. frame alone" in text
