@@ -12,6 +12,7 @@ import yaml
 from clmot.archives.benchmark_layout import sequence_folders
 from clmot.archives.entries import Tree
 from clmot.archives.extract import DETECTION_SOURCES_FILE
+from clmot.archives.foreign_layouts import foreign_layout
 from clmot.check.box_sets import check_box_set
 from clmot.check.find_box_sets import (
     BoxSetPlace,
@@ -23,7 +24,6 @@ from clmot.check.find_box_sets import (
     names_of,
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
-from clmot.check.foreign_layouts import foreign_layout
 from clmot.check.project import film_classes
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE

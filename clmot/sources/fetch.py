@@ -19,8 +19,9 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.addresses import VARIABLE, readable
+from clmot.archives.foreign_layouts import foreign_layout
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path
+from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path, walk
 from clmot.films.find_films import is_video
 from clmot.sources.checksums import file_sha256
 from clmot.sources.download import Unavailable, download
@@ -177,6 +178,9 @@ def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES) or any(map(is_video, path.iterdir())):
         return (path,)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
+    layout = None if names else foreign_layout([file.relative_to(path).as_posix() for file in walk(path)])
+    if layout is not None:
+        raise InputError(f"{path} is laid out as {layout}.")
     held = f"it has {listed(names)}" if names else "it has no zip"
     raise InputError(
         f"{path / benchmark}.zip does not exist ({held}) and {path} holds no sequences either: put the archive there, "
