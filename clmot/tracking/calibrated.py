@@ -110,7 +110,7 @@ class CalibratedTracker(Tracker):
 
     def _associated(self, table: TrackTable, detections: FrameDetections, weak: FrameDetections | None) -> Matches:
         params, state, corners = self.params, table.state, table.corners()
-        self.gallery.follow(table.identity, table.feature, self.frame - 1)
+        self.gallery.follow(table.identity, table.feature, self.frame - self.passed)
         overlaps = costs.overlapping_pairs(corners, detections.corners, 1.0, self._extra_pixel)
         steps = Steps(len(detections))
         confirmed = state != TrackState.TENTATIVE
@@ -166,8 +166,9 @@ class CalibratedTracker(Tracker):
         return self.covered.missed < self.params.covered_missed
 
     def _count_covered(self, table: TrackTable, corners: Floats, near: Indices, matched: Indices) -> None:
-        """Look at the tracks `near` (n,) that were seen in the frame before; `matched` (S,) are those found again."""
-        seen = near[(table.state[near] == TrackState.TRACKED) & (table.last_frame[near] == self.frame - 1)]
+        """Look at the tracks `near` (n,) that were seen in the update before; `matched` (S,) are those found again."""
+        before = self.frame - self.passed
+        seen = near[(table.state[near] == TrackState.TRACKED) & (table.last_frame[near] == before)]
         covered = seen[covered_share(corners[seen]) >= HIDDEN_SHARE]
         self.covered.count(len(covered), int((~np.isin(covered, matched)).sum()))
 
@@ -228,11 +229,13 @@ class CalibratedTracker(Tracker):
         self, table: TrackTable, overlaps: Pairs, rows: Indices, cols: Indices, detections: FrameDetections
     ) -> None:
         """Learn from those of the matches (S,) that overlap leaves no doubt about; looks have no say in that."""
-        embedding = detections.embedding
-        if embedding is None or self.frame % max(1, round(SAMPLE_SECONDS * self.frame_rate)):
+        embedding, before = detections.embedding, self.frame - self.passed
+        every = max(1, round(SAMPLE_SECONDS * self.frame_rate))
+        due = self.frame // every > before // every
+        if embedding is None or not due or self.passed > AWAY_SECONDS * self.frame_rate:
             return
         sure = _unrivalled(overlaps, rows, cols, (len(table), len(detections)))
-        sure &= (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == self.frame - 1)
+        sure &= (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == before)
         sure &= _any(embedding)[cols] & _any(table.feature)[rows]
         rows, seen = rows[sure], embedding[cols[sure]]
         mine = np.eye(len(rows), dtype=bool)

@@ -135,6 +135,8 @@ class Tracker:
         """How many frames a track may miss before it is given up."""
         self.frame = 0
         """Number of the last frame, from 1, of those that there would be if none was left out."""
+        self.passed = 1
+        """Whole frames since the last update: more than one where frames were left out."""
         self._rest = 0.0  # of a frame, between the time that passed and the whole frames that it was counted as
         self.tracks = TrackTable.empty(0)
         self.memory = Memory.empty()
@@ -181,9 +183,9 @@ class Tracker:
         moved = None if camera is None else _checked_camera(camera)
         if not (np.isfinite(elapsed) and elapsed > 0):
             raise ValueError(f"the time since the last frame should be above 0, got {elapsed}")
-        passed = max(1, round(elapsed + self._rest))
-        self._rest = float(np.clip(elapsed + self._rest - passed, -0.5, 0.5))
-        self.frame += passed
+        self.passed = max(1, round(elapsed + self._rest))
+        self._rest = float(np.clip(elapsed + self._rest - self.passed, -0.5, 0.5))
+        self.frame += self.passed
         table = self._predicted(detections, moved, elapsed)
         found = self._associated(table, detections, weak)
         features = self._smoothed(table, detections, found.rows, found.cols)

@@ -9,7 +9,7 @@ import pytest
 
 from clmot.params import TrackParams
 from clmot.tracking import kalman
-from clmot.tracking.calibrated import start_tracker
+from clmot.tracking.calibrated import CalibratedTracker, start_tracker
 from clmot.tracking.tracker import Tracker
 
 
@@ -66,6 +66,28 @@ def test_a_lost_track_has_its_seconds_however_many_frames_come() -> None:
     assert tracker.update(still, [0.9], elapsed=5).identities.tolist() == [1]
     tracker.update([], [], elapsed=11)
     assert tracker.update(still, [0.9]).identities.tolist() == []
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_looks_are_calibrated_where_frames_are_left_out(step: int) -> None:
+    """Two people side by side, each with looks of their own: what tells them apart is learnt at any step."""
+    random = np.random.default_rng(0)
+    middle = random.standard_normal((2, 8))
+    tracker = CalibratedTracker(TrackParams(association="calibrated"), 10)
+    for frame in range(1, 120, step):
+        boxes = [[10 + frame, 10, 50 + frame, 110], [300 + frame, 10, 340 + frame, 110]]
+        looks = middle + 0.2 * random.standard_normal((2, 8))
+        tracker.update(boxes, [0.9, 0.9], looks, elapsed=step if frame > 1 else 1)
+    assert tracker.recent.ready
+    assert tracker.recent(np.array([0.0]))[0] > 1 > -1 > tracker.recent(np.array([1.5]))[0]
+
+
+def test_looks_after_seconds_calibrate_nothing() -> None:
+    """What is found again then is not sure to be the same person."""
+    tracker = CalibratedTracker(TrackParams(association="calibrated"), 10)
+    for _ in range(60):
+        tracker.update([[10, 10, 50, 110], [300, 10, 340, 110]], [0.9, 0.9], np.eye(2), elapsed=15)
+    assert not tracker.recent.ready
 
 
 def test_parts_of_frames_add_up() -> None:
