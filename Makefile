@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup repro test test-fast test-peers lint format docs lock mlflow clean
+.PHONY: help setup repro test test-fast test-peers lint format docs dist lock mlflow clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ format: $(INSTALLED) ## put the code into the project's style
 
 docs: $(INSTALLED) ## build the site into site/ (open site/index.html)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+dist: $(INSTALLED) ## build the wheel into dist/
+	@PYTHON="$(PYTHON)" tools/setup.sh dist
 
 mlflow: $(INSTALLED) ## compare runs in a browser, at http://127.0.0.1:5000 (PORT=5001 for another port)
 	@$(BIN)/python -m clmot.reporting.mlflow_server $(PORT)

@@ -2,6 +2,7 @@
 # `make setup` and `make lock`: gets uv, the package installer, and runs it. Needs Python 3.10 or newer ($PYTHON) alone.
 #
 #   tools/setup.sh          install requirements.lock and this project into .venv
+#   tools/setup.sh dist     build the wheel into dist/
 #   tools/setup.sh lock     choose new versions for requirements.lock, within pyproject.toml's limits
 set -eu
 cd "$(dirname "$0")/.."
@@ -46,6 +47,19 @@ uv=$(find_uv)
 if [ "${1:-}" = lock ]; then
     exec "$uv" pip compile --quiet pyproject.toml --extra dev --extra export --universal --python-version 3.10 --generate-hashes \
         --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
+fi
+
+if [ "${1:-}" = dist ]; then
+    # What `clmot init` lays down goes into the package, from where it is in the repository.
+    copy=$(mktemp -d)
+    trap 'rm -rf "$copy"' EXIT
+    cp -r clmot pyproject.toml README.md LICENSE "$copy"
+    mkdir "$copy/clmot/project"
+    cp -r dvc.yaml stages profiles weights .dvcignore .gitignore .dvc/config "$copy/clmot/project"
+    find "$copy" -name __pycache__ -prune -exec rm -rf {} +
+    "$uv" build --quiet --wheel --no-build-isolation --python .venv/bin/python -o dist "$copy"
+    ls dist/*.whl
+    exit
 fi
 
 [ -x .venv/bin/python ] || "$uv" venv --quiet --no-python-downloads --python "$(command -v "$PYTHON")" .venv

@@ -10,14 +10,14 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from clmot import __version__
-from clmot.cli import ablation, check, clean, compare, evaluate, export, pack, profile, show, submit, track
+from clmot.cli import ablation, check, clean, compare, evaluate, export, init, pack, profile, show, submit, track
 from clmot.errors import InputError, run_as_script
 
 GROUPS: Mapping[str, Sequence[ModuleType]] = {
     "your films": (track,),
     "your data and results": (check, evaluate, submit),
     "models": (pack, export),
-    "the pipeline": (profile, show, clean),
+    "the pipeline": (init, profile, show, clean),
     "experiments": (ablation, compare),
 }
 """In the order in which the help lists them. What needs torch is imported by a command when it runs: the others, and
