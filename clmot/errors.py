@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from clmot.wording import one_line
 
 _ROOM = "free some space there and run again; what was finished before is kept."
 _PLACE = "name a place that exists, has room and may be written to."
+_OF_A_PLACE = ("EACCES", "EPERM", "EEXIST", "ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP")
 REFUSALS = {
     "ENOSPC": f"the disk, or its table of files (`df -i`), is full: {_ROOM}",
     "EDQUOT": f"your quota on that disk is used up: {_ROOM}",
@@ -23,7 +25,7 @@ REFUSALS = {
     "EROFS": f"that disk cannot be written to: {_PLACE}",
     "EMFILE": "this process may open no more files: raise the limit (`ulimit -n`).",
     "ENFILE": "this machine has no more files to open: close other programs, or raise its limit.",
-    **dict.fromkeys(("EACCES", "EPERM", "EEXIST", "ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP"), _PLACE),
+    **dict.fromkeys(_OF_A_PLACE, _PLACE),
 }
 """What systems will not do, and what to do about it. By name: not every system has every number."""
 _FULL = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS")
@@ -49,8 +51,8 @@ def run_as_script(main: Callable[[], None]) -> None:
     """Call `main`, turning what is not our fault into one sentence on stderr and exit code 2: an `InputError`, and what
     the system refuses, such as to write to a full disk.
 
-    Any other exception is a fault of ours and keeps its traceback. Ctrl-C exits with 130, as shells expect, and a
-    reader of the output who has seen enough (`| head`) with 141.
+    Any other exception is a fault of ours and keeps its traceback, as does a file of the code that is missing. Ctrl-C
+    exits with 130, as shells expect, and a reader of the output who has seen enough (`| head`) with 141.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
@@ -67,7 +69,7 @@ def run_as_script(main: Callable[[], None]) -> None:
         raise SystemExit(141) from None
     except Exception as error:
         refused = as_refusal(error)
-        if refused is None:
+        if refused is None or _is_our_fault(refused):
             raise
         _let_go_of_stdout()
         _leave(sentence(refused))
@@ -76,7 +78,7 @@ def run_as_script(main: Callable[[], None]) -> None:
 def explain_refusals(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """A `sys.excepthook` for what happens before `run_as_script`: libraries look for a place for temporary files."""
     refused = as_refusal(error)
-    if refused is None or not isinstance(error, Exception):
+    if refused is None or _is_our_fault(refused) or not isinstance(error, Exception):
         sys.__excepthook__(kind, error, trace)
         return
     print(f"error: {one_line(sentence(refused), LONGEST)}", file=sys.stderr, flush=True)
@@ -98,6 +100,18 @@ def as_refusal(error: BaseException) -> OSError | None:
     if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", text):  # NumPy keeps the reason
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return None
+
+
+def _is_our_fault(refused: OSError) -> bool:
+    """Whether a place is refused that no user and no stage named: one among the code's own files, or none at all. Its
+    traceback is what we need to see."""
+    if errno.errorcode.get(refused.errno or 0) not in _OF_A_PLACE:
+        return False
+    if refused.filename is None or isinstance(refused.filename, int):
+        return "temporary" not in str(refused.strerror)
+    path = os.path.abspath(os.fsdecode(refused.filename))
+    own = (os.path.dirname(os.path.abspath(__file__)), sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"))
+    return any(path.startswith(os.path.join(folder, "")) for folder in own)
 
 
 def at(error: BaseException, target: str | os.PathLike[str]) -> BaseException:

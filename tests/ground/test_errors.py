@@ -201,3 +201,22 @@ def test_folders_keep_the_umask(umask: int, tmp_path: Path) -> None:
 )
 def test_text_of_strangers_moves_no_cursor(text: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said_of(refusing(InputError(text)), capsys) == f"error: {shown}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", str(ROOT / "clmot" / "absent.yaml")), True),
+        (PermissionError(errno.EACCES, "Permission denied", os.__file__), True),
+        (FileNotFoundError(errno.ENOENT, "No such file"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file", "data/gt/MOT17/manifest.json"), False),
+        (OSError(errno.ENOSPC, "No space left", str(ROOT / "clmot" / "cache")), False),
+    ],
+    ids=["our file", "Python's file", "no file", "a stage's file", "a full disk"],
+)
+def test_a_file_of_the_code_that_is_not_there_is_our_fault(
+    error: OSError, ours: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(type(error) if ours else SystemExit):
+        run_as_script(refusing(error))
+    assert ours != capsys.readouterr().err.startswith("error: ")
