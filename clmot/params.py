@@ -100,9 +100,9 @@ class StripParams:
     """Boxes less visible than this fraction are dropped (MOT15 states no visibility: all are kept)."""
     boxes: str
     """Where training boxes come from: `truth`; `public` (the det.txt of the benchmark); or a folder of <sequence>.txt
-    in MOTChallenge format, a relative one starting where the project is (DVC does not watch it: `dvc repro --force
-    --single-item strip@B` after a change). Of the last two, all rows are people, whatever `classes` and
-    `min_visibility` say."""
+    in MOTChallenge format, a relative one starting where the project is (DVC watches `detections/`, no other: after a
+    change elsewhere `dvc repro --force --single-item strip@B`). Of the last two, all rows are people, whatever
+    `classes` and `min_visibility` say."""
     min_score: Annotated[float, Bounds(0, 1)]
     """Boxes of a detector that are scored below do not train; `truth` has no scores."""
     keep_identities: bool
@@ -360,7 +360,8 @@ class TrackParams:
     """Where boxes come from: `network`; `public` (the det.txt of the benchmark; of MOT17's three the one beside the
     frames that were kept, see data/detections/MOT17/sources.json); `truth` (the boxes of the ground truth, without
     identities); or a folder of <sequence>.txt in MOTChallenge format, frames numbered within the whole film, a relative
-    one starting where the project is (DVC does not watch it: `dvc repro --force --single-item track@B` after a change).
+    one starting where the project is (DVC watches `detections/`, no other: after a change elsewhere `dvc repro --force
+    --single-item track@B`).
     Embeddings are always the network's, read at those boxes. A file's scores are used as they are, cut off at 0 and 1;
     `confidence` and `new_track_confidence` compare with them on that detector's own scale, so DPM's margins and MOT15's
     scores want values of their own, and 0 takes every box. Scores that are all -1 are none, and count as 1."""

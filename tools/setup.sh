@@ -56,6 +56,8 @@ if [ "${1:-}" = dist ]; then
     cp -r clmot pyproject.toml README.md LICENSE "$copy"
     mkdir "$copy/clmot/project"
     cp -r dvc.yaml stages profiles weights .dvcignore .gitignore .dvc/config "$copy/clmot/project"
+    mkdir "$copy/clmot/project/detections"
+    cp detections/README.md "$copy/clmot/project/detections"
     find "$copy" -name __pycache__ -prune -exec rm -rf {} +
     "$uv" build --quiet --wheel --no-build-isolation --python .venv/bin/python -o dist "$copy"
     ls dist/*.whl

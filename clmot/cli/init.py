@@ -15,7 +15,9 @@ from clmot.params import DEFAULT_FILE
 
 PACKAGED, REPOSITORY = Path(clmot.__file__).parent / "project", Path(clmot.__file__).parents[1]
 """Where the pipeline's files are: in a wheel, and in a clone of the repository."""
-FILES = ("dvc.yaml", "stages", "profiles", "weights", ".dvcignore", ".gitignore")
+FILES = ("dvc.yaml", "stages", "profiles", "weights", "detections", ".dvcignore", ".gitignore")
+OWN = ("__pycache__", "*.pth", "*.pt", "*.bin", "*.safetensors", "*.txt", "*.npz")
+"""What is in these folders of a repository that is used: weights and boxes of its own."""
 VERSION_FILE = "clmot.version"
 MAKEFILE = """\
 # Needs the environment in which clmot is installed: activate it first.
@@ -53,9 +55,7 @@ def init_project(folder: Path) -> None:
     with staged_directory(folder) as draft:
         for name in FILES:
             if (source / name).is_dir():
-                shutil.copytree(
-                    source / name, draft / name, ignore=shutil.ignore_patterns("__pycache__", "*.pth", "*.pt")
-                )
+                shutil.copytree(source / name, draft / name, ignore=shutil.ignore_patterns(*OWN))
             else:
                 shutil.copy(source / name, draft / name)
         shutil.copy(DEFAULT_FILE, draft / "params.yaml")

@@ -36,6 +36,7 @@ def test_a_project_is_laid_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     run(["init", "mine"])
     project = tmp_path / "mine"
     load_params(project / "params.yaml")
+    assert [path.name for path in (project / "detections").iterdir()] == ["README.md"]
     assert (project / VERSION_FILE).read_text().strip() == clmot.__version__
     # DVC reads the pipeline, and finds every file that is not made by a stage.
     stages = subprocess.run(

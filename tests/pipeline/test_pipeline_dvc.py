@@ -218,9 +218,11 @@ LOOKS = "download@MOT17"
 """DVC does not watch the folder that films come from; the stage looks again when it is told to."""
 PRETENDED = {
     "pretrain": ["models/detector/history.csv"],
-    "train": ["models/tracker/history.csv"],
+    "train": ["models/tracker/history.csv", "models/tracker/model.json"],
     "track@MOT17": ["tracks/MOT17/a.txt", "tracks/MOT17.detections/a", "tracks/MOT17.speed.json"],
-    "evaluate": [f"metrics/{name}" for name in ("sequences.csv", "speed.json", "summary.json", "table.md")],
+    "evaluate": [
+        f"metrics/{name}" for name in ("plots/roc.json", "sequences.csv", "speed.json", "summary.json", "table.md")
+    ],
 }
 
 
@@ -272,6 +274,15 @@ def temperature(project: Project) -> None:
     project.change("loss", temperature=0.1)
 
 
+def boxes_of_a_detector(project: Project) -> None:
+    (project.folder / "detections/a.txt").write_text("1,-1,5,4,6,12,0.9,-1,-1,-1\n")
+
+
+def embeddings_of_boxes(project: Project) -> None:
+    (project.folder / "detections/osnet").mkdir()
+    (project.folder / "detections/osnet/a.npz").write_bytes(b"embeddings")
+
+
 remarks = comment("clmot/errors.py", "clmot/cli/main.py", "clmot/reporting/drawing.py", "clmot/reporting/mlflow_run.py")
 CHANGES: list[tuple[str, Callable[[Project], None], set[str], set[str]]] = [
     ("full", add_test_film, {LOOKS, "strip@MOT17", "index"}, {"track@MOT17", "evaluate"}),
@@ -281,6 +292,8 @@ CHANGES: list[tuple[str, Callable[[Project], None], set[str], set[str]]] = [
     ("half", hardware, set(), set()),
     ("half", seed_of_no_scene, {"scenes"}, set()),
     ("half", remarks, set(), set()),
+    ("half", boxes_of_a_detector, {"strip@MOT17"}, {"track@MOT17", "evaluate"}),
+    ("full", embeddings_of_boxes, {"strip@MOT17"}, {"track@MOT17", "evaluate"}),
     ("half", temperature, set(), {"train", "track@MOT17", "evaluate"}),
 ]
 
