@@ -7,13 +7,13 @@ from itertools import islice
 
 
 def listed(items: Collection[object], most: int = 5) -> str:
-    """The first `most` items with commas between them, and how many more there are.
+    """The first `most` items with commas between them, each as `one_line`, and how many more there are.
 
     >>> listed(["a", "b", "c", "d"], most=2), listed([])
     ('a, b and 2 more', 'none')
     """
     more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(map(str, islice(items, most))) + more if items else "none"
+    return ", ".join(one_line(str(item)) for item in islice(items, most)) + more if items else "none"
 
 
 def joined(items: Iterable[object]) -> str:

@@ -125,7 +125,7 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
         )
     for name, hint in hints.items():
         if not _is_a(values[name], hint):
-            raise InputError(f"{path}: '{name}' cannot be {json.dumps(values[name])}.")
+            raise InputError(f"{path}: '{name}' cannot be {one_line(json.dumps(values[name]))}.")
     if len(values["neck_channels"]) not in (0, 4):
         raise InputError(f"{path}: 'neck_channels' should be empty or four numbers.")
     return ModelConfig(**{**values, "neck_channels": tuple(values["neck_channels"])})
