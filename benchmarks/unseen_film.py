@@ -178,8 +178,8 @@ class Case:
             made = json.loads(record.read_text())
             if made["taught"] != self._teaching:
                 raise InputError(
-                    f"{folder} was embedded with other settings of `crop`, `train`, `loss` or `strip`: name another "
-                    "folder with --keep, or remove it."
+                    f"{folder} was embedded with other settings of `crop`, `train`, `loss` or `strip.min_score`: name "
+                    "another folder with --keep, or remove it."
                 )
             for arena in ARENAS:
                 result[arena] = self._tracks(folder / f"{arena}.safetensors")
@@ -193,8 +193,8 @@ class Case:
     def _teaching(self) -> str:
         """The settings that decide what embedded boxes look like, as one hash."""
         params = self.params
-        parts = (params.crop, params.train, params.loss, params.strip)
-        return content_hash(json.dumps([dataclasses.asdict(part) for part in parts], sort_keys=True, default=str))
+        parts = [dataclasses.asdict(part) for part in (params.crop, params.train, params.loss)]
+        return content_hash(json.dumps([*parts, params.strip.min_score], sort_keys=True, default=str))
 
     def _embed(self, folder: Path) -> dict[str, float]:
         """Write the boxes of each arena with their embeddings; what it took, of an encoder that was taught for it."""
