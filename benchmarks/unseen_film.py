@@ -51,7 +51,7 @@ from scipy.stats import spearmanr
 from clmot.data.crops import FilmBoxes, TrainingCrops
 from clmot.data.frames import TrainingFrame
 from clmot.errors import InputError, run_as_script
-from clmot.evaluation.exam import Exam, combine_exams, sit_exam
+from clmot.evaluation.exam import Exam, sit_exam
 from clmot.evaluation.observations import score_observations
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again
@@ -86,8 +86,6 @@ from clmot.training.recipe import Recipe
 PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other films", "film itself"
 TAUGHT = (SUPERVISED, OTHER_FILMS, FILM_ITSELF)
 VISIBLE_FROM = 0.25
-EXAMS = 3
-"""With so many choices of whom to hide when (see evaluation/exam.py)."""
 ARENAS = ("detected", "visible")
 EMBEDDED = "embedded.safetensors"
 """The visible boxes as the encoder sees them that the detector's boxes of the film taught."""
@@ -265,8 +263,8 @@ class Case:
         return seconds, len(table)
 
     def _tracks(self, file: Path) -> dict[str, Any]:
-        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of a tracker, three
-        of them together."""
+        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of the tracker, with one
+        choice of whom to hide when (see evaluation/exam.py)."""
         repeats = Repeats(self.drops, self.share, 0, self.params.track)
         if self.kind == PERFECT:
             runs = [
@@ -287,10 +285,8 @@ class Case:
             )
         result: dict[str, Any] = {"dropped": found}
         if self.kind != PERFECT:
-            exams = [Exam(seed, self.params.track) for seed in range(EXAMS)]
-            sat = combine_exams(
-                [sit_exam(file, one, self.film.info.length, self.film.info.frame_rate) for one in exams]
-            )
+            info = self.film.info
+            sat = sit_exam(file, Exam(0, self.params.track), info.length, info.frame_rate)
             result["exam"] = {name: 100 * value for name, value in sat.metrics().items()}
         return result
 
