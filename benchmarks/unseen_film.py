@@ -263,8 +263,8 @@ class Case:
         return seconds, len(table)
 
     def _tracks(self, file: Path) -> dict[str, Any]:
-        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of the tracker, with one
-        choice of whom to hide when (see evaluation/exam.py)."""
+        """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of the tracker,
+        with one choice of whom to hide when (see evaluation/exam.py)."""
         repeats = Repeats(self.drops, self.share, 0, self.params.track)
         if self.kind == PERFECT:
             runs = [
