@@ -129,7 +129,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     )
     with pytest.raises(InputError, match=r"out\.onnx: should end in \.pth"):
         run(["export", str(ours), str(tmp_path / "out.onnx"), "--to", "pth"])
-    with pytest.raises(InputError, match=r"out\.bin: should end in \.onnx or \.pth"):
+    with pytest.raises(InputError, match=r"out\.bin: should end in \.onnx, \.npz or \.pth"):
         run(["export", str(ours), str(tmp_path / "out.bin")])
     with pytest.raises(InputError, match="nowhere holds no model"):
         run(["export", str(tmp_path / "nowhere"), str(out)])

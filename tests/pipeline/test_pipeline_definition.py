@@ -39,6 +39,8 @@ FRONT_DOOR = "clmot/__init__.py"
 """The package's own file imports what people ask it for, and nothing by itself."""
 HARDWARE = {name for name in FLAT if name.startswith("hardware.")}
 """Where a stage runs, and how fast, decides nothing about its outs: a thread more must not train again."""
+OWN_BOXES = "detections"
+"""A folder in which users put boxes of detectors and embeddings of boxes."""
 WEIGHTS = {"${model.weights}", "${crop.weights}"}
 """What a training may begin with comes from outside; random weights are a tracked file, and so are those that timm
 fetches."""
@@ -176,25 +178,27 @@ def test_training_cannot_see_identities() -> None:
 
 
 def test_tracking_cannot_see_identities() -> None:
-    """The true boxes that `track.detections: truth` takes come from behind the wall as well."""
+    """The true boxes that `track.detections: truth` takes come from behind the wall as well. In `detections` are
+    boxes of a user's detector; no identity is read from them."""
     data = {dep for dep in STAGES["track"]["deps"] if dep.split("/")[0] not in ("clmot", "stages")}
     folders = {f"data/{kind}/${{item.benchmark}}" for kind in ("frames", "detections", "held_out")}
-    assert data == folders | {"models/tracker"}
+    assert data == folders | {"models/tracker", OWN_BOXES}
 
 
 def test_data_deps_are_outs_of_other_stages() -> None:
     outs = {o if isinstance(o, str) else next(iter(o)) for s in STAGES.values() for o in s["outs"]}
     for spec in STAGES.values():
         for dep in spec["deps"]:
-            if dep.split("/")[0] not in ("clmot", "stages") and dep not in WEIGHTS:
+            if dep.split("/")[0] not in ("clmot", "stages") and dep not in (*WEIGHTS, OWN_BOXES):
                 # All of several outs, or a file in one.
                 assert any(out == dep or out.startswith(f"{dep}/") or dep.startswith(f"{out}/") for out in outs), dep
 
 
-def test_weights_that_are_none_are_a_tracked_file() -> None:
+@pytest.mark.parametrize("name", [RANDOM, f"{OWN_BOXES}/README.md"])
+def test_deps_that_no_stage_makes_are_tracked(name: str) -> None:
     """DVC wants a dependency to exist, in a fresh clone too."""
-    tracked = subprocess.run(["git", "ls-files", "weights"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert RANDOM in tracked.stdout.split()
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert name in tracked.stdout.split()
 
 
 def test_metrics_and_plots_are_outs() -> None:
