@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
+from small_encoder import save_small_encoder
 
 import clmot
 from clmot.cli.main import run
 from clmot.errors import InputError
 from clmot.inference.embeddings import StoredEmbeddings
-from clmot.models.crop_weights import create_crop_encoder, save_crop_encoder
 from clmot.motchallenge.splits import FrameRange
-from clmot.params import load_params
-
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model, a film of three frames and its boxes; the second frame has none."""
-    torch.manual_seed(0)
-    small = dataclasses.replace(
-        PARAMS.crop, weights="weights/none", backbone="mobilenetv4_conv_small_050", dimension=16
-    )
-    save_crop_encoder(tmp_path / "model", create_crop_encoder(small).eval())
+    save_small_encoder(tmp_path / "model")
     (tmp_path / "model/config.json").write_text("{}")
     (tmp_path / "door/img1").mkdir(parents=True)
     random = np.random.default_rng(0)

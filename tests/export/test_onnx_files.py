@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from small_encoder import save_small_encoder
 
 from clmot.cut_boxes import cut_boxes
 from clmot.errors import InputError
@@ -18,7 +19,6 @@ from clmot.export.onnx_files import export_onnx
 from clmot.inference.pipeline import NetworkDetections
 from clmot.models.checkpoint import save_model
 from clmot.models.crop_encoder import CropEncoder
-from clmot.models.crop_weights import create_crop_encoder, save_crop_encoder
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import load_params
 
@@ -27,13 +27,7 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> CropEncoder:
-    torch.manual_seed(0)
-    small = dataclasses.replace(
-        PARAMS.crop, weights="weights/none", backbone="mobilenetv4_conv_small_050", dimension=16
-    )
-    made = create_crop_encoder(small).eval()
-    save_crop_encoder(tmp_path, made)
-    return made
+    return save_small_encoder(tmp_path)
 
 
 @torch.no_grad()

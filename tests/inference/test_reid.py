@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from small_encoder import save_small_encoder
 
 import clmot
 from clmot.errors import InputError
 from clmot.models.checkpoint import save_model
 from clmot.models.crop_encoder import CropEncoder
-from clmot.models.crop_weights import create_crop_encoder, save_crop_encoder
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import load_params
 
@@ -27,13 +25,7 @@ BOXES = np.array([[10, 5, 60, 110], [-8, 20, 30, 90], [150.5, 60, 220, 130], [40
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> CropEncoder:
-    torch.manual_seed(0)
-    small = dataclasses.replace(
-        PARAMS.crop, weights="weights/none", backbone="mobilenetv4_conv_small_050", dimension=16
-    )
-    made = create_crop_encoder(small).eval()
-    save_crop_encoder(tmp_path, made)
-    return made
+    return save_small_encoder(tmp_path)
 
 
 def test_both_calls_give_what_the_tracker_sees(tmp_path: Path, encoder: CropEncoder) -> None:
