@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clmot.data.tracklets import coexistence, link_boxes
 from clmot.evaluation.across_tracklets import TRACKLET_IOU, TRACKLET_MARGIN
-from clmot.evaluation.repeats import replay
+from clmot.evaluation.repeats import Film, replay
 from clmot.inference.recording import read_recording
 from clmot.params import TrackParams
 
@@ -91,7 +91,7 @@ def sit_exam(path: str | os.PathLike[str], exam: Exam, length: int, frame_rate: 
     seen = ~hidden(frame, tracklet, asked, frame_rate, exam.seed)
     kept = np.ones(len(recorded), bool)
     kept[used] = seen
-    found = replay(path, kept, exam.track, length, frame_rate)
+    found = replay(path, recorded, kept, exam.track, Film(length, frame_rate))
     # From here on asked tracklets alone are numbered: the others are many.
     number = np.where(asked, np.cumsum(asked) - 1, -1)[tracklet]
     whose = np.full(len(recorded), -1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.preprocessing import JudgedTruth
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
-from clmot.inference.recording import read_embeddings, read_recording
+from clmot.inference.recording import RecordedDetections, read_embeddings, read_recording
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.params import TrackParams
 from clmot.tracking.calibrated import start_tracker
@@ -57,9 +57,9 @@ def track_again(
     Raises:
         InputError: there is no such file, or it is damaged.
     """
-    count = len(read_recording(path))
-    kept = np.random.default_rng([repeats.seed, run]).random(count) >= repeats.drop
-    found = replay(path, kept, repeats.track, length, frame_rate)
+    recorded = read_recording(path)
+    kept = np.random.default_rng([repeats.seed, run]).random(len(recorded)) >= repeats.drop
+    found = replay(path, recorded, kept, repeats.track, Film(length, frame_rate))
     corners = found.boxes
     return AnnotationTable(
         frame=found.frame,
@@ -69,6 +69,16 @@ def track_again(
         category=np.ones(len(corners), np.int64),
         visibility=np.ones(len(corners)),
     )
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a tracker has to know of it."""
+
+    length: int
+    """Number of frames."""
+    frame_rate: float
+    """Frames per second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,24 +98,27 @@ class Replay:
 
 
 def replay(
-    path: str | os.PathLike[str], kept: NDArray[np.bool_], params: TrackParams, length: int, frame_rate: float
+    path: str | os.PathLike[str],
+    recorded: RecordedDetections,
+    kept: NDArray[np.bool_],
+    params: TrackParams,
+    film: Film,
 ) -> Replay:
     """Run the tracker through those of the recorded detections that are `kept`.
 
     Args:
-        path: file of the recorded detections.
+        path: file of the recorded detections, from which embeddings are read frame by frame.
+        recorded: the same without embeddings.
         kept: (N,) mask of all that were recorded.
         params: the tracker's.
-        length: number of frames.
-        frame_rate: frames per second.
+        film: that they are of.
 
     Raises:
-        InputError: there is no such file, or it is damaged.
+        InputError: the file is gone or damaged.
     """
-    recorded = read_recording(path)
-    tracker = start_tracker(params, frame_rate)
-    linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
-    bounds = np.searchsorted(recorded.frame, np.arange(1, length + 2))
+    tracker = start_tracker(params, film.frame_rate)
+    linker = TrackLinker(params, film.frame_rate) if params.link == "offline" else None
+    bounds = np.searchsorted(recorded.frame, np.arange(1, film.length + 2))
     frames, identities, chosen, boxes, scores = [], [], [], [], []
     for frame, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), start=1):
         rows = first + np.nonzero(kept[first:last])[0]
@@ -118,8 +131,8 @@ def replay(
         chosen.append(rows[found.detections])
         boxes.append(found.boxes)
         scores.append(found.scores)
-    whole = (np.concatenate([np.zeros(0, np.int64), *column]) for column in (frames, identities, chosen))
-    number, identity, row = whole
+    columns = (frames, identities, chosen)
+    number, identity, row = (np.concatenate([np.zeros(0, np.int64), *column]) for column in columns)
     if linker is not None:
         identity, _ = linker.joined(number, identity)
     return Replay(

@@ -25,7 +25,7 @@ from clmot.motchallenge.classes import TrackedKind
 from clmot.reporting.drawing import draw_tracks, identity_colour
 from clmot.reporting.picture_file import write_picture
 from clmot.reporting.track_pictures import TRACKS, TrackedSequence, find_tracked_sequences, write_video
-from clmot.tracking.costs import iou_distance, normalised
+from clmot.tracking.costs import Floats, Indices, iou_distance, normalised
 
 GROUND_TRUTH = Path("data/gt")
 LEAST_IOU = 0.5
@@ -89,16 +89,22 @@ def follow(truth: AnnotationTable, tracks: AnnotationTable) -> Followed:
     corners = tracks.corners()
     for number in np.unique(frame).tolist():
         there, found = np.nonzero(frame == number)[0], np.nonzero(tracks.frame == number)[0]
-        overlap = 1 - iou_distance(boxes[there], corners[found])
-        overlap[overlap < LEAST_IOU] = 0
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        sure = overlap[rows, columns] > 0
-        given[there[rows[sure]]] = tracks.identity[found[columns[sure]]]
+        rows, columns = _matched(boxes[there], corners[found])
+        given[there[rows]] = tracks.identity[found[columns]]
     switched = np.zeros(len(order), bool)
     for one in np.unique(person):
         rows = np.nonzero((person == one) & (given > 0))[0]
         switched[rows[1:]] = given[rows[1:]] != given[rows[:-1]]
     return Followed(frame, person, boxes, given, switched)
+
+
+def _matched(boxes: Floats, others: Floats) -> tuple[Indices, Indices]:
+    """Rows of boxes (N, 4) and of others (M, 4) that are pairs, the summed IoU of all pairs largest."""
+    overlap = 1 - iou_distance(boxes, others)
+    overlap[overlap < LEAST_IOU] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    sure = overlap[rows, columns] > 0
+    return rows[sure], columns[sure]
 
 
 def timeline(followed: Followed, length: int, frame_rate: float, title: str) -> NDArray[np.uint8]:
@@ -198,12 +204,9 @@ def seen_people(followed: Followed, path: str | os.PathLike[str], confidence: fl
     rows, people = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for number in np.unique(followed.frame).tolist():
         there, found = np.nonzero(followed.frame == number)[0], used[recorded.frame[used] == number]
-        overlap = 1 - iou_distance(followed.boxes[there], recorded.boxes[found].astype(np.float64))
-        overlap[overlap < LEAST_IOU] = 0
-        first, second = linear_sum_assignment(overlap, maximize=True)
-        sure = overlap[first, second] > 0
-        rows.append(found[second[sure]])
-        people.append(followed.person[there[first[sure]]])
+        first, second = _matched(followed.boxes[there], recorded.boxes[found].astype(np.float64))
+        rows.append(found[second])
+        people.append(followed.person[there[first]])
     row, person = np.concatenate(rows), np.concatenate(people)
     vectors = read_embeddings(path, row)
     if vectors is None or not len(row):

@@ -23,8 +23,9 @@ class View:
 
     def see(self, corners: Floats) -> None:
         """Take note of boxes (N, 4), x1 y1 x2 y2 in image pixels."""
-        self._low = corners[:, :2].min(axis=0, initial=np.inf).clip(max=self._low)
-        self._high = corners[:, 2:].max(axis=0, initial=-np.inf).clip(min=self._high)
+        if len(corners):
+            self._low = np.minimum(self._low, corners[:, :2].min(axis=0))
+            self._high = np.maximum(self._high, corners[:, 2:].max(axis=0))
 
     def left(self, centre: Floats, velocity: Floats, seconds: Floats, frame_rate: float) -> NDArray[np.bool_]:
         """Who is out of the view by now, if they walked on.
