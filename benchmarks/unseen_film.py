@@ -14,6 +14,8 @@ is the profile `film`'s, one for all films. Kinds of embedding:
 - a rival's: stored embeddings of these boxes, `<film>.detections.npz` and `<film>.truth.npz`.
 - `supervised`: the crop encoder taught by identity labels on the other films; `other films`: by their boxes alone, the
   same boxes.
+- `paper's head`: the one-shot network of --head PROFILE, detector and embedding, taught by the boxes of the other films
+  as the paper teaches it (two views of a frame); read at the centres of the boxes that are tracked.
 - `film itself`: taught by the boxes that are tracked, of that film alone: the detector's in the one arena, the visible
   ones in the other. No identity, of no film, is read. What its embedding can do is measured on the visible boxes, as
   every kind's is, but with the encoder that the detector's boxes taught.
@@ -70,21 +72,26 @@ from clmot.inference.embeddings import (
     TrueIdentities,
     colour_histograms,
 )
-from clmot.inference.given_detections import Recorder
+from clmot.inference.given_detections import HeadEmbeddings, Recorder
 from clmot.inference.pipeline import Detections, DetectionSource, Image
 from clmot.inference.recording import read_recording, write_recording
 from clmot.models.crop_encoder import CropEncoder
 from clmot.models.crop_weights import create_crop_encoder
+from clmot.models.network import ModelConfig, OneShotTracker
+from clmot.models.pretrained import create_detector, create_tracker
 from clmot.motchallenge.annotations import AnnotationTable, read_detections, read_ground_truth
 from clmot.motchallenge.sequence import SEQINFO_FILE, SequenceInfo, image_path, read_seqinfo
 from clmot.motchallenge.splits import FrameRange
 from clmot.params import Params
-from clmot.profiles import make_profile, read_profiles
+from clmot.profiles import DEFAULT, FILM, make_profile, read_profiles
+from clmot.training.criteria import DetectorCriterion, TrackerCriterion
 from clmot.training.crop_training import train_crop_encoder
-from clmot.training.recipe import Recipe
+from clmot.training.loop import fit
+from clmot.training.recipe import Recipe, TrainingFrames
 
 PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other films", "film itself"
-TAUGHT = (SUPERVISED, OTHER_FILMS, FILM_ITSELF)
+PAPERS_HEAD = "paper's head"
+TAUGHT = (PAPERS_HEAD, SUPERVISED, OTHER_FILMS, FILM_ITSELF)
 VISIBLE_FROM = 0.25
 ARENAS = ("detected", "visible")
 EMBEDDED = "embedded.safetensors"
@@ -155,6 +162,8 @@ class Case:
     rival: Path | None
     """Folder of stored embeddings."""
     params: Params
+    head: Params
+    """Of the one-shot network."""
     drops: int
     share: float
     keep: Path | None = None
@@ -191,8 +200,12 @@ class Case:
     def _teaching(self) -> str:
         """The settings that decide what embedded boxes look like, as one hash."""
         params = self.params
-        parts = [dataclasses.asdict(part) for part in (params.crop, params.train, params.loss)]
-        return content_hash(json.dumps([*parts, params.strip.min_score], sort_keys=True, default=str))
+        parts: list[Any] = [params.crop, params.train, params.loss]
+        if self.kind == PAPERS_HEAD:
+            params = self.head
+            parts = [params.model, params.views, params.pretrain, params.train, params.loss]
+        settings = [*map(dataclasses.asdict, parts), params.strip.min_score]
+        return content_hash(json.dumps(settings, sort_keys=True, default=str))
 
     def _embed(self, folder: Path) -> dict[str, float]:
         """Write the boxes of each arena with their embeddings; what it took, of an encoder that was taught for it."""
@@ -201,7 +214,11 @@ class Case:
                 self._record(folder / f"{arena}.safetensors", arena, None)
             return {}
         begin = time.perf_counter()
-        encoder = self.taught("detected" if self.kind == FILM_ITSELF else "visible")
+        encoder = (
+            self.taught_head()
+            if self.kind == PAPERS_HEAD
+            else self.taught("detected" if self.kind == FILM_ITSELF else "visible")
+        )
         taught = time.perf_counter()
         seconds, boxes = self._record(folder / "detected.safetensors", "detected", encoder)
         self._record(folder / (EMBEDDED if self.kind == FILM_ITSELF else "visible.safetensors"), "visible", encoder)
@@ -209,18 +226,44 @@ class Case:
             self._record(folder / "visible.safetensors", "visible", self.taught("visible"))
         return {"training_seconds": taught - begin, "ms_a_box": 1000 * seconds / boxes}
 
-    def taught(self, arena: str) -> CropEncoder:
-        """The crop encoder, taught as `kind` says by the boxes of an arena."""
-        params = self.params
+    def taught_head(self) -> OneShotTracker:
+        """The one-shot network, detector first, then with its embedding, taught by the visible boxes of other films."""
+        params = self.head
+        frames, _, _ = self._frames("visible")
+        seeds = Recipe("pretrain", self.seed, params.pretrain, TrainingFrames(frames, params.model.input_size))
+        with seeds.seeded("weights"):
+            model = create_detector(params.model)
+        criteria = (
+            ("pretrain", params.pretrain, DetectorCriterion(params.views, params.loss.detection)),
+            ("train", params.train, TrackerCriterion(params.views, params.loss, params.train)),
+        )
+        for stage, section, criterion in criteria:
+            recipe = dataclasses.replace(seeds, stage=stage, params=section)
+            if stage == "train":
+                with recipe.seeded("weights"):
+                    model = create_tracker(
+                        model, ModelConfig.from_params(params.model, embedding=True), source="pretrain"
+                    )
+            with tempfile.TemporaryDirectory() as folder:
+                fit(model, criterion, recipe, params.hardware, Path(folder))
+        return model
+
+    def _frames(self, arena: str) -> tuple[list[TrainingFrame], dict[str, AnnotationTable], dict[str, float]]:
+        """What teaches: frames with an arena's boxes; those, and the frame rate, by film."""
         films = [self.film] if self.kind == FILM_ITSELF else list(self.others)
-        least = params.strip.min_score if arena == "detected" else 0.0
+        least = self.params.strip.min_score if arena == "detected" else 0.0
         tables = {f"{film.benchmark}/{film.name}": film.boxes(arena) for film in films}
         frames = [
             TrainingFrame(path, name, number, _rows(tables[name], number, least).astype(np.float32))
             for film, name in zip(films, tables, strict=True)
             for number, path in enumerate(film.images(), start=1)
         ]
-        rates = {name: film.info.frame_rate for film, name in zip(films, tables, strict=True)}
+        return frames, tables, {n: film.info.frame_rate for film, n in zip(films, tables, strict=True)}
+
+    def taught(self, arena: str) -> CropEncoder:
+        """The crop encoder, taught as `kind` says by the boxes of an arena."""
+        params = self.params
+        frames, tables, rates = self._frames(arena)
         crops = TrainingCrops(frames, params.crop, rates)
         if self.kind == SUPERVISED:
             crops.films = [_labelled(one, tables[one.name]) for one in crops.films]
@@ -233,12 +276,15 @@ class Case:
             )
         return encoder
 
-    def _record(self, file: Path, arena: str, encoder: CropEncoder | None) -> tuple[float, int]:
+    def _record(self, file: Path, arena: str, encoder: CropEncoder | OneShotTracker | None) -> tuple[float, int]:
         """Write the boxes with their embeddings; seconds that embedding them took, and how many there are."""
         table = self.film.boxes(arena)
         source: DetectionSource = Given(table)
         device = set_up(self.params.hardware).device
-        if encoder is not None:
+        if isinstance(encoder, OneShotTracker):
+            head = HeadEmbeddings(encoder, self.head.model.input_size, device)
+            source = Embedded(source, lambda _frame, image, boxes: head(image, boxes))
+        elif encoder is not None:
             source = CropEmbeddings(source, encoder, device, 0.0)
         elif self.kind == CONSTANT:
             source = Embedded(source, lambda _frame, _image, boxes: np.ones((len(boxes), 1), np.float32))
@@ -414,23 +460,26 @@ def _run(cases: Sequence[Case], processes: int) -> Iterable[tuple[Case, dict[str
         yield from ((waiting[done], done.result()) for done in as_completed(waiting))
 
 
-def film_params(changes: Sequence[str] = ()) -> Params:
-    """The one configuration of all films: the profile `film`, with `changes` such as `crop.parts=6`.
+def film_params(changes: Sequence[str] = (), profile: str = FILM, option: str = "--set") -> Params:
+    """The one configuration of all films: a profile's, with `changes` such as `crop.parts=6`.
 
     Raises:
-        InputError: a change is none, or params.yaml would refuse it.
+        InputError: a change is none, params.yaml would refuse it, or there is no such profile.
     """
+    profiles = read_profiles()
+    if profile not in profiles:
+        raise InputError(f"there is no profile '{profile}': expected one of {', '.join(profiles)}.")
     tree: dict[str, Any] = {}
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
-            raise InputError(f"--set {change}: expected KEY=VALUE, as in crop.parts=6.")
+            raise InputError(f"{option} {change}: expected KEY=VALUE, as in crop.parts=6.")
         *sections, name = key.split(".")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
         branch[name] = yaml.safe_load(value)
-    return make_profile("film", read_profiles()["film"].text, yaml.safe_dump(tree), "--set").params
+    return make_profile(profile, profiles[profile].text, yaml.safe_dump(tree), option).params
 
 
 def find_films(folder: Path, detections: Path) -> list[Film]:
@@ -459,6 +508,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", required=True, help="where the crop encoder starts: crop.weights")
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=FOLDER", help="stored embeddings")
     parser.add_argument("-S", "--set", action="append", default=[], metavar="KEY=VALUE", help="a param of its own")
+    parser.add_argument("--head", default=DEFAULT, metavar="PROFILE", help="the network of the paper's head")
+    parser.add_argument("--head-set", action="append", default=[], metavar="KEY=VALUE", help="a param of that profile")
     parser.add_argument("--kinds", nargs="*", help="some of the kinds alone")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of training")
     parser.add_argument("--drops", type=int, default=5, help="runs that each leave out some boxes")
@@ -470,17 +521,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
     params = film_params(chosen.set)
+    hardware = dataclasses.replace(params.hardware, device=chosen.device, threads=1, workers=0)
     params = dataclasses.replace(
-        params,
-        crop=dataclasses.replace(params.crop, weights=chosen.weights),
-        hardware=dataclasses.replace(params.hardware, device=chosen.device, threads=1, workers=0),
+        params, crop=dataclasses.replace(params.crop, weights=chosen.weights), hardware=hardware
     )
+    head = film_params(chosen.head_set, chosen.head, "--head-set")
+    head = dataclasses.replace(head, hardware=dataclasses.replace(hardware, workers=head.hardware.workers))
     films = find_films(chosen.films, chosen.detections)
     rivals = {name: Path(folder) for name, _, folder in (rival.partition("=") for rival in chosen.rival)}
     kinds = chosen.kinds or [*TAUGHT, COLOUR, *rivals, ORACLE, PERFECT, CONSTANT, NONE]
     cases = [
-        Case(kind, film, tuple(f for f in films if f is not film), seed, rivals.get(kind), params, chosen.drops,
-             chosen.share, chosen.keep)
+        Case(kind, film, tuple(f for f in films if f is not film), seed, rivals.get(kind), params, head,
+             chosen.drops, chosen.share, chosen.keep)
         for seed in chosen.seeds
         for kind in kinds
         if kind in TAUGHT or seed == chosen.seeds[0]
@@ -498,6 +550,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = {
         "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),
         "frames": chosen.frames,
+        "head": " ".join([chosen.head, *chosen.head_set]),
         "device": torch.cuda.get_device_name()
         if set_up(params.hardware).device.type == "cuda"
         else platform.processor(),

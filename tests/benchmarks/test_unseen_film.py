@@ -58,9 +58,12 @@ def test_controls_and_bounds(films):
 
 
 def test_what_is_taught(films):
-    kinds = ("supervised", "other films", "film itself")
+    kinds = ("paper's head", "supervised", "other films", "film itself")
+    head = ("pretrain.epochs=1", "train.epochs=1", "model.input_size=[64, 32]", "pretrain.frame_stride=4")
     small = ("-S", "crop.input_size=[32, 64]", "-S", "crop.steps=2", "-S", "train.epochs=1")
+    small += tuple(word for change in head for word in ("--head-set", change))
     report = run(films, "--kinds", *kinds, "--seeds", "0", "1", *small)
+    assert report["head"] == " ".join(["mini", *head])
     for kind in kinds:
         rows = [row for row in report["results"] if row["kind"] == kind]
         assert len(rows) == 4
@@ -94,3 +97,5 @@ def test_changes_are_judged_as_params_are():
         unseen_film.film_params(["crop.partz=6"])
     with pytest.raises(InputError, match="expected KEY=VALUE"):
         unseen_film.film_params(["crop.parts"])
+    with pytest.raises(InputError, match="there is no profile 'papers'"):
+        unseen_film.film_params(profile="papers")
