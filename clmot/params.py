@@ -131,7 +131,7 @@ class ModelParams:
     operator: Literal["dcn", "conv"]
     """Operator of the neck's nodes: deformable convolution v2, or plain 3x3 convolution. `concat` and
     `squeeze` have no nodes."""
-    dcn_implementation: Literal["auto", "torchvision", "grid_sample"]
+    dcn_implementation: Literal["auto", "torchvision", "grid_sample", "triton"]
     """Which of two equal formulations of DCNv2 runs; `auto` measures nothing and picks by device."""
     neck_channels: Annotated[tuple[int, ...], Bounds(1)]
     """Channels of the neck at strides 4, 8, 16, 32; empty: those of the published networks, which are the backbone's

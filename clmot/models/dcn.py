@@ -1,7 +1,9 @@
-"""Deformable convolution v2 (Zhu et al., Deformable ConvNets v2, CVPR 2019), in two equal formulations."""
+"""Deformable convolution v2 (Zhu et al., Deformable ConvNets v2, CVPR 2019), in three equal formulations."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
 from typing import Literal
 
@@ -10,7 +12,7 @@ import torch.nn.functional as F
 import torchvision.ops
 from torch import Tensor, nn
 
-Implementation = Literal["auto", "torchvision", "grid_sample"]
+Implementation = Literal["auto", "torchvision", "grid_sample", "triton"]
 
 
 def deform_conv2d(
@@ -31,14 +33,20 @@ def deform_conv2d(
         bias: (O,).
         implementation: `torchvision`: its compiled operator; `grid_sample`: the same maths from ordinary
             operators, which trains several times faster on a CPU (benchmarks/dcn.py measures both) and
-            exports to ONNX; `auto`: grid_sample on a CPU, torchvision elsewhere, where its fused kernel
-            needs the least memory.
+            exports to ONNX; `triton`: kernels of ours that read channels last, in the network's own precision
+            (benchmarks/gpu.py); `auto`, and `triton` where it cannot run: grid_sample on a CPU, on a GPU triton, or
+            torchvision where Triton is not installed.
 
     Returns:
         (B, O, H, W).
     """
-    if implementation == "auto":
-        implementation = "grid_sample" if features.device.type == "cpu" else "torchvision"
+    if implementation in ("auto", "triton"):
+        implementation = _fastest_on_gpu() if features.is_cuda else "grid_sample"
+    if implementation == "triton":
+        from clmot.models.dcn_triton import TritonDeformConv2d  # Triton is not everywhere
+
+        output: Tensor = TritonDeformConv2d.apply(features, offset, mask, weight, bias)
+        return output.to(features.dtype)
     # Interpolation needs the fractions of coordinates: float32 at least, whatever the convolutions run in.
     exact = torch.promote_types(offset.dtype, torch.float32)
     if implementation == "torchvision":
@@ -80,6 +88,11 @@ def _deform_conv2d_by_sampling(features: Tensor, offset: Tensor, mask: Tensor, w
         )
         output = torch.addcmul(output, sampled, mask[:, tap : tap + 1])  # (B, O, H, W)
     return output
+
+
+@functools.cache
+def _fastest_on_gpu() -> Implementation:
+    return "triton" if importlib.util.find_spec("triton") else "torchvision"
 
 
 class DeformConv2d(nn.Module):

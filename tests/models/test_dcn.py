@@ -1,5 +1,8 @@
-"""Deformable convolution: both formulations, against the original's compiled code and each other."""
+"""Deformable convolution: every formulation, against the original's compiled code and each other."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +114,10 @@ def test_auto_is_grid_sample_on_a_cpu() -> None:
         torch.randn(3),
     ]
     assert torch.equal(deform_conv2d(*inputs), deform_conv2d(*inputs, implementation="grid_sample"))
+
+
+def test_kernels_for_gpus_agree() -> None:
+    """On a CPU, where Triton interprets them: slowly, but with the same arithmetic."""
+    script = Path(__file__).parents[1] / "support" / "interpreted_dcn.py"
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    subprocess.run([sys.executable, script], check=True, env=environment, cwd=Path(__file__).parents[2])
