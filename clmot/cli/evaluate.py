@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clmot.errors import InputError
@@ -13,6 +12,7 @@ from clmot.files import write_json
 
 if TYPE_CHECKING:
     from clmot.evaluation.clear import Evaluator
+    from clmot.evaluation.result_files import Pairs
 
 STDOUT = "-"
 """In the place of a file: the scores are printed as JSON, and no table."""
@@ -38,6 +38,13 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="SEQUENCE", help="score these of the folders alone")
     parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="CLASS",
+        help="count these boxes, as one kind of object: names or numbers, car or 3 (default: pedestrian)",
+    )
+    parser.add_argument(
         "--evaluator",
         choices=("trackeval", "motmetrics"),
         default="trackeval",
@@ -62,12 +69,19 @@ def add_command(commands: Any) -> None:
 
 
 def _evaluate_given(given: argparse.Namespace) -> None:
-    evaluate(given.results, given.truth, given.benchmark, given.split, given.only, given.evaluator, given.json)
+    from clmot.evaluation.result_files import RULES, read_pairs
+    from clmot.motchallenge.classes import PEDESTRIANS, TrackedKind
+
+    if given.benchmark is not None and given.benchmark not in RULES:
+        raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{given.benchmark}'.")
+    kind = TrackedKind.named(given.classes) if given.classes else PEDESTRIANS
+    pairs = read_pairs(given.results, given.truth, given.benchmark, given.only, kind)
+    evaluate(pairs, given.split, given.evaluator, given.json)
     if given.repeats:
-        repeat(given)
+        repeat(given, pairs)
 
 
-def repeat(given: argparse.Namespace) -> None:
+def repeat(given: argparse.Namespace, pairs: Pairs) -> None:
     """Print how far chance carries the scores of the pipeline's tracks: see `clmot.evaluation.folders.repeat_folder`.
 
     Raises:
@@ -81,9 +95,7 @@ def repeat(given: argparse.Namespace) -> None:
         raise InputError("--repeats should be a whole number from 1 on, and --drop a share from 0 to below 1.")
     params = load_params()
     repeats = Repeats(given.repeats, given.drop, params.seed, params.track)
-    found = repeat_folder(
-        given.results, given.truth, repeats, given.benchmark, given.split, given.only, given.evaluator
-    )
+    found = repeat_folder(given.results, pairs, repeats, given.split, given.evaluator)
     told = [
         f"{name} {100 * found[f'{name}_drop']:.1f} ± {100 * found[f'{name}_drop_sd']:.1f}" for name in REPEATED_METRICS
     ]
@@ -91,32 +103,21 @@ def repeat(given: argparse.Namespace) -> None:
 
 
 def evaluate(
-    results: str,
-    ground_truth: str,
-    benchmark: str | None = None,
-    split: str = "all",
-    only: Sequence[str] = (),
-    evaluator: Evaluator = "trackeval",
-    json_file: str | None = None,
+    pairs: Pairs, split: str = "all", evaluator: Evaluator = "trackeval", json_file: str | None = None
 ) -> None:
-    """Print the scores of a folder (or file) of results, per sequence and combined.
+    """Print the scores of results, per sequence and combined.
 
     Args:
-        results, ground_truth, benchmark, split, only, evaluator: as `clmot.evaluation.folders.score_folder`.
+        pairs, split, evaluator: as `clmot.evaluation.folders.score_folder`.
         json_file: write the scores there as well; `-`: print them instead of the table.
 
     Raises:
         InputError: see there.
     """
-    from clmot.evaluation.result_files import RULES, read_pairs
-
-    if benchmark is not None and benchmark not in RULES:
-        raise InputError(f"--benchmark should be one of {', '.join(RULES)}, got '{benchmark}'.")
-    pairs = read_pairs(results, ground_truth, benchmark, only)
     # Loads pandas and scipy: whoever gave faulty files need not wait for it.
-    from clmot.evaluation.folders import score_pairs
+    from clmot.evaluation.folders import score_folder
 
-    scores = score_pairs(pairs, split, evaluator=evaluator)
+    scores = score_folder(pairs, split, evaluator=evaluator)
     if json_file not in (None, STDOUT):
         write_json(json_file, scores.as_dict())
     print(json.dumps(scores.as_dict(), indent=2) if json_file == STDOUT else scores.table())
@@ -124,8 +125,8 @@ def evaluate(
         print(f"note: there is no ground truth for {', '.join(scores.left_out)}: not scored.", file=sys.stderr)
     if scores.without_truth:
         print(
-            f"note: the ground truth of {', '.join(scores.without_truth)} has no box to score (class 1, flag not 0; "
-            "MOT15's: flag not 0): the numbers there say nothing of the tracker.",
+            f"note: the ground truth of {', '.join(scores.without_truth)} has no box to score (class {scores.kind}; of "
+            "pedestrians those whose flag is not 0): the numbers there say nothing of the tracker.",
             file=sys.stderr,
         )
     if scores.apart:

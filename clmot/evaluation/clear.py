@@ -95,7 +95,7 @@ def score_clear(frames: ScoredFrames, iou_threshold: float = 0.5, evaluator: Eva
         return _by_motmetrics(frames, iou_threshold)
     found = metric("CLEAR", iou_threshold).eval_sequence(sequence_data(frames))
     return ClearCounts(
-        frames=len(frames.frames),
+        frames=frames.length,
         objects=frames.truth_boxes,
         predictions=frames.tracked_boxes,
         matches=int(found["CLR_TP"]),
@@ -123,7 +123,6 @@ def _by_motmetrics(frames: ScoredFrames, iou_threshold: float) -> ClearCounts:
     found = motmetrics.metrics.create().compute(
         accumulator,
         metrics=[
-            "num_frames",
             "num_objects",
             "num_predictions",
             "num_detections",
@@ -139,7 +138,7 @@ def _by_motmetrics(frames: ScoredFrames, iou_threshold: float) -> ClearCounts:
     )
     detections = int(found["num_detections"])
     return ClearCounts(
-        frames=int(found["num_frames"]),
+        frames=frames.length,
         objects=int(found["num_objects"]),
         predictions=int(found["num_predictions"]),
         matches=detections,

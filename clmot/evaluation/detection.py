@@ -66,7 +66,9 @@ def match_detections(judged: JudgedTruth, detections: AnnotationTable, iou_thres
     candidates = np.nonzero(is_counted | judged.distractor)[0]
     needed = np.where(is_counted, iou_threshold, DISTRACTOR_OVERLAP) - ROUNDING
     found = np.full(len(detections), WRONG, np.int64)
-    frames = zip(rows_by_frame(truth.frame[candidates], length), rows_by_frame(detections.frame, length), strict=True)
+    wanted = np.intersect1d(truth.frame[candidates], detections.frame)
+    wanted = wanted[(wanted >= 1) & (wanted <= length)]
+    frames = zip(rows_by_frame(truth.frame[candidates], wanted), rows_by_frame(detections.frame, wanted), strict=True)
     for places, rows in frames:
         true = candidates[places]
         rows = rows[np.argsort(-detections.confidence[rows], kind="stable")]  # equal scores as in the file

@@ -15,9 +15,10 @@ from clmot.errors import InputError
 from clmot.evaluation.clear import Evaluator
 from clmot.evaluation.preprocessing import JudgedTruth, judge_truth
 from clmot.evaluation.repeats import Repeats, score_again, spread
-from clmot.evaluation.result_files import Pair, Pairs, TruthFile, last_frame, read_pairs
+from clmot.evaluation.result_files import Pair, Pairs, TruthFile, last_frame
 from clmot.evaluation.score import Scores, SequenceScores, combine, score_sequence
 from clmot.evaluation.table import rounded, scores_table
+from clmot.motchallenge.classes import PEDESTRIANS, TrackedKind
 from clmot.motchallenge.sequence import SEQINFO_FILE
 from clmot.motchallenge.splits import second_half
 from clmot.progress import progress
@@ -39,6 +40,8 @@ class FolderScores:
     iou_threshold: float
     evaluator: Evaluator
     """Whose CLEAR metrics."""
+    kind: TrackedKind = PEDESTRIANS
+    """Which true boxes were to be found."""
     seem_halves: bool = False
     """Whether all films were scored whole though no result reaches a second half where truth does: results of
     `data.split: half`, whose frames count from 1, look like this, and score near nothing."""
@@ -57,14 +60,14 @@ class FolderScores:
     def table(self) -> str:
         """A row per sequence, and the last for all of them, as Markdown."""
         rows: dict[str, Scores | None] = {scores.sequence: scores for scores in self.sequences}
-        return scores_table(
-            rows | {"COMBINED": self.combined}, self.iou_threshold, self.evaluator, f"{self.rules} rules"
-        )
+        label = f"{self.rules} rules" if self.kind.official else f"Class {self.kind}"
+        return scores_table(rows | {"COMBINED": self.combined}, self.iou_threshold, self.evaluator, label)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: fractions 0..1."""
         return {
             "rules": self.rules,
+            "classes": list(self.kind.classes),
             "iou_threshold": self.iou_threshold,
             "evaluator": self.evaluator,
             "sequences": {s.sequence: {"frames": s.frames} | rounded(s) for s in self.sequences},
@@ -73,70 +76,55 @@ class FolderScores:
 
 
 def score_folder(
-    results: str | os.PathLike[str],
-    ground_truth: str | os.PathLike[str],
-    benchmark: str | None = None,
-    split: str = "all",
-    iou_threshold: float = 0.5,
-    only: Sequence[str] = (),
-    evaluator: Evaluator = "trackeval",
+    pairs: Pairs, split: str = "all", iou_threshold: float = 0.5, evaluator: Evaluator = "trackeval"
 ) -> FolderScores:
-    """Score a folder of `<sequence>.txt` against a folder of ground truth, or one file against one file.
-
-    MOT17's sequences may have a detector's suffix on either side: results of several detectors are scored each, and of
-    the ground truth, which is the same in all copies, any serves.
+    """Score results, each against its ground truth.
 
     Args:
-        results: the folder, or one file of results.
-        ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a
-            manifest or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
-        benchmark: whose rules apply; None: the names of the sequences tell.
+        pairs: both, as `read_pairs` found them.
         split: one of `SCORED_SPLITS`.
         iou_threshold: IoU from which a tracker box and a true box can match (CLEAR, identity).
-        only: names of the sequences to score, with or without a detector; empty: all that have ground truth. For
-            folders alone.
         evaluator: whose CLEAR metrics: the official ones, or `motmetrics`'.
 
     Raises:
-        InputError: files are absent, do not belong together, or are not as they should be; the rules are not clear.
+        InputError: true boxes have no identities; a film cannot be halved; rows lie outside of the film.
     """
-    pairs = read_pairs(results, ground_truth, benchmark, only)
-    return score_pairs(pairs, split, iou_threshold, evaluator)
-
-
-def score_pairs(
-    pairs: Pairs, split: str = "all", iou_threshold: float = 0.5, evaluator: Evaluator = "trackeval"
-) -> FolderScores:
-    """Score results that were read beside their ground truth. Arguments and errors as of `score_folder`."""
     sequences, ends, without_truth, apart = [], [], [], []
     for pair in progress(pairs.found, "evaluate", unit="sequence"):
-        judged = _judged(pair, split, pairs.rules)
+        judged = _judged(pair, split, pairs)
         if not judged.boxes:
             without_truth.append(pair.name)
         sequences.append(score_sequence(judged, pair.tracked, iou_threshold, evaluator, str(pair.path)))
         if judged.boxes and len(pair.tracked) and not np.isin(pair.tracked.frame, judged.table.frame).any():
             apart.append(pair.name)
         ends.append(_Ends(pair.truth.length, last_frame(pair.true), last_frame(pair.tracked)))
-    seem_halves = split == "all" and _seem_halves(ends)
-    found = (tuple(sequences), pairs.left_out, iou_threshold, evaluator, seem_halves)
-    return FolderScores(pairs.rules, *found, tuple(without_truth), tuple(apart))
+    return FolderScores(
+        rules=pairs.rules,
+        sequences=tuple(sequences),
+        left_out=pairs.left_out,
+        iou_threshold=iou_threshold,
+        evaluator=evaluator,
+        kind=pairs.kind,
+        seem_halves=split == "all" and _seem_halves(ends),
+        without_truth=tuple(without_truth),
+        apart=tuple(apart),
+    )
 
 
 def repeat_folder(
     results: str | os.PathLike[str],
-    ground_truth: str | os.PathLike[str],
+    pairs: Pairs,
     repeats: Repeats,
-    benchmark: str | None = None,
     split: str = "all",
-    only: Sequence[str] = (),
     evaluator: Evaluator = "trackeval",
 ) -> dict[str, float]:
     """Track again from the detections that the pipeline recorded beside its tracks, without some of them.
 
     Args:
         results: a folder of the pipeline's tracks, `tracks/B`; `tracks/B.detections` holds what the tracker was given.
+        pairs: these tracks, each with its ground truth.
         repeats: how often, without how many.
-        ground_truth, benchmark, split, only, evaluator: as `score_folder`.
+        split, evaluator: as `score_folder`.
 
     Returns:
         Mean and standard deviation of the runs, see `repeats.spread`.
@@ -144,29 +132,28 @@ def repeat_folder(
     Raises:
         InputError: there are no such recordings, or a film's frame rate is not known; or as `score_folder`.
     """
-    results, recorded = Path(results), Path(f"{Path(results)}.detections")
+    recorded = Path(f"{Path(results)}.detections")
     if not recorded.is_dir():
         raise InputError(
             f"{recorded} does not exist: runs without some boxes need the detections that the stage track records "
             "beside its tracks."
         )
     again = []
-    pairs = read_pairs(results, ground_truth, benchmark, only)
     for pair in progress(pairs.found, "track again", unit="sequence"):
         if pair.truth.frame_rate is None:
             raise InputError(
                 f"{pair.truth.path}: nothing states the frame rate: put the film's {SEQINFO_FILE} beside it."
             )
-        judged = dataclasses.replace(_judged(pair, split, pairs.rules), frame_rate=pair.truth.frame_rate)
+        judged = dataclasses.replace(_judged(pair, split, pairs), frame_rate=pair.truth.frame_rate)
         again.append(score_again(judged, recorded / f"{pair.name}.safetensors", repeats, evaluator=evaluator))
     return spread(again)
 
 
-def _judged(pair: Pair, split: str, rules: str) -> JudgedTruth:
+def _judged(pair: Pair, split: str, pairs: Pairs) -> JudgedTruth:
     """The true rows in the frames that are scored."""
     first, last = _scored_frames(pair.truth, split, max(1, last_frame(pair.true), last_frame(pair.tracked)))
     true = pair.true.in_frames(first, last, renumber=True)
-    judged = judge_truth(true, last - first + 1, rules, pair.name, str(pair.truth.path))
+    judged = judge_truth(true, last - first + 1, pairs.rules, pair.name, str(pair.truth.path), pairs.kind)
     if not judged.identified:
         raise InputError(
             f"{pair.truth.path} has boxes without identities (-1), so tracks on {pair.name} cannot be scored: label "

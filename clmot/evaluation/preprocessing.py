@@ -11,7 +11,6 @@ exactly one half would fall on the other side for a few boxes.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,7 +59,9 @@ class ScoredFrames:
     """A sequence after preprocessing: what every metric starts from."""
 
     frames: tuple[ScoredFrame, ...]
-    """All frames of the evaluated range, also those without a box on either side."""
+    """The frames of the evaluated range in which either side had a box, in order: the others change no metric."""
+    length: int
+    """Number of evaluated frames, also without a box."""
     truth_identities: int
     """Number of distinct true identities (after preprocessing)."""
     tracked_identities: int
@@ -156,7 +157,8 @@ def preprocess(judged: JudgedTruth, results: AnnotationTable, results_source: st
     kept_truth: list[np.ndarray] = []  # rows of `truth`, per frame
     kept_results: list[np.ndarray] = []  # rows of `results`, per frame
     pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    frames = zip(rows_by_frame(truth.frame, length), rows_by_frame(results.frame, length), strict=True)
+    wanted = np.union1d(truth.frame, results.frame)
+    frames = zip(rows_by_frame(truth.frame, wanted), rows_by_frame(results.frame, wanted), strict=True)
     for truth_rows, result_rows in frames:
         overlaps = iou_matrix(truth.box[truth_rows], results.box[result_rows])
         dropped = _on_distractors(overlaps, judged.distractor[truth_rows])
@@ -174,6 +176,7 @@ def preprocess(judged: JudgedTruth, results: AnnotationTable, results_source: st
             ScoredFrame(true, tracked, *pair)
             for true, tracked, pair in zip(truth_dense, tracked_dense, pairs, strict=True)
         ),
+        length=length,
         truth_identities=truth_identities,
         tracked_identities=tracked_identities,
     )
@@ -219,12 +222,13 @@ def _on_distractors(overlaps: np.ndarray, is_distractor: np.ndarray) -> np.ndarr
     return columns[matched & is_distractor[rows]]
 
 
-def rows_by_frame(frame: np.ndarray, length: int) -> Iterator[np.ndarray]:
-    """For frames 1..length, the indices of its rows, in the order of the file."""
+def rows_by_frame(frame: np.ndarray, wanted: np.ndarray) -> Iterator[np.ndarray]:
+    """For each of the `wanted` frames, the indices of its rows in `frame` (N,), in the order of the file."""
     order = np.argsort(frame, kind="stable")
-    bounds = np.searchsorted(frame[order], np.arange(1, length + 2))
-    for first, last in itertools.pairwise(bounds):
-        yield order[first:last]
+    sorted_frame = frame[order]
+    first, last = (np.searchsorted(sorted_frame, wanted, side) for side in ("left", "right"))
+    for begin, end in zip(first, last, strict=True):
+        yield order[begin:end]
 
 
 def _dense_identities(identity: np.ndarray, rows: list[np.ndarray]) -> tuple[list[np.ndarray], int]:

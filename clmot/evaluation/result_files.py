@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth, read_results
-from clmot.motchallenge.classes import DISTRACTORS
+from clmot.motchallenge.classes import DISTRACTORS, PEDESTRIANS, TrackedKind
 from clmot.motchallenge.sequence import MANIFEST_FILE, SEQINFO_FILE, read_manifest, read_seqinfo
 from clmot.motchallenge.splits import home_benchmark, without_detector
 from clmot.wording import listed
@@ -57,6 +57,8 @@ class Pairs:
     """Names of files of results that have no ground truth."""
     rules: str
     """The benchmark whose rules apply."""
+    kind: TrackedKind = PEDESTRIANS
+    """Which true boxes are to be found."""
 
 
 def read_pairs(
@@ -64,8 +66,25 @@ def read_pairs(
     ground_truth: str | os.PathLike[str],
     benchmark: str | None = None,
     only: Sequence[str] = (),
+    kind: TrackedKind = PEDESTRIANS,
 ) -> Pairs:
-    """Read a folder (or file) of results and their ground truth. Arguments and errors as of `score_folder`."""
+    """Read a folder (or file) of results and their ground truth.
+
+    MOT17's sequences may have a detector's suffix on either side: results of several detectors are scored each, and of
+    the ground truth, which is the same in all copies, any serves.
+
+    Args:
+        results: the folder of `<sequence>.txt`, or one file of results.
+        ground_truth: a folder of `<sequence>/gt/gt.txt` or `<sequence>/gt.txt`, or one file. Lengths come from a
+            manifest or a seqinfo.ini beside it; where neither is there, a film ends with the last row of either file.
+        benchmark: whose rules apply; None: the names of the sequences tell.
+        only: names of the sequences to score, with or without a detector; empty: all that have ground truth. For
+            folders alone.
+        kind: which true boxes are to be found.
+
+    Raises:
+        InputError: files are absent, do not belong together, or are not as they should be; the rules are not clear.
+    """
     results, ground_truth = Path(results), Path(ground_truth)
     for path in (results, ground_truth):
         if not path.exists():
@@ -91,7 +110,7 @@ def read_pairs(
         true, tracked = read_ground_truth(truth.path, length=truth.length), read_results(path)
         _refuse_far_frames(path, truth, true, tracked)
         found.append(Pair(name, path, truth, true, tracked))
-    return Pairs(tuple(found), tuple(left_out), rules)
+    return Pairs(tuple(found), tuple(left_out), rules, kind)
 
 
 def find_truths(directory: Path) -> dict[str, TruthFile]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from clmot.errors import InputError
 from clmot.wording import joined
 
 PEOPLE = ("person", "pedestrian")
@@ -65,6 +67,23 @@ class TrackedKind:
     flagged: tuple[int, ...] = (int(ObjectClass.PEDESTRIAN),)
     """Those in which the flag 0 (column 7) leaves a box out. MOT16, MOT17 and MOT20 flag pedestrians alone: it is 0 in
     every row of another class, and says nothing of these boxes."""
+
+    @classmethod
+    def named(cls, names: Iterable[str]) -> TrackedKind:
+        """The kind made of these classes: names of `ObjectClass`, in any case, or their numbers.
+
+        Raises:
+            InputError: a name is none of them.
+        """
+        known = {one.name.lower(): int(one) for one in ObjectClass}
+        numbers = set()
+        for name in names:
+            number = known.get(re.sub("[ -]", "_", name.lower()), int(name) if name.isdecimal() else 0)
+            if number not in known.values():
+                classes = ", ".join(f"{one} ({at})" for one, at in known.items())
+                raise InputError(f"'{name}' is no class of the MOTChallenge: name some of {classes}.")
+            numbers.add(number)
+        return cls(tuple(sorted(numbers)))
 
     @property
     def official(self) -> bool:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ from clmot.cli.main import run
 from clmot.errors import InputError
 from clmot.evaluation import result_files
 from clmot.evaluation.benchmark import score_benchmark
-from clmot.evaluation.folders import score_folder
+from clmot.evaluation.clear import EVALUATORS
+from clmot.evaluation.folders import FolderScores
+from clmot.evaluation.folders import score_folder as score_pairs
+from clmot.evaluation.preprocessing import judge_truth, preprocess
 from clmot.evaluation.purity import PURITY_METRICS
 from clmot.evaluation.score import METRICS
 from clmot.motchallenge.annotations import AnnotationTable, read_results
+from clmot.motchallenge.classes import TrackedKind
 from clmot.motchallenge.sequence import ManifestEntry, write_manifest
 from clmot.motchallenge.splits import Split
 
@@ -43,6 +48,12 @@ def tracks(frames: range, shift: int = 0, identities: tuple[int, ...] = (70, 3))
         for frame in frames
         for identity, x in zip(identities, (10, 300), strict=False)
     )
+
+
+def score_folder(
+    results: Path, truth: Path, benchmark: str | None = None, split: str = "all", only: Sequence[str] = ()
+) -> FolderScores:
+    return score_pairs(result_files.read_pairs(results, truth, benchmark, only), split)
 
 
 def write(path: Path, text: str) -> Path:
@@ -423,3 +434,39 @@ print([name for name in ("pandas", "scipy.stats", "trackeval", "torch") if name 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "has a row of frame 999999" in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_film_is_as_long_as_its_seqinfo_says_and_costs_what_its_rows_cost(tmp_path: Path) -> None:
+    """999,999 frames, of which 20 have rows: a minute and more if every empty frame were matched."""
+    write(tmp_path / "gt" / "MOT17-02" / "gt" / "gt.txt", people(1, 20))
+    write(tmp_path / "gt" / "MOT17-02" / "seqinfo.ini", seqinfo("MOT17-02", 999_999))
+    results = write(tmp_path / "res" / "MOT17-02.txt", tracks(range(1, 21)))
+    pairs = result_files.read_pairs(results.parent, tmp_path / "gt")
+    for evaluator in EVALUATORS:
+        scores = score_pairs(pairs, evaluator=evaluator)
+        assert (scores.combined.frames, scores.combined.MOTA) == (999_999, 1.0)
+    (pair,) = pairs.found
+    judged = judge_truth(pair.true, 999_999, "MOT17", "MOT17-02")
+    assert len(preprocess(judged, pair.tracked).frames) == 20
+
+
+@pytest.mark.parametrize("names", [["car"], ["3"], ["Car", "reflection"]])
+def test_cars_are_scored_when_asked_for(names: list[str], official: Path, tmp_path: Path, capsys) -> None:
+    """A perfect tracker of cars; to the benchmark's own rules every box of its is wrong."""
+    cars = "".join(f"{frame},5,{500 + frame},50,40,80,0.9,-1,-1,-1\n" for frame in range(1, LENGTH - 4))
+    results = write(tmp_path / "cars" / "MOT17-02.txt", cars)
+    command = ["evaluate", str(results.parent), str(official), "--only", "MOT17-02-DPM", "--json"]
+    run([*command, "--classes", *names])
+    told = json.loads(capsys.readouterr().out)
+    assert told["classes"] == [3] + [12] * (len(names) - 1)
+    assert (told["combined"]["MOTA"], told["combined"]["IDF1"]) == (1.0, 1.0)
+    run(command)
+    assert json.loads(capsys.readouterr().out)["combined"]["MOTA"] == -0.5
+    run([*command[:-1], "--classes", *names])
+    assert capsys.readouterr().out.startswith("| Class car (3)")
+
+
+@pytest.mark.parametrize("name", ["lorry", "0", "14", "", "-1"])
+def test_no_class_of_the_tables_is_one_sentence(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^'{name}' is no class .*car \(3\)"):
+        TrackedKind.named([name])
