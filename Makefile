@@ -26,9 +26,8 @@ repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show t
 # Where this is set, every test process would rewrite and compile every test file again.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
-test: $(INSTALLED) ## run every test on all cores: the fast ones, then whole pipelines, a file of them a core
-	$(BIN)/python -m pytest -q -m "not slow" -n auto
-	$(BIN)/python -m pytest -q -m slow -n auto --dist loadfile
+test: $(INSTALLED) ## run every test on all cores, a file at a time on each, the longest files first
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## run the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow" -n auto

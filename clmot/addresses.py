@@ -16,6 +16,15 @@ VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 """`$NAME` or `${NAME}`: in its place the environment has what is not to be written down."""
 
 
+def is_address(text: str) -> bool:
+    """Whether a source is somewhere in a network.
+
+    >>> is_address("rtsp://door/1"), is_address("films/door.mp4")
+    (True, False)
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
 def readable(url: str) -> str:
     """The address without user, password, query and fragment.
 

@@ -7,17 +7,30 @@ from pathlib import Path
 
 # Test processes run side by side: their operators must not fight for the cores. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# No test talks to anybody: not to a tracking server the developer has set up, not to MLflow's makers.
+# No test talks to anyone: not to a tracking server the developer has set up, not to MLflow's makers.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("MLFLOW_EXPERIMENT_NAME", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # Nor to the site that the data come from.
-os.environ["CLMOT_OFFICIAL_URL"] = "http://127.0.0.1:9/nobody"
+os.environ["CLMOT_OFFICIAL_URL"] = "http://127.0.0.1:9/nowhere"
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("CLMOT_SHARED") or REPOSITORY.parent / "shared")
+LONG_FILES = (
+    "test_pipeline_dvc.py",
+    "test_ablation_dvc.py",
+    "test_commands.py",
+    "test_killed.py",
+    "test_full_disk.py",
+    "test_damaged_files.py",
+    "test_download_killed.py",
+    "test_shared_cases.py",
+    "test_faulty_trackers.py",
+    "test_no_secrets.py",
+)
+"""Files of tests that take minutes, the longest first: begun at the end they would leave the other cores idle."""
 
 
 def has_shared_data() -> bool:
@@ -47,6 +60,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: long.get(item.path.name, len(long)))
     if has_shared_data():
         return
     left_out = [item for item in items if item.get_closest_marker("shared_data")]

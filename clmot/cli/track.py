@@ -178,8 +178,9 @@ def film_params(device: str, changes: list[tuple[str, str]]) -> Params:
 
 
 def _boxes(film: str | list[str], name: str, given: argparse.Namespace) -> AnnotationTable:
+    from clmot.addresses import is_address
     from clmot.films.detections import read_film_detections
-    from clmot.inference.image_sources import first_size, is_address
+    from clmot.inference.image_sources import first_size
 
     if isinstance(film, str) and (is_address(film) or film.isdecimal()):
         raise InputError(f"{name} is live: boxes of a file belong to the frames of a film.")

@@ -1,27 +1,22 @@
 """Videos, frame by frame.
 
 Nothing that a container says of its number of frames is believed: phones, browsers and cut files state it wrongly. All
-frames are decoded once to count them, and again to write them. Turned pictures (phones write the turn beside the
-frames) are turned as players and annotation tools show them.
+frames are decoded once to count them, and again to write them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from clmot.archives.extract import DEFAULT_FRAME_RATE
 from clmot.errors import InputError
 from clmot.problems import Problem, Report
 from clmot.progress import progress
-
-if TYPE_CHECKING:
-    import cv2
+from clmot.videos import CLOCK, Video, upright
 
 JPEG_QUALITY = 95
 """0..100. Video has lost its finest detail already: at 95 nothing visible is lost on top, in a third of 100's bytes."""
@@ -31,7 +26,6 @@ MOST_FRAMES = 999_999
 
 _SAMPLE_EVERY = 25  # frames of which one is encoded to tell how large all of them will be
 _VARIES = 0.05  # of the stated rate: farther from it, the times of the frames are believed
-_CLOCK = 1000.0  # a "rate" from here on is the clock of the container, as recorders of browsers write it
 
 
 @dataclass(frozen=True)
@@ -62,30 +56,27 @@ def measure(path: Path) -> Measured:
     Raises:
         InputError: it cannot be read, or holds no frame, or more than `MOST_FRAMES`.
     """
-    with _opened(path) as capture:
-        import cv2
-
-        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        total = int(announced) if 0 < announced <= MOST_FRAMES else None
-        first, size, sizes, count, begin, end = b"", (0, 0), [], 0, 0.0, 0.0
-        for count in progress(_grabbed(capture), f"count frames of {path.name}", total=total, unit="frame"):
+    with Video(str(path)) as video:
+        rate, codec = video.rate, video.codec
+        total = video.announced(rate or DEFAULT_FRAME_RATE)
+        first, size, sizes, count = b"", (0, 0), [], 0
+        times: list[float] = []
+        told = progress(video.frames(), f"count frames of {path.name}", total=total, unit="frame")
+        for count, (time, frame) in enumerate(told, 1):
             if count > MOST_FRAMES:
                 raise InputError(f"{path} has more than {MOST_FRAMES} frames: cut it into several videos.")
-            end = capture.get(cv2.CAP_PROP_POS_MSEC)
+            times = [*times[:1], time] if time is not None else times
             if count % _SAMPLE_EVERY == 1:
-                data, size_now = _retrieved(capture, path, count)
+                data, size_now = _encoded(frame)
                 sizes.append(len(data))
                 if count == 1:
-                    first, size, begin = data, size_now, end
+                    first, size = data, size_now
     if not count:
-        codec = _codec(path)
-        named = f" (its codec is {codec}, which OpenCV does not read here)" if codec else ""
         raise InputError(
-            f"{path} holds no frame that can be decoded{named}: export it again, as .mp4 with H.264 for instance "
-            "(`ffmpeg -i IN -c:v libx264 OUT.mp4`)."
+            f"{path} holds no frame that can be decoded (its codec is {codec}): export it again, as .mp4 with H.264 "
+            "for instance (`ffmpeg -i IN -c:v libx264 OUT.mp4`)."
         )
-    known = _average_rate(rate, count, end - begin)
+    known = _average_rate(rate, count, times[-1] - times[0] if times else 0.0)
     return Measured(
         frames=count,
         width=size[0],
@@ -98,31 +89,18 @@ def measure(path: Path) -> Measured:
     )
 
 
-def _codec(path: Path) -> str | None:
-    """What the pictures of a video are coded with; None where FFmpeg does not know either."""
-    import av  # heavy, and needed for this sentence alone
-
-    with contextlib.suppress(av.FFmpegError, OSError, IndexError), av.open(str(path)) as container:
-        return str(container.streams.video[0].codec_context.codec.canonical_name)
-    return None
-
-
-def _average_rate(stated: float, frames: int, milliseconds: float) -> float | None:
+def _average_rate(stated: float | None, frames: int, seconds: float) -> float | None:
     """Frames per second; None where neither the container nor the frames tell.
 
     Args:
         stated: by the container.
         frames: how many there are.
-        milliseconds: from the first to the last.
+        seconds: from the first to the last.
     """
-
-    def meant(rate: float) -> bool:
-        return math.isfinite(rate) and 0 < rate < _CLOCK
-
-    timed = 1000 * (frames - 1) / milliseconds if milliseconds > 0 else math.nan
-    if meant(timed) and not (meant(stated) and abs(timed - stated) <= _VARIES * stated):
+    timed = (frames - 1) / seconds if seconds > 0 else None
+    if timed and timed < CLOCK and not (stated and abs(timed - stated) <= _VARIES * stated):
         return timed
-    return stated if meant(stated) else None
+    return stated
 
 
 def report_oddities(path: Path, measured: Measured, report: Report) -> None:
@@ -146,8 +124,8 @@ class FrameReader:
         """Nothing is opened before a frame is asked for, and nothing stays open after the last."""
         self.path = path
         self.measured = measured
-        self._stack = contextlib.ExitStack()
-        self._capture: cv2.VideoCapture | None = None
+        self._video: Video | None = None
+        self._frames: Iterator[tuple[float | None, Any]] = iter(())
         self._position = 0
 
     def jpeg(self, number: int) -> bytes:
@@ -158,17 +136,20 @@ class FrameReader:
         """
         if number == 1:
             return self.measured.first
-        if self._capture is None or number <= self._position:
+        if self._video is None or number <= self._position:
             self.close()
-            self._capture = self._stack.enter_context(_opened(self.path))
+            self._video = Video(str(self.path))
+            self._frames = self._video.frames()
+        frame = None
         while self._position < number:
-            if not self._capture.grab():
+            _, frame = next(self._frames, (None, None))
+            if frame is None:
                 raise InputError(
                     f"{self.path} ends with frame {self._position}, but had {self.measured.frames} frames when they "
                     "were counted: it has changed since, so run again."
                 )
             self._position += 1
-        data, size = _retrieved(self._capture, self.path, number)
+        data, size = _encoded(frame)
         if size != (self.measured.width, self.measured.height):
             raise InputError(
                 f"{self.path}: frame {number} is {size[0]}x{size[1]}, but the first is {self.measured.width}x"
@@ -180,57 +161,15 @@ class FrameReader:
 
     def close(self) -> None:
         """Close the video."""
-        self._stack.close()
-        self._capture, self._position = None, 0
+        if self._video is not None:
+            self._video.close()
+        self._video, self._position = None, 0
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    """A video ready to decode, whose reader is released in the end."""
-    # FFmpeg and OpenCV would print lines of their own about a file that is no video; one sentence of ours is enough.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+def _encoded(frame: Any) -> tuple[bytes, tuple[int, int]]:
+    """A frame as JPEG, and its (width, height)."""
     import cv2
 
-    location = str(path.absolute())
-    try:
-        location.encode()
-    except UnicodeEncodeError:  # bytes that are no text, which would crash OpenCV
-        raise InputError(f"{str(path)!a} is no name in UTF-8: rename the file or the folder.") from None
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read: check that it is there and its permissions.")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        # FFmpeg is named: other backends would take `%d` in a name for a pattern. The whole path starts no protocol.
-        capture = cv2.VideoCapture(location, cv2.CAP_FFMPEG)
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    try:
-        if not capture.isOpened():
-            raise InputError(
-                f"{path} is not a video that can be read (damaged, cut off, or in an unknown format): export it again, "
-                "as .mp4 with H.264 for instance."
-            )
-        yield capture
-    finally:
-        capture.release()
-
-
-def _grabbed(capture: cv2.VideoCapture) -> Iterator[int]:
-    """1, 2, ... for every frame that can be decoded."""
-    number = 0
-    while capture.grab():
-        number += 1
-        yield number
-
-
-def _retrieved(capture: cv2.VideoCapture, path: Path, number: int) -> tuple[bytes, tuple[int, int]]:
-    """The frame that was grabbed last as JPEG, and its (width, height)."""
-    import cv2
-
-    fetched, image = capture.retrieve()
-    if not fetched or image is None:
-        raise InputError(f"{path}: frame {number} cannot be decoded: export the video again.")
+    image = upright(frame)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes(), (image.shape[1], image.shape[0])

@@ -1,12 +1,10 @@
 """The images of anything that can be tracked: videos, streams, cameras, folders of images, arrays.
 
-Nothing a container says of its number of frames is believed, and its pictures are turned as players show them. Every
-image has the time at which it was taken, as far as the source tells.
+Every image has the time at which it was taken, as far as the source tells.
 """
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import os
 import re
@@ -19,22 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clmot.addresses import without_secrets
+from clmot.addresses import is_address
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.images import read_image
 from clmot.motchallenge.frame_names import frame_files, numbered
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, read_seqinfo
 from clmot.problems import warn_or_refuse
-from clmot.wording import one_line
+from clmot.videos import CLOCK, Video, upright
 
 DEFAULT_RATE = 30.0
 """Frames per second of images that nobody says a rate of."""
-CLOCK = 1000.0
-"""A "rate" from here on is the clock of the container, as recorders of browsers write it."""
-PATIENCE = 20.0
-"""Seconds without a byte after which a stream counts as broken off."""
-
 Source = str | os.PathLike[str] | int | Iterable[NDArray[np.uint8]] | Sequence[str]
 
 
@@ -136,11 +129,6 @@ def first_size(source: Source) -> tuple[int, int]:
     raise InputError(f"{images.name} holds no frame that can be decoded: export it again, as .mp4 with H.264 say.")
 
 
-def is_address(text: str) -> bool:
-    """Whether a source is somewhere in a network."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
-
-
 def _path(path: Path, fps: float | None, every: int) -> ImageSource:
     if path.is_dir():
         folder = path / IMAGE_DIR if (path / IMAGE_DIR).is_dir() else path
@@ -239,37 +227,25 @@ def _camera(number: int, fps: float | None, every: int) -> ImageSource:
 
 
 def _video(location: str, fps: float | None, every: int) -> ImageSource:
-    """A file or a stream, by PyAV."""
-    import av
-
-    live = is_address(location)
-    shown = without_secrets(location)
-    if live:
-        options = {"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {}
-        place, name, patience = location, _name_of(location), PATIENCE
-    else:
-        options, place, name, patience = {}, f"file:{os.path.abspath(location)}", Path(location).stem, None
-        if not os.access(location, os.R_OK):
-            raise InputError(f"{shown} cannot be read: check that it is there and its permissions.")
-    try:
-        container = av.open(place, options=options, timeout=patience)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        what = "cannot be reached" if live else "is not a video that can be read (damaged, cut off, or unknown)"
-        raise InputError(f"{shown} {what}: {one_line(_reason(error))}; `ffprobe` tells more.") from None
-    if not container.streams.video:
-        container.close()
-        raise InputError(f"{shown} holds no pictures: expected a video.")
-    stream = container.streams.video[0]
-    stream.thread_type = "SLICE" if live else "AUTO"  # threads of whole frames give them later
-    rate = fps or _rate_of(stream)
+    """A file or a stream."""
+    video = Video(location)
+    rate = fps or video.rate
+    if rate is None:
+        rate = DEFAULT_RATE
+        print(f"the video does not say its frame rate; {rate:g} frames per second are assumed.", file=sys.stderr)
+    interval = 1 / rate
 
     def read(source: ImageSource) -> Iterator[SourceImage]:
-        yield from _decoded(source, container, stream, rate, fps is None)
+        clock = _Clock()
+        for number, (stated, frame) in enumerate(video.frames(), 1):
+            source.damaged = video.damaged
+            time = _next_time(clock, stated if fps is None else None, interval)
+            if source.wants(number):
+                yield SourceImage(number, time, upright(frame))
+        source.damaged, source.trouble = video.damaged, video.trouble
 
-    length = stream.frames or (
-        round(container.duration / av.time_base * rate) if container.duration and not live else None
-    )
-    return ImageSource(name, rate, read, length or None, every, container.close)
+    name = _name_of(location) if video.live else Path(location).stem
+    return ImageSource(name, rate, read, video.announced(rate), every, video.close)
 
 
 @dataclass
@@ -292,61 +268,7 @@ def _next_time(clock: _Clock, stated: float | None, interval: float) -> float:
     return clock.now
 
 
-def _decoded(source: ImageSource, container: Any, stream: Any, rate: float, timed: bool) -> Iterator[SourceImage]:
-    """The pictures of a container. What cannot be decoded is counted; what ends them early is the source's trouble."""
-    import av
-
-    count, clock = 0, _Clock()
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            source.damaged += 1
-            continue
-        except (av.FFmpegError, OSError) as error:
-            source.trouble = one_line(_reason(error))
-            packets, frames = iter(()), _held_back(stream)
-        for frame in frames:
-            count += 1
-            time = _next_time(clock, frame.time if timed else None, 1 / rate)
-            if source.wants(count):
-                yield SourceImage(count, time, _upright(frame))
-
-
-def _held_back(stream: Any) -> list[Any]:
-    """What the decoder has not given yet, because pictures that are shown before may come after."""
-    import av
-
-    with contextlib.suppress(av.FFmpegError, EOFError):
-        return list(stream.codec_context.decode(None))
-    return []
-
-
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) BGR as players show it: phones write the turn beside it."""
-    image = frame.to_ndarray(format="bgr24")
-    quarters = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
-
-
-def _rate_of(stream: Any) -> float:
-    """Frames per second, on average."""
-    for stated in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if stated and 0 < float(stated) < CLOCK:
-            return float(stated)
-    print(f"the video does not say its frame rate; {DEFAULT_RATE:g} frames per second are assumed.", file=sys.stderr)
-    return DEFAULT_RATE
-
-
 def _name_of(address: str) -> str:
     """`http://host/door.mp4?x=1` -> `door`."""
     stem = Path(address.split("://", 1)[1].split("?")[0]).stem
     return re.sub(r"[^\w.-]+", "_", stem) or "stream"
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)

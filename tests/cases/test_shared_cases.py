@@ -23,7 +23,7 @@ WANTED: dict[str, list[str]] = {
     "11-cvat-mot-zip": ["download rc=0", "strip rc=0"],
     "12-cvat-yolo-1.1": ["format: yolo", "classes: [person]", "--images"],
     "14-classes-all": ["which classes are people?", "head: 12 boxes, human: 12 boxes", "!{name:"],
-    "15-av1": ["av1"],
+    "15-av1": ["can be used", "rc=0"],
     "17-broken-frame-passes-download": ["download rc=2", "000010.jpg", "!download rc=0"],
     "19-eval-all-ignored": ["has no box to score"],
     "21-html-as-pth": ["is a web page"],

@@ -224,18 +224,18 @@ def test_agrees_with_trackeval_on_files(tmp_path, benchmark, sparse):
     assert_parity(combine(list(ours.values())), theirs["COMBINED_SEQ"])
 
 
-@pytest.mark.parametrize(("benchmark", "first"), [("MOT15", 0), ("MOT17", 167), ("MOT20", 334)])
-def test_no_column_differs_from_trackeval_in_500_crowded_sequences(tmp_path, benchmark, first):
+@pytest.mark.parametrize(("benchmark", "first"), [("MOT15", 0), ("MOT17", 60), ("MOT20", 120)])
+def test_no_column_differs_from_trackeval_in_180_crowded_sequences(tmp_path, benchmark, first):
     length = 16
-    scenes = {f"S{n:03}": scene(1000 + n, length, people=6) for n in range(first, first + 167)}
+    scenes = {f"S{n:03}": scene(1000 + n, length, people=6) for n in range(first, first + 60)}
     theirs = by_trackeval(tmp_path, benchmark, scenes, length)
     ours = {name: score_sequence(*pair, length, benchmark) for name, pair in scenes.items()}
     apart = {name: differences(scores, theirs[name]) for name, scores in ours.items()}
     assert {name: found for name, found in apart.items() if found} == {}
     combined = combine(list(ours.values()))
     assert differences(combined, theirs["COMBINED_SEQ"]) == {}
-    assert combined.IDSW > 50, "there is something to differ in"
-    assert combined.Frag > 50
+    assert combined.IDSW > 20, "there is something to differ in"
+    assert combined.Frag > 20
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

@@ -59,7 +59,7 @@ def recorded(path: Path, frames: int = 400, people: int = 5, looks: str = "peopl
     return path
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_looks_that_tell_people_apart_pass_and_others_do_not(tmp_path: Path, seed: int) -> None:
     found = {
         looks: sit_exam(recorded(tmp_path / looks, looks=looks, seed=seed), Exam(seed, TRACK), 400, RATE).metrics()
@@ -73,9 +73,10 @@ def test_looks_that_tell_people_apart_pass_and_others_do_not(tmp_path: Path, see
 
 @pytest.mark.parametrize("looks", ["people", "none"])
 def test_the_same_exam_twice(tmp_path: Path, looks: str) -> None:
-    path = recorded(tmp_path / "film", looks=looks)
-    assert sit_exam(path, Exam(3, TRACK), 400, RATE) == sit_exam(path, Exam(3, TRACK), 400, RATE)
-    assert sit_exam(path, Exam(3, TRACK), 400, RATE) != sit_exam(path, Exam(4, TRACK), 400, RATE)
+    path = recorded(tmp_path / "film", 200, looks=looks)
+    first = sit_exam(path, Exam(3, TRACK), 200, RATE)
+    assert sit_exam(path, Exam(3, TRACK), 200, RATE) == first
+    assert sit_exam(path, Exam(4, TRACK), 200, RATE) != first
 
 
 @pytest.mark.parametrize(("frames", "people"), [(0, 3), (1, 3), (15, 2), (400, 0)])
