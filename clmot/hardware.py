@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from clmot.errors import InputError
 from clmot.params import HardwareParams
@@ -88,6 +89,20 @@ def full_precision(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(allowed)
+
+
+def send(device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Small tensors of one type of number, brought from the CPU to a device together.
+
+    They are packed in page-locked memory: one copy, for which the CPU does not wait. An ordinary copy of each would
+    stop it until the device has done all its work.
+    """
+    if device.type == "cpu":
+        return tensors
+    packed = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    packed = (packed.pin_memory() if device.type == "cuda" else packed).to(device, non_blocking=True)
+    parts = packed.split([tensor.numel() for tensor in tensors])
+    return tuple(part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
 
 
 def pick_device(name: str) -> torch.device:

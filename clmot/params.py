@@ -272,6 +272,9 @@ class TrainingParams:
     """Passes over the training frames; 0: the network is passed on as it is."""
     batch_size: Annotated[int, Bounds(1)]
     """Frames in a batch; with two views the network sees twice as many images."""
+    accumulate: Annotated[int, Bounds(1)]
+    """Batches whose mean gradient makes one step of the optimizer: a larger batch where memory is short. Batch norm and
+    `negatives: batch` know the small ones only."""
     frame_stride: Annotated[int, Bounds(1)]
     """Each pass uses every n-th frame of a film, starting one frame later in the next pass."""
     learning_rate: Annotated[float, Bounds(above=0)]
@@ -287,6 +290,8 @@ class TrainingParams:
     precision: Literal["float32", "bfloat16"]
     """Arithmetic of the network: `float32`, on CUDA with TF32 in matrix products and convolutions, or `bfloat16` by
     autocast. Views, targets and losses are always float32."""
+    compile: bool
+    """Whether `torch.compile` fuses the network's operators: minutes at the start (and a C++ compiler), then faster."""
 
 
 @dataclass(frozen=True)

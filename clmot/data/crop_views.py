@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clmot.hardware import send
 from clmot.params import CropViewParams
 
 WIDTH_OF_PERSON, HEIGHT_OF_PERSON = 0.8, 0.97
@@ -42,10 +43,10 @@ def make_crop_views(crops: Tensor, size: tuple[int, int], params: CropViewParams
 
     def uniform(low: float, high: float) -> Tensor:
         drawn = low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
-        return drawn.float().to(device).view(-1, 1, 1, 1)
+        return send(device, drawn.float())[0].view(-1, 1, 1, 1)
 
     def chance(probability: float) -> Tensor:
-        return (torch.rand(count, generator=generator) < probability).to(device).view(-1, 1, 1, 1)
+        return send(device, torch.rand(count, generator=generator) < probability)[0].view(-1, 1, 1, 1)
 
     images = crops.float() / 255
     low, high = params.zoom
@@ -57,7 +58,7 @@ def make_crop_views(crops: Tensor, size: tuple[int, int], params: CropViewParams
 
     rows, columns = (torch.linspace(-1, 1, side, device=device) for side in (size[1], size[0]))
     rows, columns = rows.view(1, 1, -1, 1), columns.view(1, 1, 1, -1)
-    others = images[torch.randperm(count, generator=generator).to(device)]
+    others = images[send(device, torch.randperm(count, generator=generator))[0]]
     across = ((columns * half_width * mirrored + shift_x) / WIDTH_OF_PERSON).abs()
     along = ((rows * half_height + shift_y) / HEIGHT_OF_PERSON).abs()
     person = torch.sigmoid((1 - across**ROUNDNESS - along**ROUNDNESS) * EDGE)  # (N, 1, H, W)

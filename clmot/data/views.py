@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from clmot.data.frames import Batch
-from clmot.hardware import full_precision
+from clmot.hardware import full_precision, send
 from clmot.images import PADDING_GREY
 from clmot.params import ViewParams
 
@@ -66,19 +66,21 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
     matrices, angles = random_affine((count, frames), (width, height), params, generator)
     matrices = matrices @ mirror_matrix(flips, width)  # mirror first, then warp
     inside = _inside(batch.content, height, width)  # (B, 1, H, W)
-    recolour = random_colours((count, frames), params, generator, device, inside)
+    changes, recolour = random_colours((count, frames), params, generator)
     sigmas = random_blur((count, frames), params, generator)
 
-    matrices, angles = matrices.to(device), angles.to(device)
+    # All that was drawn goes to the device together, and the inverses with it: computed there, each would stop the CPU.
+    places = source_places(matrices, (width, height))
+    matrices, angles, places, changes = send(device, matrices, angles, places, changes)
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format) / 255
     grey = PADDING_GREY / 255
     warped = []
     for view in range(count):
-        changed = recolour(pixels, view)
+        changed = recolour(pixels, view, changes[:, view], inside)
         # The bars are no picture: they stay grey. Resampling the difference from grey makes the default
         # border of grid_sample (zero) mean grey as well.
         changed = changed.sub_(grey).masked_fill_(~inside, 0)
-        warped.append(gaussian_blur(warp(changed, matrices[view]).add_(grey), sigmas[view]))
+        warped.append(gaussian_blur(resample(changed, places[view]).add_(grey), sigmas[view]))
     boxes, present = warp_boxes(batch.boxes, matrices, angles, (width, height), params)
     return Views(
         torch.stack(warped),
@@ -150,48 +152,44 @@ def mirror_matrix(flips: Tensor, width: int) -> Tensor:
     return _matrix(sign, zero, flips.float() * width, zero, one, zero)
 
 
-def random_colours(
-    shape: tuple[int, int],
-    params: ViewParams,
-    generator: torch.Generator,
-    device: torch.device,
-    inside: Tensor | None = None,
-) -> Callable[[Tensor, int], Tensor]:
+Recolour = Callable[[Tensor, int, Tensor, Tensor | None], Tensor]
+"""Takes images (B, 3, H, W) in 0..1, the number of the view, its changes (K, B) on their device and the pixels that are
+picture and no bars beside it (B, 1, H, W; None: all); gives new images."""
+
+
+def random_colours(shape: tuple[int, int], params: ViewParams, generator: torch.Generator) -> tuple[Tensor, Recolour]:
     """Draw how the colours of (V, B) views change.
 
     Args:
         shape: (V, B).
         params: kinds and sizes of the changes.
         generator: of the CPU.
-        device: of the images.
-        inside: (B, 1, H, W) bool, the pixels that are picture and no bars beside it; None: all.
 
     Returns:
-        A function of images (B, 3, H, W) in 0..1 and the number of the view, which gives new images.
+        The sizes of the K changes (K, V, B), on the CPU, and what makes them.
     """
     if params.colour == "hsv":
         sizes = torch.tensor([params.saturation, params.value]).view(2, 1, 1)
-        gains = (1 + (2 * torch.rand(2, *shape, generator=generator) - 1) * sizes).to(device)
-        return lambda images, view: jitter_saturation_value(images, gains[0, view], gains[1, view])
+        gains = 1 + (2 * torch.rand(2, *shape, generator=generator) - 1) * sizes
+        return gains, lambda images, _, gain, __: jitter_saturation_value(images, gain[0], gain[1])
     sizes = torch.tensor(params.colour_strength).view(4, 1, 1)
     changes = (2 * torch.rand(4, *shape, generator=generator) - 1) * sizes
     changes = changes * (torch.rand(shape, generator=generator) < params.colour_probability)
     # As in SimCLR, the order of the four changes is random; it is drawn for a view of the whole batch.
     orders = [torch.randperm(4, generator=generator).tolist() for _ in range(shape[0])]
-    changes = changes.to(device)
-    kinds: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
-        lambda images, change: scale_brightness(images, 1 + change),
-        lambda images, change: scale_contrast(images, 1 + change, inside),
-        lambda images, change: scale_saturation(images, 1 + change),
-        turn_hue,
-    )
 
-    def recolour(images: Tensor, view: int) -> Tensor:
+    def recolour(images: Tensor, view: int, change: Tensor, inside: Tensor | None) -> Tensor:
+        kinds: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+            lambda images, change: scale_brightness(images, 1 + change),
+            lambda images, change: scale_contrast(images, 1 + change, inside),
+            lambda images, change: scale_saturation(images, 1 + change),
+            turn_hue,
+        )
         for which in orders[view]:
-            images = kinds[which](images, changes[which, view])
+            images = kinds[which](images, change[which])
         return images
 
-    return recolour
+    return changes, recolour
 
 
 def scale_brightness(images: Tensor, factors: Tensor) -> Tensor:
@@ -214,8 +212,8 @@ def scale_saturation(images: Tensor, factors: Tensor) -> Tensor:
 
 def luminance(images: Tensor) -> Tensor:
     """Grey of RGB images by ITU-R BT.601: (B, 3, H, W) -> (B, 1, H, W)."""
-    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
@@ -261,7 +259,8 @@ def gaussian_blur(images: Tensor, sigmas: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     distance = torch.arange(-radius, radius + 1)
     weights = torch.exp(-(distance**2) / (2 * sigmas.clamp_min(1e-3)[:, None] ** 2))  # (B, K)
-    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0).to(images.device)  # (BC, K)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # (BC, K)
+    (weights,) = send(images.device, weights)
     # A convolution of one image, with a group for each channel of each image.
     flat = images.reshape(1, batch * channels, height, width)
     for axis in (-1, -2):
@@ -292,12 +291,29 @@ def jitter_saturation_value(images: Tensor, saturation: Tensor, value: Tensor) -
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Resample (B, 3, H, W) bilinearly so that source pixel p lies at `matrices` (B, 3, 3) times p; 0 outside."""
-    height, width = images.shape[-2:]
-    scale = torch.tensor([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1.0]], device=images.device)
-    # grid_sample asks where each view pixel comes from, in coordinates normalised to [-1, 1].
-    backward = scale @ torch.linalg.inv(matrices) @ torch.linalg.inv(scale)
-    grid = F.affine_grid(backward[:, :2], list(images.shape), align_corners=False)
+    """Resample (B, 3, H, W) bilinearly so that source pixel p lies at `matrices` (B, 3, 3; on the CPU) times p; 0
+    outside."""
+    (places,) = send(images.device, source_places(matrices, (images.shape[-1], images.shape[-2])))
+    return resample(images, places)
+
+
+def source_places(matrices: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where view pixels come from, in `grid_sample`'s coordinates, which go from -1 to 1.
+
+    Args:
+        matrices: (..., 3, 3) that take source to view pixels.
+        size: width and height of the image in pixels.
+
+    Returns:
+        (..., 2, 3) for `affine_grid`.
+    """
+    scale = torch.tensor([[2 / size[0], 0, -1], [0, 2 / size[1], -1], [0, 0, 1.0]])
+    return (scale @ torch.linalg.inv(matrices) @ torch.linalg.inv(scale))[..., :2, :]
+
+
+def resample(images: Tensor, places: Tensor) -> Tensor:
+    """(B, 3, H, W) bilinearly resampled at `places` (B, 2, 3) of `source_places`, 0 outside; on one device."""
+    grid = F.affine_grid(places, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -328,9 +344,7 @@ def warp_boxes(
     low, high = moved.amin(-2), moved.amax(-2)
     shrink = torch.maximum(angles.sin().abs(), angles.cos().abs()).sqrt()[..., None, None]
     centre, half = (low + high) / 2, (high - low) / 2 * shrink
-    limits = torch.tensor([width, height], dtype=boxes.dtype, device=boxes.device)
-    low = torch.minimum((centre - half).clamp_min(0), limits)
-    high = torch.minimum((centre + half).clamp_min(0), limits)
+    low, high = clip_points(centre - half, width, height), clip_points(centre + half, width, height)
     side = high - low  # (V, B, N, 2)
     area = side.prod(-1)
     original_area = ((x2 - x1) * (y2 - y1)).clamp_min(1e-6)
@@ -341,6 +355,11 @@ def warp_boxes(
         & (aspect < params.max_box_aspect)
     )
     return torch.cat([low, high], -1), usable
+
+
+def clip_points(points: Tensor, width: float, height: float) -> Tensor:
+    """Points (..., 2) brought to 0..width and 0..height; limits are numbers, which no device is waited for to get."""
+    return torch.stack((points[..., 0].clamp(0, width), points[..., 1].clamp(0, height)), -1)
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor, e: Tensor, f: Tensor) -> Tensor:

@@ -52,9 +52,9 @@ def centre_cells(centres: Tensor, size: tuple[int, int]) -> Tensor:
     A centre outside the map counts to the nearest cell at its edge; `size` is the map's width and height.
     """
     width, height = size
-    limits = torch.tensor([width - 1, height - 1], device=centres.device)
-    whole = torch.minimum(centres.floor().long().clamp_min(0), limits)
-    return whole[..., 1] * width + whole[..., 0]
+    column = centres[..., 0].floor().long().clamp(0, width - 1)
+    row = centres[..., 1].floor().long().clamp(0, height - 1)
+    return row * width + column
 
 
 def gaussian_radius(height: Tensor, width: Tensor, min_overlap: float) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from clmot.data.frames import Batch
 from clmot.data.views import Views, make_views
+from clmot.hardware import send
 from clmot.images import STRIDE
 from clmot.losses.contrastive import nt_xent, shared_cells, triplet
 from clmot.losses.detection import detection_losses
@@ -125,9 +126,10 @@ class TrackerCriterion(Criterion):
         if loss.off_centre:
             # Further readings of an object are further views of it. Up to a quarter of the width and half of the height
             # away, as in the original: people are narrow, and most of them is below and above the centre.
-            reach = (views.boxes[..., 2:] - views.boxes[..., :2]) * centres.new_tensor([0.25, 0.5])
-            drawn = 2 * torch.rand(centres.shape, generator=generator).to(centres) - 1
-            centres = torch.cat((centres, centres + drawn * reach))
+            (drawn,) = send(centres.device, torch.rand(centres.shape, generator=generator))
+            away = (2 * drawn - 1) * (views.boxes[..., 2:] - views.boxes[..., :2])
+            away = torch.stack((away[..., 0] * 0.25, away[..., 1] * 0.5), -1)
+            centres = torch.cat((centres, centres + away))
             present, identities, readings = present.repeat(2, 1, 1), identities.repeat(2, 1, 1), 2
         cells = centre_cells(centres / STRIDE, (width, height))  # (R*V, B, N) for R readings
         where = cells.unflatten(0, (readings, -1)).flatten(1, 2)  # (R, V*B, N)

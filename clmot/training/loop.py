@@ -15,12 +15,12 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -44,45 +44,83 @@ Log = Callable[[int, dict[str, float]], None]
 def train_epoch(
     state: TrainingState,
     recipe: Recipe,
+    loader: Loader,
     batches: Sequence[list[int]],
     rates: Sequence[float],
-    setup: Setup,
     after_step: Callable[[float], None],
+    checkpoint: Checkpoint,
 ) -> dict[str, float]:
     """Train on the batches of one epoch, from step `state.step` on, and return the mean of every loss over all of them.
+
+    The CPU never waits for the device's results: the losses of a step are looked at when the next has been queued. The
+    weights of a step whose loss was not finite are used once, and never kept.
 
     Args:
         state: network, criterion and optimizer, which learn, and how far they are.
         recipe: whose data are read, and from which all random numbers derive.
+        loader: reads them.
         batches: indices of the examples of each step.
         rates: the learning rate of each step.
-        setup: device and precision.
-        after_step: called with the loss.
+        after_step: called with the loss, a step late.
+        checkpoint: is written where due, except after the last step: an epoch's weights are checked first.
 
     Raises:
         InputError: a loss is not finite, or an example cannot be read.
     """
-    model, criterion, optimizer = state.model, state.criterion, state.optimizer
-    for batch in load(recipe.data, batches[state.step :], setup):
-        now = state.epoch, state.step
-        for group in optimizer.param_groups:
-            group["lr"] = rates[state.step]
+    model, criterion, optimizer, device = state.model, state.criterion, state.optimizer, loader.setup.device
+    several, names = recipe.params.accumulate, criterion.names
+    under_way: list[LossesUnderWay] = []
+
+    def look(keep: int = 0) -> None:
+        while len(under_way) > keep:
+            step, losses = under_way.pop(0).arrived()
+            check_losses(losses, f"epoch {state.epoch + 1}, step {step + 1}", batches[step][0], recipe)
+            state.sums = {name: state.sums.get(name, 0.0) + value for name, value in losses.items()}
+            after_step(losses["loss"])
+
+    for batch in loader.read(batches[state.step :]):
+        step = state.step
         # Some backbones have stochastic depth, which draws from torch's global generators.
-        with recipe.seeded("network", *now), setup.autocast():
-            losses = criterion(model, batch.to(setup.device), recipe.generator("views", *now))
-        # One transfer from the device for all scalars of the step.
-        values = torch.stack([losses[name].detach().float() for name in criterion.names]).tolist()
-        named = dict(zip(criterion.names, values, strict=True))
-        check_losses(named, f"epoch {state.epoch + 1}, step {state.step + 1}", batches[state.step][0], recipe)
-        optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        if recipe.params.max_gradient_norm:
-            nn.utils.clip_grad_norm_(trainable(model), recipe.params.max_gradient_norm)
-        optimizer.step()
-        state.sums = {name: state.sums.get(name, 0.0) + value for name, value in named.items()}
+        with recipe.seeded("network", state.epoch, step), loader.setup.autocast():
+            losses = criterion(model, batch.to(device), recipe.generator("views", state.epoch, step))
+        under_way.append(LossesUnderWay(step, names, losses))
+        first = step - step % several  # of the batches whose mean gradient makes one step of the optimizer
+        last = min(first + several, len(batches)) - 1
+        (losses["loss"] / (last - first + 1)).backward()
+        if step == last:
+            for group in optimizer.param_groups:
+                group["lr"] = rates[step]
+            if recipe.params.max_gradient_norm:
+                nn.utils.clip_grad_norm_(trainable(model), recipe.params.max_gradient_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         state.step += 1
-        after_step(named["loss"])
+        look(keep=1)
+        if step == last and state.step < len(batches) and checkpoint.is_due():
+            look()
+            checkpoint.save(state)
+    look()
     return {name: total / len(batches) for name, total in state.sums.items()}
+
+
+class LossesUnderWay:
+    """Losses of a step, copied from the device while it goes on."""
+
+    def __init__(self, step: int, names: Sequence[str], losses: Mapping[str, Tensor]) -> None:
+        """Begin the copy of all losses that have `names`."""
+        self.step, self.names = step, names
+        together = torch.stack([losses[name].detach().float() for name in names])
+        self.values = together.to("cpu", non_blocking=True)
+        self.copied: torch.cuda.Event | None = None
+        if together.is_cuda:
+            self.copied = torch.cuda.Event()
+            self.copied.record()
+
+    def arrived(self) -> tuple[int, dict[str, float]]:
+        """The step and its losses; waits for the copy, not for what the device was given after it."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        return self.step, dict(zip(self.names, self.values.tolist(), strict=True))
 
 
 def fit(
@@ -114,18 +152,16 @@ def fit(
         print(f"{stage}: resumed from {checkpoint.path} after epoch {state.epoch}, step {state.step}.", file=sys.stderr)
     plan = [recipe.data.batches(epoch, params, recipe.generator("order", epoch)) for epoch in range(params.epochs)]
     steps = [len(batches) for batches in plan]
-    rates = learning_rates(steps, params)
+    rates, loader = learning_rates(steps, params), Loader(recipe.data, setup)
     with steps_bar(stage, sum(steps), sum(steps[: state.epoch]) + state.step) as bar, enough_memory(recipe):
 
         def after_step(loss: float) -> None:
             bar.update()
             bar.set_postfix({"epoch": state.epoch + 1, "loss": f"{loss:.3f}"}, refresh=False)
-            if state.step < steps[state.epoch]:  # after the last of an epoch its weights are checked first
-                checkpoint.save_when_due(state)
 
         for epoch in range(state.epoch, params.epochs):
             started = time.monotonic()
-            row = train_epoch(state, recipe, plan[epoch], rates[epoch], setup, after_step)
+            row = train_epoch(state, recipe, loader, plan[epoch], rates[epoch], after_step, checkpoint)
             row["learning_rate"] = rates[epoch][-1]
             check_weights(model, epoch + 1, recipe)
             state.history.append({"epoch": epoch + 1.0, **row})
@@ -136,6 +172,8 @@ def fit(
             print(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s", file=sys.stderr)
             if log:
                 log(epoch + 1, row)
+    if params.compile:
+        delattr(model, compiled_part(model))
     model.to("cpu")
     model.eval()
     return state.history
@@ -173,8 +211,17 @@ def begin(model: nn.Module, criterion: Criterion, recipe: Recipe, setup: Setup) 
     model.to(device=setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     criterion.to(setup.device)
+    if recipe.params.compile:
+        part = compiled_part(model)
+        setattr(model, part, torch.compile(getattr(model, part)))
     optimizer = make_optimizer(trainable(model), trainable(criterion), recipe.params)
     return TrainingState(model, criterion, optimizer)
+
+
+def compiled_part(model: nn.Module) -> str:
+    """The method of a network in which all its time goes: the heads beside it are read where people are, and how many
+    there are changes with every batch."""
+    return "features" if hasattr(model, "features") else "forward"
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:
@@ -182,26 +229,37 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def load(data: TrainingData, batches: Sequence[list[int]], setup: Setup) -> Iterator[Any]:
-    """The batches, read by as many processes as `setup` says.
+class Loader:
+    """Reads batches by as many processes as a setup says, which live as long as the training."""
 
-    Raises:
-        InputError: an example cannot be read.
-    """
-    loader: DataLoader[Any] = DataLoader(
-        data,  # type: ignore[arg-type]
-        batch_sampler=batches,
-        collate_fn=data.collate,
-        num_workers=setup.workers or 0,
-        worker_init_fn=single_threaded,
-        pin_memory=setup.device.type == "cuda",
-        prefetch_factor=4 if setup.workers else None,
-    )
-    try:
-        yield from loader
-    except InputError as error:  # a worker's has a traceback in its message: only the sentence is for users
-        name = f"{InputError.__module__}.{InputError.__qualname__}: "
-        raise InputError(str(error).rpartition(name)[2].strip()) from None
+    def __init__(self, data: TrainingData, setup: Setup) -> None:
+        """`data` are read; `setup` says for which device, and by how many processes."""
+        self.setup = setup
+        self.order: list[list[int]] = []
+        """What the loader reads next: it holds this very list, and looks at it when an epoch begins."""
+        self.loader: DataLoader[Any] = DataLoader(
+            data,  # type: ignore[arg-type]
+            batch_sampler=self.order,
+            collate_fn=data.collate,
+            num_workers=setup.workers or 0,
+            worker_init_fn=single_threaded,
+            pin_memory=setup.device.type == "cuda",
+            prefetch_factor=4 if setup.workers else None,
+            persistent_workers=bool(setup.workers),
+        )
+
+    def read(self, batches: Sequence[list[int]]) -> Iterator[Any]:
+        """The batches, in order.
+
+        Raises:
+            InputError: an example cannot be read.
+        """
+        self.order[:] = batches
+        try:
+            yield from self.loader
+        except InputError as error:  # a worker's has a traceback in its message: only the sentence is for users
+            name = f"{InputError.__module__}.{InputError.__qualname__}: "
+            raise InputError(str(error).rpartition(name)[2].strip()) from None
 
 
 def steps_bar(stage: str, total: int, done: int) -> tqdm[Any]:

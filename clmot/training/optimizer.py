@@ -14,14 +14,17 @@ from clmot.params import TrainingParams
 def make_optimizer(
     trainable: Sequence[nn.Parameter], uncertainties: Sequence[nn.Parameter], params: TrainingParams
 ) -> torch.optim.Optimizer:
-    """Adam, with decoupled decay on weights of two and more dimensions (not on biases, norms, uncertainties)."""
+    """Adam, with decoupled decay on weights of two and more dimensions (not on biases, norms, uncertainties).
+
+    Fused: one kernel for all weights, where the plain form launches some for every step of its arithmetic.
+    """
     decayed = [p for p in trainable if p.ndim > 1]
     rest = [p for p in trainable if p.ndim <= 1] + list(uncertainties)
     groups = [
         {"params": decayed, "weight_decay": params.weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=params.learning_rate)
+    return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
 def learning_rates(steps: Sequence[int], params: TrainingParams) -> list[list[float]]:

@@ -74,10 +74,9 @@ class Checkpoint:
         except OSError as error:
             warn_of_no_checkpoint(error)
 
-    def save_when_due(self, state: TrainingState) -> None:
-        """Write it if the last one is some minutes old."""
-        if time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
-            self.save(state)
+    def is_due(self) -> bool:
+        """Whether the last one is some minutes old."""
+        return time.monotonic() - self.saved_at > CHECKPOINT_SECONDS
 
     def restore(self, state: TrainingState) -> bool:
         """Bring `state` to where it was saved; False: there is nothing saved.

@@ -346,7 +346,7 @@ def test_colour_changes_are_torchvisions(pictures, ours, theirs, factors):
 def test_the_whole_jitter_is_torchvisions(pictures):
     """All four in the drawn order, with draws repeated here from the same generator."""
     params = dataclasses.replace(VIEWS, colour="simclr", colour_probability=0.7)
-    recolour = random_colours((2, 4), params, torch.Generator().manual_seed(5), torch.device("cpu"))
+    drawn, recolour = random_colours((2, 4), params, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     changes = (2 * torch.rand(4, 2, 4, generator=generator) - 1) * torch.tensor([0.8, 0.8, 0.8, 0.2]).view(4, 1, 1)
     changes *= torch.rand(2, 4, generator=generator) < 0.7
@@ -360,14 +360,17 @@ def test_the_whole_jitter_is_torchvisions(pictures):
             for which in order:
                 change = float(changes[which, view, number])
                 expected = functional.adjust_hue(expected, change) if which == 3 else steps[which](expected, 1 + change)
-            torch.testing.assert_close(recolour(pictures, view)[number], expected, atol=1e-3, rtol=0)
+            torch.testing.assert_close(
+                recolour(pictures, view, drawn[:, view], None)[number], expected, atol=1e-3, rtol=0
+            )
 
 
 def test_colour_changes_leave_their_input_alone(pictures):
     before = pictures.clone()
     for colour in ("hsv", "simclr"):
         params = dataclasses.replace(VIEWS, colour=colour)
-        random_colours((1, 4), params, torch.Generator(), torch.device("cpu"))(pictures, 0)
+        drawn, recolour = random_colours((1, 4), params, torch.Generator())
+        recolour(pictures, 0, drawn[:, 0], None)
         assert torch.equal(pictures, before)
 
 

@@ -19,8 +19,8 @@ from clmot.hardware import full_precision, pick_device, set_up
 from clmot.images import read_image
 from clmot.params import load_params
 from clmot.training import loop, resume
-from clmot.training.criteria import DetectorCriterion, TrackerCriterion
-from clmot.training.loop import fit, write_history
+from clmot.training.criteria import Criterion, DetectorCriterion, TrackerCriterion
+from clmot.training.loop import Loader, fit, write_history
 from clmot.training.optimizer import learning_rate, learning_rates, make_optimizer
 from clmot.training.randomness import derived_generator
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -203,6 +203,73 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(frames, tmp_path):
         r"set 'train\.max_gradient_norm' above 0, or check",
     ):
         train(frames, tmp_path / "c", learning_rate=1e12, max_gradient_norm=0.0, epochs=20)
+
+
+class CountingCriterion(Criterion):
+    """A loss whose gradient is the step's number, for each of the batches of a training."""
+
+    names = ("loss",)
+
+    def __init__(self, bad=None):
+        super().__init__()
+        self.calls, self.bad = 0, bad
+
+    def forward(self, model, batch, generator):
+        self.calls += 1
+        return {"loss": model.weight.sum() * (float("nan") if self.calls == self.bad else self.calls)}
+
+
+def count(frames, folder, criterion=None, **changes):
+    recipe = Recipe("train", 0, settings(**changes), TrainingFrames(frames, INPUT_SIZE))
+    hardware = dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)
+    model = nn.Linear(1, 1, bias=False)
+    return model, fit(model, criterion or CountingCriterion(), recipe, hardware, folder)
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3, 5])
+def test_the_step_whose_loss_was_not_finite_is_named(frames, tmp_path, monkeypatch, bad):
+    """It is looked at when the next step is under way; what the weights were after it is in no checkpoint."""
+    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", -1)
+    epoch, step = divmod(bad - 1, 3)
+    with pytest.raises(InputError, match=rf"^train stopped in epoch {epoch + 1}, step {step + 1}: the loss is not"):
+        count(frames, tmp_path / "c", CountingCriterion(bad))
+    if bad > 1:
+        saved = torch.load(tmp_path / "c" / "checkpoint.pt", weights_only=True)
+        assert (saved["epoch"], saved["step"]) == (epoch, step)
+        assert torch.isfinite(saved["model"]["weight"]).all()
+
+
+def test_accumulated_batches_make_one_step_of_their_mean(frames, tmp_path, monkeypatch):
+    """The last step of an epoch takes the batches that are left."""
+    seen = []
+    real = torch.optim.AdamW.step
+    monkeypatch.setattr(
+        torch.optim.AdamW,
+        "step",
+        lambda self: (seen.append(float(self.param_groups[0]["params"][0].grad)), real(self)),
+    )
+    count(frames, tmp_path / "c", batch_size=2, accumulate=2, epochs=2, max_gradient_norm=0.0)
+    assert seen == [1.5, 3.5, 5, 6.5, 8.5, 10]
+
+
+def test_workers_live_as_long_as_the_training(frames, tmp_path):
+    """Every epoch reads other batches, by the same processes."""
+    setup = dataclasses.replace(set_up(dataclasses.replace(PARAMS.hardware, device="cpu", threads=1)), workers=1)
+    loader = Loader(TrainingFrames(frames, INPUT_SIZE), setup)
+    processes = set()
+    for batches in ([[0, 3], [5]], [[1]], [[2, 4], [6, 7], [9]]):
+        assert [list(batch.indices) for batch in loader.read(batches)] == batches
+        processes |= {worker.pid for worker in loader.loader._iterator._workers}
+    assert len(processes) == 1
+
+
+def test_a_compiled_network_is_saved_as_it_was(frames, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function.__name__) or function)
+    plain, _ = train(frames, tmp_path / "plain", epochs=1)
+    fast, _ = train(frames, tmp_path / "fast", epochs=1, compile=True)
+    assert compiled == ["features"]
+    assert same(plain, fast)
 
 
 def test_a_gpu_that_is_too_small_says_what_to_lower(frames, tmp_path, monkeypatch):

@@ -439,6 +439,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "loss.initial_embedding_uncertainty": (0, {}),
     "train.epochs": (3, {}),
     "train.batch_size": (3, {}),
+    "train.accumulate": (2, {}),
     "train.frame_stride": (2, {}),
     "train.learning_rate": (0.01, {}),
     "train.schedule": ("step", {}),
@@ -459,8 +460,8 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "model.input_size": ([128, 64], {"train.epochs": 1}),
 }
 """Key -> another value, and what must be set for the key to matter."""
-ELSEWHERE = {"model.embedder", "model.neck", "model.weights"}
-"""Proved with the tests of networks and of their weights."""
+ELSEWHERE = {"model.embedder", "model.neck", "model.weights", "train.compile"}
+"""Proved with the tests of networks, of their weights and of the loop."""
 SMALL: dict[str, object] = {
     "model.backbone": "lcnet_050",
     "model.neck_channels": [8, 8, 8, 8],
