@@ -297,13 +297,13 @@ class Case:
             stored = {"detected": "detections", "visible": "truth"}[arena]
             path = self.rival / f"{self.film.name}.{stored}.npz"
             source = Embedded(source, StoredEmbeddings(path, FrameRange(1, self.film.info.length)))
-        recorder = Recorder(source, 0.0)
+        recorder = Recorder(0.0)
         looks = encoder is not None or self.kind == COLOUR
         seconds = 0.0
         for number, path in enumerate(self.film.images(), start=1):
             image = read_image(path) if looks else np.zeros((1, 1, 3), np.uint8)
             begin = time.perf_counter()
-            recorder(number, image)
+            recorder(number, source(number, image))
             seconds += time.perf_counter() - begin
         write_recording(file, recorder.recorded())
         return seconds, len(table)

@@ -75,6 +75,25 @@ def set_up(
 
 
 @contextlib.contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Run a block with one thread an operator, where it runs on a CPU.
+
+    By the number of threads torch chooses between kernels and splits sums, so that last bits depend on it: with one
+    they do not, and threads that take a frame each use all cores, without waiting for each other at every layer. The
+    number belongs to the calling thread; the others keep theirs.
+    """
+    before = torch.get_num_threads()
+    if device.type != "cpu" or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Run a block in float32, whatever the network on `device` runs in: without autocast, and without TF32.
 

@@ -259,9 +259,10 @@ class HardwareParams:
     device: str
     """`auto` (CUDA where present, else the CPU), `cpu`, `cuda` or `cuda:N`."""
     threads: Annotated[int, Bounds(0)]
-    """CPU threads of one operator; 0 = all cores."""
+    """CPU threads of one operator; 0 = all cores. In tracking: frames in the network at once, each with one thread, so
+    that there the number decides nothing about the results."""
     workers: Annotated[int, Bounds(0)]
-    """Processes that decode images for training; 0 = in the training process."""
+    """Processes that decode images for training, and that track a film each; 0 = all in one process."""
 
 
 @dataclass(frozen=True)
@@ -370,6 +371,11 @@ class TrackParams:
     Embeddings are always the network's, read at those boxes. A file's scores are used as they are, cut off at 0 and 1;
     `confidence` and `new_track_confidence` compare with them on that detector's own scale, so DPM's margins and MOT15's
     scores want values of their own, and 0 takes every box. Scores that are all -1 are none, and count as 1."""
+    precision: Literal["float32", "bfloat16"] = _DEFAULT
+    """Arithmetic of the networks; bfloat16 is for GPUs (what is read off the maps stays float32)."""
+    batch_size: Annotated[int, Bounds(1)] = _DEFAULT
+    """Frames of a film that go through the network together on a GPU. On a CPU each goes alone, as many at once as
+    there are threads. Live sessions take one."""
     max_objects: Annotated[int, Bounds(1)] = _DEFAULT
     """Highest peaks of a heatmap that are considered in a frame (K)."""
     confidence: Annotated[float, Bounds(0, 1)] = _DEFAULT

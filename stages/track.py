@@ -45,8 +45,8 @@ def main() -> None:
         detections = outs.enter_context(staged_directory(TRACKS / f"{benchmark}.detections"))
         speed = outs.enter_context(staged_file(TRACKS / f"{benchmark}.speed.json"))
         for name, part in parts.items():
-            recorder = Recorder(sources[name], floor)
-            found = track_frames(recorder, part.images, params.track, part.frame_rate, description=name)
+            recorder = Recorder(floor)
+            found = track_frames(sources[name], part.images, params.track, part.frame_rate, name, record=recorder)
             write_results(directory / f"{name}.txt", found.frame, found.identity, found.boxes, found.scores)
             write_recording(detections / f"{name}.safetensors", recorder.recorded())
             tracks[name] = found

@@ -9,7 +9,7 @@ import torch
 from clmot.inference.crop_embeddings import CropEmbeddings
 from clmot.inference.embeddings import NETWORK, Embedded, embedder
 from clmot.inference.given_detections import GivenDetections, HeadEmbeddings, given_detections
-from clmot.inference.pipeline import DetectionSource, NetworkDetections
+from clmot.inference.pipeline import DetectionSource, NetworkDetections, Runner
 from clmot.inference.session import lowest_used
 from clmot.inference.tracked_frames import TrackedPart
 from clmot.models.checkpoint import load_model
@@ -42,8 +42,11 @@ def detection_sources(
     }
     model = load_model(MODEL)
     size, wanted = params.model.input_size, params.track.embedding == NETWORK
-    network = NetworkDetections(model, size, params.track.max_objects, device, embeddings=wanted)
-    at_centres = HeadEmbeddings(model, size, device) if wanted and model.config.embedding_dim else None
+    runner = Runner(device, params.track.precision)
+    network = NetworkDetections(
+        model, size, params.track.max_objects, runner, embeddings=wanted, batch_size=params.track.batch_size
+    )
+    at_centres = HeadEmbeddings(network.model, size, runner) if wanted and model.config.embedding_dim else None
     encoder = load_crop_encoder(MODEL) if wanted else None
     floor = lowest_used(params.track)
     sources: dict[str, DetectionSource] = {}
@@ -53,6 +56,6 @@ def detection_sources(
         if embed is not None:
             source = Embedded(source, embed)
         elif encoder is not None:
-            source = CropEmbeddings(source, encoder, device, floor)
+            source = CropEmbeddings(source, encoder, runner, floor)
         sources[name] = source
     return sources

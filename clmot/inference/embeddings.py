@@ -7,8 +7,9 @@ matching alone gives), a colour histogram (what needs no learning), and the true
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from clmot.errors import InputError
 from clmot.files import dvc_root, user_path
 from clmot.inference.given_detections import TRUTH, VISIBLE, read_held_out
-from clmot.inference.pipeline import Detections, DetectionSource, Image
+from clmot.inference.pipeline import BatchedSource, Detections, DetectionSource, Image
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable
 from clmot.motchallenge.splits import FrameRange, without_detector
 from clmot.tracking.costs import iou_distance
@@ -46,14 +47,38 @@ Embed = Callable[[int, Image, NDArray[np.float64]], NDArray[np.float32]]
 class Embedded:
     """The boxes of a source, with embeddings from elsewhere."""
 
-    def __init__(self, source: DetectionSource, embed: Embed) -> None:
+    def __init__(self, source: DetectionSource, embed: Embed, floor: float = 0.0) -> None:
+        """Ready for any frame.
+
+        Args:
+            source: finds the boxes.
+            embed: what they look like.
+            floor: detections scored below are of no use to anybody, and are left out.
+        """
         self.source = source
         self.embed = embed
+        self.floor = floor
+        self.batch_size = source.batch_size if isinstance(source, BatchedSource) else 1
 
     def __call__(self, frame: int, image: Image) -> Detections:
         """The detections of the source with other embeddings."""
-        found = self.source(frame, image)
-        return dataclasses.replace(found, embeddings=self.embed(frame, image, found.boxes))
+        return self._embedded(frame, image, self.source(frame, image))
+
+    def prepare(self, frame: int, image: Image) -> tuple[int, Image, Any]:
+        """A frame as the source wants it, and as it is."""
+        assert isinstance(self.source, BatchedSource)
+        return frame, image, self.source.prepare(frame, image)
+
+    def detect(self, prepared: Sequence[tuple[int, Image, Any]]) -> list[Detections]:
+        """The detections of several frames; each frame's boxes are embedded together, and without other frames'."""
+        assert isinstance(self.source, BatchedSource)
+        found = self.source.detect([ready for _, _, ready in prepared])
+        return [self._embedded(frame, image, one) for (frame, image, _), one in zip(prepared, found, strict=True)]
+
+    def _embedded(self, frame: int, image: Image, found: Detections) -> Detections:
+        rows = found.scores >= self.floor
+        boxes, scores = found.boxes[rows], found.scores[rows]
+        return dataclasses.replace(found, boxes=boxes, scores=scores, embeddings=self.embed(frame, image, boxes))
 
 
 def embedder(embedding: str, detections: str, held_out: Path, sequence: str, frames: FrameRange) -> Embed | None:

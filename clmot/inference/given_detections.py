@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.images import STRIDE, Letterbox
-from clmot.inference.pipeline import Detections, DetectionSource, EmbedBoxes, Image, network_input
+from clmot.inference.fast_network import fast_network
+from clmot.inference.pipeline import Detections, EmbedBoxes, Image, Runner, fitted, network_input
 from clmot.inference.recording import RecordedDetections
 from clmot.models.network import OneShotTracker
 from clmot.models.targets import centre_cells
@@ -33,26 +34,28 @@ DATA = Path("data")
 class HeadEmbeddings:
     """What boxes look like to the one-shot network, which is read at their centres."""
 
-    def __init__(self, model: OneShotTracker, input_size: tuple[int, int], device: torch.device) -> None:
+    def __init__(self, model: OneShotTracker, input_size: tuple[int, int], runner: Runner | torch.device) -> None:
         """Put the model on the device.
 
         Args:
-            model: stays on `device`; has an `id` head.
+            model: has an `id` head; is copied where `fast_network` copies it.
             input_size: width and height of the network's input.
+            runner: how the network runs; or where alone.
         """
-        self.model = model.to(device).eval()
+        self.runner = runner if isinstance(runner, Runner) else Runner(runner)
+        self.model = fast_network(model, self.runner.device)
         self.input_size = input_size
-        self.device = device
 
-    @torch.inference_mode()
     def __call__(self, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
         """Embeddings (N, D) of boxes (N, 4), corners in image pixels; (0, 0) without boxes."""
         if not len(boxes):
             return np.zeros((0, 0), np.float32)
-        pixels, fit = network_input(image, self.input_size, self.device)
-        cells = read_cells(boxes, fit, self.input_size).to(self.device)
-        found = self.model.read_at(self.model.features(pixels), cells[None], ["id"])
-        return found["id"][0].float().cpu().numpy()  # (N, D)
+        frame = fitted(image, self.input_size)
+        with self.runner():
+            with self.runner.lowered():
+                features = self.model.features(network_input([frame], self.runner.device))
+            cells = read_cells(boxes, frame.fit, self.input_size).to(self.runner.device)
+            return self.runner.fetched(self.model.read_at(features.float(), cells[None], ["id"])["id"][0])  # (N, D)
 
 
 class GivenDetections:
@@ -81,20 +84,18 @@ class GivenDetections:
 
 
 class Recorder:
-    """A source that remembers what another one found."""
+    """Remembers what a source found."""
 
-    def __init__(self, source: DetectionSource, floor: float) -> None:
-        """Listen to `source`; detections scored below `floor` are passed on but not remembered."""
-        self.source = source
+    def __init__(self, floor: float) -> None:
+        """Detections scored below `floor` are not remembered."""
         self.floor = floor
         self._frames: list[NDArray[np.int32]] = []
         self._boxes: list[NDArray[np.float32]] = []
         self._scores: list[NDArray[np.float32]] = []
         self._embeddings: list[NDArray[np.float16]] = []
 
-    def __call__(self, frame: int, image: Image) -> Detections:
-        """The detections of the other source."""
-        found = self.source(frame, image)
+    def __call__(self, frame: int, found: Detections) -> None:
+        """Take what was found in a frame; frames come in order."""
         rows = np.nonzero(found.scores >= self.floor)[0]
         if len(rows):
             self._frames.append(np.full(len(rows), frame, np.int32))
@@ -102,7 +103,6 @@ class Recorder:
             self._scores.append(found.scores[rows].astype(np.float32))
             if found.embeddings is not None:
                 self._embeddings.append(normalised(found.embeddings[rows]).astype(np.float16))
-        return found
 
     def recorded(self) -> RecordedDetections:
         """All that was found so far."""

@@ -5,6 +5,7 @@ Every image has the time at which it was taken, as far as the source tells.
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -39,8 +40,17 @@ class SourceImage:
     """From 1, as the film counts, also where frames are left out."""
     time: float
     """Seconds since the first."""
-    image: NDArray[np.uint8]
-    """(H, W, 3) BGR."""
+    pixels: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]
+    """(H, W, 3) BGR; or what reads them, so that another thread than the one that finds the files may."""
+
+    @functools.cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) BGR.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return self.pixels() if callable(self.pixels) else self.pixels
 
 
 class ImageSource:
@@ -53,7 +63,8 @@ class ImageSource:
         read: Callable[[ImageSource], Iterator[SourceImage]],
         length: int | None = None,
         every: int = 1,
-        close: Callable[[], None] = lambda: None,
+        close: Callable[[], None] | None = None,
+        live: bool = False,
     ) -> None:
         """A source that was opened.
 
@@ -64,6 +75,7 @@ class ImageSource:
             length: how many frames are expected; None: nobody says.
             every: only each n-th is wanted.
             close: lets go of what is open.
+            live: the next image may come late, or because of what was seen in this one: it is not asked for ahead.
         """
         self.name, self.frame_rate, self.every = name, frame_rate, every
         self.length = None if length is None else -(-length // every)
@@ -72,9 +84,16 @@ class ImageSource:
         """What broke it off; empty: it came to its end."""
         self.damaged = 0
         """Pieces that could not be decoded."""
+        self.live = live
         self._read, self._close = read, close
 
     def __iter__(self) -> Iterator[SourceImage]:
+        for one in self._read(self):
+            one.image  # noqa: B018 (what cannot be read is told where it comes)
+            yield one
+
+    def unread(self) -> Iterator[SourceImage]:
+        """The same, where images may be read later, by whoever asks for `image`."""
         return self._read(self)
 
     def wants(self, number: int) -> bool:
@@ -83,7 +102,8 @@ class ImageSource:
 
     def close(self) -> None:
         """Let go of the file or the connection."""
-        self._close()
+        if self._close is not None:
+            self._close()
 
 
 def open_images(source: Source, fps: float | None = None, every: int = 1) -> ImageSource:
@@ -167,7 +187,7 @@ def _images(files: Sequence[Path], fps: float | None, every: int, name: str | No
     def read(source: ImageSource) -> Iterator[SourceImage]:
         for number, file in frames.items():
             if source.wants(number):
-                yield SourceImage(number, (number - 1) / rate, read_image(file))
+                yield SourceImage(number, (number - 1) / rate, functools.partial(read_image, file))
 
     return ImageSource(name or folder.resolve().name, rate, read, max(frames), every)
 
@@ -193,7 +213,7 @@ def _arrays(images: Any, fps: float | None, every: int) -> ImageSource:
             if source.wants(number):
                 yield SourceImage(number, (number - 1) / rate, image)
 
-    return ImageSource("images", rate, read, length, every)
+    return ImageSource("images", rate, read, length, every, live=length is None)
 
 
 def _camera(number: int, fps: float | None, every: int) -> ImageSource:
@@ -223,7 +243,7 @@ def _camera(number: int, fps: float | None, every: int) -> ImageSource:
             if source.wants(count):
                 yield SourceImage(count, time.monotonic() - begin, np.asarray(image, np.uint8))
 
-    return ImageSource(f"camera{number}", rate, read, None, every, capture.release)
+    return ImageSource(f"camera{number}", rate, read, None, every, capture.release, live=True)
 
 
 def _video(location: str, fps: float | None, every: int) -> ImageSource:
@@ -245,7 +265,7 @@ def _video(location: str, fps: float | None, every: int) -> ImageSource:
         source.damaged, source.trouble = video.damaged, video.trouble
 
     name = _name_of(location) if video.live else Path(location).stem
-    return ImageSource(name, rate, read, video.announced(rate), every, video.close)
+    return ImageSource(name, rate, read, video.announced(rate), every, video.close, video.live)
 
 
 @dataclass

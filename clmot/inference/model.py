@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Generator, Iterable
@@ -17,9 +18,11 @@ from clmot.hardware import set_up
 from clmot.inference.collect import Tracking
 from clmot.inference.crop_embeddings import CropEmbeddings, EncodedBoxes
 from clmot.inference.embeddings import NETWORK, NONE
+from clmot.inference.fast_network import fast_network
+from clmot.inference.found_ahead import found_ahead
 from clmot.inference.given_detections import GivenDetections, HeadEmbeddings
 from clmot.inference.image_sources import DEFAULT_RATE, ImageSource, Source, open_images
-from clmot.inference.pipeline import DetectionSource, EmbedBoxes, NetworkDetections
+from clmot.inference.pipeline import DetectionSource, EmbedBoxes, NetworkDetections, Runner
 from clmot.inference.session import Session, TrackedFrame, lowest_used
 from clmot.model_description import ModelDescription, model_params, read_description
 from clmot.models.checkpoint import load_model
@@ -96,10 +99,27 @@ class Model:
         """The tracked frames of an open source, which is closed in the end. Else as `track`."""
         self.check(boxes)
         detector = self._detector() if boxes is None else self._with_looks(boxes)
+        assert detector is not None
         session = self._session(images.frame_rate / images.every, detector)
         with closing(images):
-            for one in images:
-                yield session.update(one.image, time=one.time, number=one.number)
+            if images.live:
+                for one in images:
+                    yield session.update(one.image, time=one.time, number=one.number)
+                return
+            with closing(found_ahead(detector, images.unread())) as coming:
+                for found in coming:
+                    one, seconds = found.source, found.seconds
+                    yield session.follow(one.image, found.detections, time=one.time, number=one.number, seconds=seconds)
+
+    @functools.cached_property
+    def _runner(self) -> Runner:
+        return Runner(self.device, self.params.precision)
+
+    @functools.cached_property
+    def _fast(self) -> OneShotTracker:
+        """The network, made ready once for all sessions."""
+        assert self.network is not None
+        return fast_network(self.network, self.device)
 
     def _session(self, fps: float, detector: DetectionSource | None) -> Session:
         floor = lowest_used(self.params) if self.encoder is not None else 0.0
@@ -109,9 +129,9 @@ class Model:
         if self.params.embedding == NONE:
             return None
         if self.encoder is not None:
-            return EncodedBoxes(self.encoder, self.device)
+            return EncodedBoxes(self.encoder, self._runner)
         if self.network is not None and self.network.config.embedding_dim:
-            return HeadEmbeddings(self.network, self.input_size, self.device)
+            return HeadEmbeddings(self._fast, self.input_size, self._runner)
         return None
 
     def _detector(self) -> DetectionSource | None:
@@ -119,7 +139,12 @@ class Model:
             return None
         wanted = self.params.embedding == NETWORK
         found = NetworkDetections(
-            self.network, self.input_size, self.params.max_objects, self.device, embeddings=wanted
+            self._fast,
+            self.input_size,
+            self.params.max_objects,
+            self._runner,
+            embeddings=wanted,
+            batch_size=self.params.batch_size,
         )
         return found if self.encoder is None or not wanted else self._encoded(found)
 
@@ -130,7 +155,7 @@ class Model:
 
     def _encoded(self, source: DetectionSource) -> DetectionSource:
         assert self.encoder is not None
-        return CropEmbeddings(source, self.encoder, self.device, lowest_used(self.params))
+        return CropEmbeddings(source, self.encoder, self._runner, lowest_used(self.params))
 
 
 def load(

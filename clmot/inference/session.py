@@ -129,19 +129,42 @@ class Session:
         Raises:
             ValueError: image, boxes or scores are not of these shapes; or there are none and the model has no detector.
         """
-        pixels = checked_image(image)
         number = self.number + 1 if number is None else number
         begin = clock.perf_counter()
-        found = self._detections(number, pixels, boxes, scores)
-        detected = clock.perf_counter()
-        moved = self._moved(pixels, found)
+        found = self._detections(number, checked_image(image), boxes, scores)
+        return self.follow(image, found, time=time, number=number, seconds=clock.perf_counter() - begin)
+
+    def follow(
+        self,
+        image: Image,
+        found: Detections,
+        *,
+        time: float | None = None,
+        number: int | None = None,
+        seconds: float = 0.0,
+    ) -> TrackedFrame:
+        """Let one frame pass in which people were found already, as `update` finds them.
+
+        Args:
+            image: (H, W, 3) uint8 BGR, or (H, W) grey.
+            found: people, those of the session's source.
+            time: as for `update`.
+            number: as for `update`.
+            seconds: that finding them took.
+
+        Raises:
+            ValueError: the image is none.
+        """
+        number = self.number + 1 if number is None else number
+        begin = clock.perf_counter()
+        moved = self._moved(image, found)
         followed = clock.perf_counter()
         elapsed = self._elapsed(time)
         tracks = self._tracker.update(found.boxes, found.scores, found.embeddings, moved, elapsed)
         if self.watch is not None:
             self.watch(number, tracks, found.embeddings)
-        self.network_seconds += detected - begin
-        self.camera_seconds += followed - detected if self._camera is not None else 0.0
+        self.network_seconds += seconds
+        self.camera_seconds += followed - begin if self._camera is not None else 0.0
         self.association_seconds += clock.perf_counter() - followed
         if time is not None:
             self.time = time
@@ -168,7 +191,7 @@ class Session:
     def _moved(self, image: Image, found: Detections) -> Floats | None:
         if self._camera is None:
             return None
-        return self._camera.update(image, found.boxes[found.scores >= self.params.confidence])
+        return self._camera.update(checked_image(image), found.boxes[found.scores >= self.params.confidence])
 
     def _elapsed(self, time: float | None) -> float:
         """Frames since the last one; those that the times make nearly whole are whole."""

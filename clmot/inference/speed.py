@@ -14,8 +14,9 @@ from clmot.inference.track_frames import SequenceTracks
 
 
 def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[str, Any]:
-    """Frames per second of network, association and, with `camera_motion`, following the camera, by sequence and in
-    all, and where they were measured."""
+    """Frames per second by sequence and in all, and where they were measured: `fps` of the whole, from files to tracks;
+    beside it those of its parts, which go on side by side: network (one frame after the other, while more of them are
+    in it), association and, with `camera_motion`, following the camera."""
 
     def row(sequences: Sequence[SequenceTracks]) -> dict[str, float | int]:
         frames = sum(s.frames for s in sequences)
@@ -27,7 +28,7 @@ def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[s
             "network_fps": round(frames / network, 2),
             "association_fps": round(frames / association, 2),
             **({"camera_motion_fps": round(frames / camera, 2)} if camera else {}),
-            "fps": round(frames / (network + association + camera), 2),
+            "fps": round(frames / sum(s.seconds for s in sequences), 2),
         }
 
     on_gpu = device.type == "cuda"

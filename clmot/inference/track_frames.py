@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clmot.images import read_image
-from clmot.inference.pipeline import DetectionSource
+from clmot.inference.found_ahead import found_ahead
+from clmot.inference.image_sources import SourceImage
+from clmot.inference.pipeline import Detections, DetectionSource
 from clmot.inference.session import Session
 from clmot.params import TrackParams
 from clmot.progress import progress
@@ -32,8 +36,10 @@ class SequenceTracks:
     """(R,)"""
     frames: int
     """Number of frames that were tracked, those without tracks included."""
+    seconds: float
+    """From the first file to the last track; what is below happens side by side."""
     network_seconds: float
-    """From decoded images to detections; reading files is not in it."""
+    """From decoded images to detections, of all threads together; reading files is not in it."""
     association_seconds: float
     """From detections to tracks."""
     camera_seconds: float
@@ -46,6 +52,9 @@ def track_frames(
     params: TrackParams,
     frame_rate: float,
     description: str = "track",
+    *,
+    threads: int | None = None,
+    record: Callable[[int, Detections], None] | None = None,
 ) -> SequenceTracks:
     """Track through images in order; frames count from 1.
 
@@ -55,33 +64,42 @@ def track_frames(
         params: association.
         frame_rate: frames per second.
         description: text before the progress bar.
+        threads: that look at frames ahead, see `found_ahead`; they decide nothing about the tracks.
+        record: is told what was found in each frame, in order.
 
     Raises:
         InputError: an image is missing or unreadable.
     """
-    session = Session(params, frame_rate, source)
+    began = time.perf_counter()
+    session = Session(params, frame_rate)
     linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
     session.watch = None if linker is None else linker.see
     numbers, identities, boxes, scores = [], [], [], []
-    for path in progress(frames, description, total=len(frames), unit="frame"):
-        tracked = session.update(read_image(path))
-        numbers.append(np.full(len(tracked), tracked.number))
-        identities.append(tracked.identities)
-        boxes.append(tracked.boxes)
-        scores.append(tracked.scores)
+    images = (SourceImage(number, 0.0, partial(read_image, path)) for number, path in enumerate(frames, 1))
+    with closing(found_ahead(source, images, threads)) as coming:
+        for found in progress(coming, description, total=len(frames), unit="frame"):
+            if record is not None:
+                record(found.source.number, found.detections)
+            tracked = session.follow(found.source.image, found.detections, seconds=found.seconds)
+            numbers.append(np.full(len(tracked), tracked.number))
+            identities.append(tracked.identities)
+            boxes.append(tracked.boxes)
+            scores.append(tracked.scores)
     frame = np.concatenate([np.zeros(0, np.int64), *numbers])
     identity = np.concatenate([np.zeros(0, np.int64), *identities])
     order = np.arange(len(frame))
     begin = time.perf_counter()
     if linker is not None:
         identity, order = linker.joined(frame, identity)
+    ended = time.perf_counter()
     return SequenceTracks(
         frame=frame[order],
         identity=identity[order],
         boxes=np.concatenate([np.zeros((0, 4)), *boxes])[order],
         scores=np.concatenate([np.zeros(0), *scores])[order],
         frames=len(frames),
+        seconds=ended - began,
         network_seconds=session.network_seconds,
-        association_seconds=session.association_seconds + (time.perf_counter() - begin if linker is not None else 0.0),
+        association_seconds=session.association_seconds + ended - begin,
         camera_seconds=session.camera_seconds,
     )

@@ -44,9 +44,13 @@ def find_peaks(heatmap_logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Cells (B, K) int64 y * w + x and scores (B, K) of the highest peaks of (B, 1, h, w) logits, best first."""
     # Compared before the sigmoid, which rounds neighbouring high logits to equal scores.
     is_peak = F.max_pool2d(heatmap_logits, kernel_size=3, stride=1, padding=1) == heatmap_logits
-    heat = torch.where(is_peak, heatmap_logits.sigmoid(), 0.0).flatten(1)  # (B, h*w)
-    # topk leaves the order of equal values open; a stable sort does not, and costs milliseconds.
-    cells = heat.argsort(dim=1, descending=True, stable=True)[:, :k]  # (B, K)
+    heat = torch.where(is_peak, heatmap_logits.float().sigmoid(), 0.0).flatten(1)  # (B, h*w)
+    # topk leaves open which of equal values it takes, and in what order. Scores are 0 or above, so that their bits are
+    # ordered as they are; with the cell below them no two keys are equal, and the lower cell's is the higher.
+    last = heat.shape[1] - 1
+    places = torch.arange(last, -1, -1, device=heat.device)
+    keys = (heat.view(torch.int32).long() << 32) | places
+    cells = last - (keys.topk(min(k, last + 1), dim=1).values & 0xFFFFFFFF)  # (B, K)
     return cells, heat.gather(1, cells)
 
 

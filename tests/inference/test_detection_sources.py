@@ -224,15 +224,15 @@ class TestRecording:
         assert detections.embeddings is not None
         np.testing.assert_array_equal(read_embeddings(tmp_path / "a", rows), detections.embeddings[rows])
 
-    def test_the_recorder_changes_nothing_and_keeps_what_scores_enough(self) -> None:
+    def test_the_recorder_keeps_what_scores_enough(self) -> None:
         frames = {
             1: Detections(np.eye(3, 4), np.array([0.9, 0.05, 0.04]), np.array([[3, 4], [0, 0], [1, 1.0]])),
             2: Detections(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0))),
             3: Detections(np.ones((1, 4)), np.array([0.5]), np.array([[0.0, -2]])),
         }
-        recorder = Recorder(lambda frame, image: frames[frame], 0.05)
+        recorder = Recorder(0.05)
         for frame, found in frames.items():
-            assert recorder(frame, IMAGE) is found
+            recorder(frame, found)
         kept = recorder.recorded()
         assert kept.frame.tolist() == [1, 1, 3]
         assert kept.scores.tolist() == pytest.approx([0.9, 0.05, 0.5])
@@ -240,7 +240,7 @@ class TestRecording:
         np.testing.assert_allclose(kept.embeddings, [[0.6, 0.8], [0, 0], [0, -1]], atol=1e-3)
 
     def test_nothing_recorded(self) -> None:
-        recorder = Recorder(lambda frame, image: Detections(np.eye(1, 4), np.array([0.1]), None), 0.5)
-        recorder(1, IMAGE)
+        recorder = Recorder(0.5)
+        recorder(1, Detections(np.eye(1, 4), np.array([0.1]), None))
         assert len(recorder.recorded()) == 0
         assert recorder.recorded().embeddings is None

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clmot.images import STRIDE, fit_letterbox
-from clmot.models.decode import decode, gather_cells
+from clmot.models.decode import decode, find_peaks, gather_cells
 
 
 def reference(name: str) -> dict[str, torch.Tensor]:
@@ -124,3 +125,16 @@ def test_gathered_columns() -> None:
     assert gathered.shape == (2, 2, 3)
     assert gathered[0, 0].tolist() == values[0, :, 1, 1].tolist()
     assert gathered[1, 1].tolist() == values[1, :, 1, 3].tolist()
+
+
+@pytest.mark.parametrize("k", [1, 7, 40, 300])
+def test_equal_scores_are_taken_by_cell_as_a_stable_sort_would(k: int) -> None:
+    torch.manual_seed(k)
+    logits = torch.randint(-3, 3, (4, 1, 12, 17)).float()  # many peaks of few heights
+    logits[3] = 1.0  # all are peaks, and equal
+    is_peak = F.max_pool2d(logits, 3, 1, 1) == logits
+    heat = torch.where(is_peak, logits.sigmoid(), 0.0).flatten(1)
+    wanted = heat.argsort(dim=1, descending=True, stable=True)[:, :k]
+    cells, scores = find_peaks(logits, k)
+    assert torch.equal(cells, wanted)
+    assert torch.equal(scores, heat.gather(1, wanted))
