@@ -408,7 +408,7 @@ def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str
         times = [row["training_seconds"] for row in rows if "training_seconds" in row]
         if times:
             found[kind]["training seconds"] = statistics.median(times)
-            found[kind]["ms a box"] = statistics.median(row["ms_a_box"] for row in rows)
+            found[kind]["ms a box"] = statistics.median(row["ms_a_box"] for row in rows if "ms_a_box" in row)
     return found
 
 
