@@ -67,7 +67,7 @@ def make_project(folder: Path, archives: Path) -> None:
             shutil.copy(source, folder / name)
     text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^  source: \S+", f"  source: {archives}", text)
-    text = re.sub(r"(?m)^  benchmarks: \[.*\]", "  benchmarks: [MOT20]", text)
+    text = re.sub(r"(?m)^  benchmarks:(\n  - \w+)+", "  benchmarks: [MOT20]", text)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 

@@ -1,6 +1,7 @@
 """Profiles: params.yaml for other purposes, each written as what differs from the default.
 
-The default is `clmot/default_params.yaml`, in which each param has one line: the value and a comment. A profile,
+The default is `clmot/default_params.yaml`, in which each param has one line: the value and a comment; lists are written
+as DVC writes them. A profile,
 `profiles/NAME.yaml`, holds the values that it changes, each with its reason. `mini` changes none: it is the default.
 The default is part of the package, as params.yaml is the user's, who may commit it with other values; so is `film`.
 """
@@ -63,9 +64,9 @@ def make_profile(name: str, default: str, changes: str, file: str) -> Profile:
     base, overrides = compose(default, f"{file} on clmot/{DEFAULT_FILE.name}"), compose(changes, file)
     params = build_params(merge(base, overrides))
     lines = default.splitlines()
-    for old, new in _changed_leaves(base, overrides):
-        line = old.start_mark.line
-        lines[line] = _with_value(lines[line], old.start_mark.column, old.end_mark.column, _written(new, changes))
+    for key, old, new in sorted(_changed_leaves(base, overrides), key=lambda leaf: -leaf[0].start_mark.line):
+        first = key.start_mark.line
+        lines[first : _last_line(key, old) + 1] = _with_value(lines[first], key, old, _written(new, changes))
     header = _header(changes) or [f'# Profile "{name}".']
     text = "\n".join([*header, *lines[len(_header(default)) :]]) + "\n"
     about = re.sub(r'^# (Profile ".*?"[:.] ?)?', "", header[0])
@@ -113,27 +114,46 @@ def _header(text: str) -> list[str]:
     return lines[:end]
 
 
-def _changed_leaves(base: yaml.Node, overrides: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Values of `base` with those that take their places. Every key of `overrides` is in `base`."""
-    if not isinstance(base, yaml.MappingNode):
-        yield base, overrides
-        return
-    below = {key.value: value for key, value in base.value}
-    for key, value in overrides.value:
-        yield from _changed_leaves(below[key.value], value)
+def _changed_leaves(base: yaml.Node, overrides: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node, yaml.Node]]:
+    """Keys and values of `base` with those that take their places. Every key of `overrides` is in `base`."""
+    below = {key.value: (key, value) for key, value in base.value}
+    for name, new in overrides.value:
+        key, old = below[name.value]
+        if isinstance(old, yaml.MappingNode):
+            yield from _changed_leaves(old, new)
+        else:
+            yield key, old, new
 
 
-def _written(node: yaml.Node, text: str) -> str:
-    """A value in one line, spelt as it is in `text` (1e-4 remains 1e-4)."""
+def _last_line(key: yaml.Node, value: yaml.Node) -> int:
+    """Of a value: a list has a line for each item below its key's, as DVC writes it, or is `[]`."""
+    items = value.value if isinstance(value, yaml.SequenceNode) else []
+    return int(items[-1].end_mark.line if items else key.end_mark.line)
+
+
+def _written(node: yaml.Node, text: str) -> list[str]:
+    """A value as DVC writes it: what comes behind its key, and the lines below. Spelt as in `text` (1e-4 remains 1e-4).
+
+    Written otherwise, `dvc exp run -S`, which changes one param, would change the lines of every list.
+    """
+    if isinstance(node, yaml.SequenceNode) and node.value:
+        items = [item for item in node.value if isinstance(item, yaml.ScalarNode)]
+        if len(items) == len(node.value):
+            return ["", *(f"- {text[item.start_mark.index : item.end_mark.index]}" for item in items)]
+        return ["", *yaml.safe_dump(plain(node), sort_keys=False, width=float("inf")).splitlines()]
     if node.start_mark.line == node.end_mark.line:
-        return text[node.start_mark.index : node.end_mark.index]
-    return str(yaml.safe_dump(plain(node), default_flow_style=True, sort_keys=False, width=float("inf"))).strip()
+        return [text[node.start_mark.index : node.end_mark.index]]
+    return [str(yaml.safe_dump(plain(node), default_flow_style=True, sort_keys=False, width=float("inf"))).strip()]
 
 
-def _with_value(line: str, start: int, end: int, value: str) -> str:
-    """`line` with the columns from `start` to `end` replaced; its comment remains in its column where there is room."""
-    code, comment = line[:start] + value, line[end:].lstrip()
-    if not comment:
-        return code
-    column = len(line) - len(comment)
-    return code.ljust(column if len(code) < column else len(code) + 2) + comment
+def _with_value(line: str, key: yaml.Node, old: yaml.Node, new: list[str]) -> list[str]:
+    """The line of a key with another value, and the lines below it; its comment remains in its column where there is
+    room."""
+    behind = key.end_mark.column + 1
+    end = old.end_mark.column if old.start_mark.line == key.start_mark.line else behind
+    value, *below = new
+    code, comment = f"{line[:behind]} {value}".rstrip(), line[end:].lstrip()
+    if comment:
+        column = len(line) - len(comment)
+        code = code.ljust(column if len(code) < column else len(code) + 2) + comment
+    return [code, *(" " * key.start_mark.column + item for item in below)]

@@ -17,6 +17,7 @@ from clmot.motchallenge.classes import TrackedKind
 from clmot.motchallenge.splits import Split
 from clmot.params import load_params
 from clmot.reporting.evaluation import report_evaluation
+from clmot.reporting.mlflow_run import watched
 
 TRACKS = Path("tracks")
 METRICS = Path("metrics")
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_as_script(main)
+    run_as_script(watched(main))

@@ -35,7 +35,7 @@ def main() -> None:
             "model.weights": weights if weights == RANDOM else Path(weights),
         },
     )
-    with training_run(params, "pretrain") as log:
+    with training_run(params, "pretrain", "models/detector") as log:
         criterion = DetectorCriterion(params.views, params.loss.detection)
         fit_and_save(model, criterion, recipe, params.hardware, "models/detector", log, description)
 

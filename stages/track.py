@@ -18,6 +18,7 @@ from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.splits import Split
 from clmot.params import BENCHMARKS, load_params
+from clmot.reporting.mlflow_run import watched
 
 FRAMES = Path("data/frames")
 TRACKS = Path("tracks")
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_as_script(main)
+    run_as_script(watched(main))

@@ -39,7 +39,7 @@ def main() -> None:
         crops = TrainingCrops(frames, params.crop, frame_rates("data/training", frames))
         decided_by = {"crop": params.crop, "loss": params.loss, "models/detector": detector}
         description = describe_tracker(params, frames, detector, "crop")
-        with training_run(params, "train") as log:
+        with training_run(params, "train", "models/tracker") as log:
             fit_and_save_crops(detections, crops, params, decided_by, "models/tracker", log, description)
         return
     config = ModelConfig.from_params(
@@ -60,7 +60,7 @@ def main() -> None:
         TrainingFrames(frames, params.model.input_size, criterion.previous_min_iou),
         decided_by={"views": params.views, "loss": params.loss, "models/detector": detector},
     )
-    with training_run(params, "train") as log:
+    with training_run(params, "train", "models/tracker") as log:
         description = describe_tracker(params, frames, detector, "head" if config.embedding_dim else "")
         fit_and_save(model, criterion, recipe, params.hardware, "models/tracker", log, description)
 

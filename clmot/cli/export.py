@@ -8,7 +8,15 @@ from typing import Any
 
 from clmot.errors import InputError
 
-ENDINGS = {"onnx": ".onnx", "boxmot": ".onnx", "ultralytics": ".onnx", "roboflow": "", "npz": ".npz", "pth": ".pth"}
+ENDINGS = {
+    "onnx": ".onnx",
+    "boxmot": ".onnx",
+    "ultralytics": ".onnx",
+    "roboflow": "",
+    "npz": ".npz",
+    "pth": ".pth",
+    "mlflow": "",
+}
 """Forms, and how their files end."""
 BY_ENDING = {".onnx": "onnx", ".npz": "npz", ".pth": "pth"}
 
@@ -17,13 +25,13 @@ def add_command(commands: Any) -> None:
     """Add `export` to the subcommands (argparse's) of `clmot`."""
     export = commands.add_parser(
         "export",
-        help="write a model as ONNX, a film's embeddings, or a .pth of the original",
-        description="Write a model as ONNX (of frames and boxes, or of crops as BoxMOT or ultralytics give them), or "
-        "as a .pth that the tools of the original code read, and say how the file is used.",
+        help="write a model as ONNX, a film's embeddings, a .pth of the original, or for `mlflow models serve`",
+        description="Write a model as ONNX (of frames and boxes, or of crops as BoxMOT or ultralytics give them), as a "
+        ".pth that the tools of the original code read, or as a folder that MLflow serves, and say how it is used.",
         epilog="example: clmot export models/tracker tracker.onnx",
     )
     export.add_argument("model", type=Path, help="its folder, say models/tracker")
-    export.add_argument("out", type=Path, help="the file to write, ending in .onnx, .npz or .pth")
+    export.add_argument("out", type=Path, help="the file to write, ending in .onnx, .npz or .pth; for mlflow a folder")
     export.add_argument("--to", choices=tuple(ENDINGS), help="the form (default: by the file's ending)")
     export.add_argument("--film", type=Path, help="for npz: a sequence, with its seqinfo.ini")
     export.add_argument("--boxes", type=Path, help="for npz: its boxes, MOTChallenge rows")
@@ -52,6 +60,8 @@ def export_model(
             f'`clmot.reid("{directory}")` has the `extract_embeddings(detections, frame)` that is asked for there.'
         )
     if form is None or out.suffix != ENDINGS[form]:
+        if form == "mlflow":
+            raise InputError(f"{out}: MLflow's form of a model is a folder: name it without an ending.")
         wanted = ".onnx, .npz or .pth" if form is None else ENDINGS[form]
         raise InputError(f"{out}: should end in {wanted}, by which other tools know such files.")
     if (form == "npz") != (film is not None and boxes is not None) or (film is None) != (boxes is None):
@@ -69,6 +79,14 @@ def export_model(
         print(f"{out} is written. With these options it is read by")
         for tool, options in readers.items():
             print(f"  {tool}: --load_model {shlex.quote(str(out))} {options}")
+        return
+    if form == "mlflow":
+        from clmot.export.mlflow_model import write_mlflow_model
+
+        write_mlflow_model(directory, out)
+        print(
+            f"{out} is written. `mlflow models serve -m {shlex.quote(str(out))} --env-manager local -p 5002` starts it."
+        )
         return
     if film is not None and boxes is not None:
         from clmot.export.embedding_files import export_npz

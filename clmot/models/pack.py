@@ -30,9 +30,10 @@ SHOWN = ("IDF1", "HOTA", "MOTA", "AssA", "ReID_mAP")
 """Of a benchmark's metrics, those that a card shows."""
 
 
-def pack_model(model: Path, out: Path) -> ModelDescription:
+def pack_model(model: Path, out: Path, *, measured: bool = True) -> ModelDescription:
     """Copy the model in a folder to `out`, whole or not at all, and add what its project knows: the thresholds of
-    tracking, the source of the data, the commit, the metrics. What the project does not know is left out.
+    tracking, the source of the data, the commit, and, where they are `measured` with this model, the metrics. What the
+    project does not know is left out.
 
     Raises:
         InputError: there is no model, or its project's params are wrong.
@@ -44,7 +45,7 @@ def pack_model(model: Path, out: Path) -> ModelDescription:
     # Files of this project's own are nothing to a model that goes elsewhere.
     track |= {"detections": "network", "embedding": "none" if track["embedding"] == "none" else "network"}
     project = model.resolve().parent.parent
-    packed = found.packed or (_known(project, params) if (project / PARAMS_FILE).is_file() else {})
+    packed = found.packed or (_known(project, params, measured) if (project / PARAMS_FILE).is_file() else {})
     description = dataclasses.replace(found, track=track, packed=packed)
     with staged_directory(out) as aside:
         for path in sorted(model.iterdir()):
@@ -54,13 +55,15 @@ def pack_model(model: Path, out: Path) -> ModelDescription:
     return description
 
 
-def _known(project: Path, params: Params) -> dict[str, Any]:
+def _known(project: Path, params: Params, measured: bool) -> dict[str, Any]:
     source = params.data.source
     known: dict[str, Any] = {"data": source if source in LICENCES else "the user's own", "split": params.data.split}
     known["licence of the data"] = LICENCES.get(source, "as its owner says")
     commit = _commit(project)
     if commit:
         known["commit"] = commit
+    if not measured:
+        return known
     try:
         summary = json.loads((project / SUMMARY).read_text(encoding="utf-8"))
         known["metrics"] = {

@@ -15,10 +15,13 @@ import getpass
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +34,9 @@ import pandas as pd
 
 from clmot.ablation.experiment_name import ExperimentName
 from clmot.addresses import without_secrets
-from clmot.files import dvc_root
+from clmot.files import content_hash, dvc_root
 from clmot.model_description import identities_seen
-from clmot.params import PARAMS_FILE, Params
+from clmot.params import PARAMS_FILE, Params, load_params
 from clmot.profiles import described, differences
 from clmot.reporting.run_pages import address_of, is_server, runs_page
 from clmot.wording import listed, one_line
@@ -48,6 +51,9 @@ WORKSPACE_TAG = "clmot.workspace"
 DVC_TAGS = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
 PROCESS_TAG = "clmot.process"
+MADE_TAG, FROM_TAG = "clmot.{}.made", "clmot.{}.from"
+"""By stage: the hash of what this run trained; and the run that did, where it came from DVC's cache."""
+MODEL_NAME, MODEL_TAG = "tracker", "clmot.made"
 DESCRIPTION_TAG = "mlflow.note.content"
 """Which MLflow shows as the run's description."""
 
@@ -77,12 +83,14 @@ DATABASE_ATTEMPTS = 3
 
 
 @contextlib.contextmanager
-def training_run(params: Params, stage: str) -> Iterator[Log]:
+def training_run(params: Params, stage: str, out: str | os.PathLike[str] | None = None) -> Iterator[Log]:
     """Join this execution's run (or open it) and yield `log(epoch, values)`, which reports a finished epoch.
 
-    Values appear as metrics `<stage>/<name>` at step `epoch`. The run stays open for the stages that follow.
-    When the block raises, the run is marked failed (killed on Ctrl-C); the next execution of the same params
-    reopens and continues it if training resumes behind the last reported epoch, and opens another otherwise.
+    Values appear as metrics `<stage>/<name>` at step `epoch`. What the stage left in the folder `out` is then known to
+    be of this run; if that is a tracker, it is logged as a model that MLflow can serve. The run stays open for the
+    stages that follow. When the block raises, the run is marked failed (killed on Ctrl-C and by `kill`); the next
+    execution of the same params reopens and continues it if training resumes behind the last reported epoch, and opens
+    another otherwise.
     """
     watcher = _Watcher(params)
     watcher.attempt(watcher.join)
@@ -90,14 +98,52 @@ def training_run(params: Params, stage: str) -> Iterator[Log]:
     def log(epoch: int, values: Mapping[str, float]) -> None:
         watcher.attempt(lambda: watcher.log_epoch(stage, epoch, values))
 
-    try:
+    with _ends(lambda: watcher):
         yield log
+    if out is not None and Path(out).is_dir():
+        watcher.trained(stage, Path(out))
+
+
+def watched(main: Callable[[], None]) -> Callable[[], None]:
+    """A stage that reports nothing until it has ended: where DVC runs it and it raises, this execution's run is marked
+    failed (killed on Ctrl-C and by `kill`)."""
+
+    def run() -> None:
+        if "DVC_STAGE" not in os.environ:
+            main()
+            return
+        with _ends(lambda: _Watcher(load_params())):
+            main()
+
+    return run
+
+
+@contextlib.contextmanager
+def _ends(watching: Callable[[], _Watcher]) -> Iterator[None]:
+    """Mark the run where the block raises; `kill` interrupts it as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def end(status: str) -> None:
+        watcher = watching()
+        if not watcher.run:
+            watcher.attempt(watcher.join)
+        watcher.attempt(lambda: watcher.end(status))
+
+    ours = threading.current_thread() is threading.main_thread()  # Python hears signals nowhere else
+    before = signal.signal(signal.SIGTERM, interrupt) if ours else None
+    try:
+        yield
     except KeyboardInterrupt:
-        watcher.attempt(lambda: watcher.end("KILLED"))
+        end("KILLED")
         raise
     except BaseException:
-        watcher.attempt(lambda: watcher.end("FAILED"))
+        end("FAILED")
         raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 
 def log_evaluation(
@@ -155,13 +201,15 @@ class _Watcher:
         self.experiment = ""
         self.run = ""
         self.client: Any = None
+        self.model: Any = None
 
-    def attempt(self, action: Callable[[], None]) -> None:
-        """Call `action`. Anything that goes wrong is said once, and ends the watching."""
+    def attempt(self, action: Callable[[], None], patience: Patience | None = None) -> None:
+        """Call `action`, with `patience` (None: with that for the store). Anything that goes wrong is said once, and
+        ends the watching."""
         if self.off:
             return
         try:
-            self.patience.call(action)
+            (patience or self.patience).call(action)
         except Exception as error:  # a store can fail in any way; none of them is worth losing a training
             self.off = True
             if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "mlflow":
@@ -191,9 +239,63 @@ class _Watcher:
         """Report one epoch; if the unfinished run holds it already, this attempt gets its own run."""
         if self.first_epoch and any(step >= epoch for step in self._steps(f"{stage}/loss")):
             self.end("FAILED")
-            self._create()
+            self._create(again=True)
         self.first_epoch = False
         self._log_metrics({(f"{stage}/{name}", epoch): value for name, value in values.items()})
+
+    def trained(self, stage: str, out: Path) -> None:
+        """Note that this run made the folder `out`; log a tracker as a model that can be served."""
+        made = content_hash(out)
+        self.attempt(lambda: self.client.set_tag(self.run, MADE_TAG.format(stage), made))
+        if stage != "train":
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder, MODEL_NAME)
+            self.attempt(lambda: self._begin_model(made))
+            self.attempt(
+                lambda: self._write_model(out, written), Patience(math.inf, 1, math.inf)
+            )  # no one is waited for
+            self.attempt(lambda: self._end_model(written))
+
+    def _begin_model(self, made: str) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        self.model = self.client.create_logged_model(self.experiment, MODEL_NAME, self.run, {MODEL_TAG: made})
+        self.client.log_outputs(self.run, [LoggedModelOutput(self.model.model_id, step=0)])
+
+    def _write_model(self, out: Path, written: Path) -> None:
+        import mlflow.models
+
+        from clmot.export.mlflow_model import write_mlflow_model
+
+        model = self.model.model_id
+        ids = mlflow.models.Model(self.model.artifact_location, self.run, model_uuid=model, model_id=model)
+        write_mlflow_model(out, written, measured=False, written_as=ids)  # the metrics here are of an earlier model
+
+    def _end_model(self, written: Path) -> None:
+        self.client.log_model_artifacts(self.model.model_id, str(written))
+        self.client.finalize_logged_model(self.model.model_id, "READY")
+
+    def _is_of_another(self, stage: str, out: Path) -> bool:
+        """Whether another run trained what is in `out`, which DVC took from its cache. That run has the curves, and its
+        model is named as what this one began with."""
+        from mlflow.entities import LoggedModelInput
+
+        made = content_hash(out)
+        tag = MADE_TAG.format(stage)
+        if self.client.get_run(self.run).data.tags.get(tag) == made:
+            return False
+        first = self.client.search_runs([self.experiment], f"tags.`{tag}` = '{made}'", max_results=1)
+        if not first:
+            return False
+        self.client.set_tag(self.run, FROM_TAG.format(stage), first[0].info.run_id)
+        if stage == "train":
+            models = self.client.search_logged_models(
+                [self.experiment], f"tags.`{MODEL_TAG}` = '{made}'", max_results=1
+            )
+            if models:
+                self.client.log_inputs(self.run, models=[LoggedModelInput(models[0].model_id)])
+        return True
 
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
@@ -211,6 +313,8 @@ class _Watcher:
         # What is recorded first is what MLflow's table has first; a summary begins with its mean.
         metrics = {(f"{group}/{name}", 0): value for group, scores in summary.items() for name, value in scores.items()}
         for stage, history in histories.items():
+            if self._is_of_another(stage, Path(history).parent):
+                continue
             for name, rows in _read_history(history).items():
                 known = self._steps(f"{stage}/{name}")
                 metrics |= {(f"{stage}/{name}", step): v for step, v in rows.items() if step not in known}
@@ -265,7 +369,7 @@ class _Watcher:
             )
         return str(experiment.experiment_id)
 
-    def _create(self) -> None:
+    def _create(self, again: bool = False) -> None:
         from mlflow.entities import Param
 
         self._bury_the_dead()
@@ -285,7 +389,8 @@ class _Watcher:
         name = self.name or described(profile, changes, 3)
         if self.name and changes and not ExperimentName.parse(self.name):  # a set's name says what differs
             name = f"{self.name}: {listed(changes, 3)}"
-        self.run = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
+        began = None if again else _execution_began()
+        self.run = self.client.create_run(self.experiment, began, tags, name).info.run_id
         # No request may carry more than 100 params.
         params = [Param(key, value) for key, value in self.values.items()]
         for start in range(0, len(params), 100):
@@ -330,6 +435,8 @@ class Patience:
     seconds: float
     share: float
     """Of the time that the stage has run so far, which counts as well."""
+    memory: float = ANSWER_BYTES
+    """Bytes that it may take."""
     began: float = field(default_factory=time.monotonic)
     waited: float = 0
 
@@ -345,20 +452,20 @@ class Patience:
         now = time.monotonic()
         left = self.seconds + self.share * (now - self.began) - self.waited
         try:
-            in_time(action, max(left, 0))
+            in_time(action, max(left, 0), self.memory)
         finally:
             self.waited += time.monotonic() - now
 
 
-def in_time(action: Callable[[], None], seconds: float) -> None:
+def in_time(action: Callable[[], None], seconds: float, most: float = ANSWER_BYTES) -> None:
     """Call `action` in a thread, and leave that alone, or stop it where that is possible, when its time is over or it
-    takes more memory than any answer needs.
+    takes more memory than any answer needs (`most`, in bytes).
 
     Raises:
         TimeoutError: it was not done in time, or in that memory.
     """
     outcome: list[BaseException | None] = []
-    end, memory = time.monotonic() + seconds, _memory() + ANSWER_BYTES
+    end, memory = time.monotonic() + seconds, _memory() + most
 
     def run() -> None:
         try:
@@ -449,6 +556,17 @@ def _sole_maker(uri: str) -> Iterator[None]:
 def _is_gone(process: str) -> bool:
     """Whether the process of this id has ended; False where the system does not tell."""
     return process.isdigit() and Path("/proc/self").exists() and not Path("/proc", process).exists()
+
+
+def _execution_began() -> int | None:
+    """When the DVC that runs this stage was started, in milliseconds since 1970; None: none does."""
+    import psutil  # comes with MLflow, which may be absent
+
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process().parents()[:2]:  # between them may be a shell
+            if any(Path(word).name == "dvc" for word in process.cmdline()[:4]):
+                return int(process.create_time() * 1000)
+    return None
 
 
 def _as_text(value: Any) -> str:

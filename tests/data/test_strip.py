@@ -404,7 +404,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder: params.yaml whose source is `zips/`, where MOT17.zip holds two small films."""
     text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^  source: \S+", "  source: zips", text)
-    text = re.sub(r"(?m)^  benchmarks: \[.*\]", "  benchmarks: [MOT17]", text)
+    text = re.sub(r"(?m)^  benchmarks:(\n  - \w+)+", "  benchmarks: [MOT17]", text)
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "zips").mkdir()
     files = sequence_files("MOT17/train/MOT17-02-SDP", 6) | sequence_files("MOT17/train/MOT17-04-SDP", 4)

@@ -66,7 +66,7 @@ def test_every_command_exists(document: str, command: str, capsys: pytest.Captur
         assert {change.partition("=")[0] for change in changes} <= set(names)
         assert words[1] in ("exp", "repro", "add", "queue", "plots")
     else:
-        assert program in ("mkdir", "cp", "python")
+        assert program in ("mkdir", "cp", "python", "mlflow", "curl")
 
 
 def test_params_named_in_prose_exist() -> None:

@@ -28,6 +28,8 @@ def with_line(key: str, new: str) -> str:
     lines = list(LINES)
     old = lines[line_of(key) - 1]
     lines[line_of(key) - 1] = old[: len(old) - len(old.lstrip())] + new
+    while lines[line_of(key)].lstrip().startswith("- "):  # the items of a list
+        del lines[line_of(key)]
     return "\n".join(lines) + "\n"
 
 

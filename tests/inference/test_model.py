@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small_network import SIZE, save_small_network
 
 import clmot
 from clmot.cli.main import run
@@ -24,16 +25,13 @@ from clmot.inference.pipeline import NetworkDetections
 from clmot.inference.session import lowest_used
 from clmot.inference.track_frames import track_frames
 from clmot.model_description import ModelDescription, read_description, write_description
-from clmot.models.checkpoint import save_model
 from clmot.models.crop_encoder import CropConfig, CropEncoder
 from clmot.models.crop_weights import save_crop_encoder
-from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.motchallenge.annotations import AnnotationTable, format_results, read_detections, write_results
-from clmot.params import TrackParams, load_params
+from clmot.params import TrackParams
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
-SIZE = (128, 96)
 FRAMES = 8
 CROP = CropConfig("mobilenetv2_100", (16, 32), (8,), 2, 8, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PARAMS = TrackParams(confidence=0.05, recorded_confidence=0.01, new_track_confidence=0.05, min_box_area=0, max_aspect=9)
@@ -42,14 +40,8 @@ PARAMS = TrackParams(confidence=0.05, recorded_confidence=0.01, new_track_confid
 @pytest.fixture
 def model_folder(tmp_path: Path) -> Path:
     """A network of random weights, which finds people everywhere."""
-    torch.manual_seed(0)
-    small = dataclasses.replace(load_params(ROOT / "params.yaml").model, neck_channels=(8, 8, 8, 8), head_channels=8)
-    network = OneShotTracker(ModelConfig.from_params(small))
-    torch.nn.init.constant_(network.get_submodule("wh")[-1].bias, 6.0)  # people of 24 pixels
     folder = tmp_path / "project" / "models" / "tracker"
-    folder.mkdir(parents=True)
-    save_model(folder, network, network.config)
-    write_description(folder, ModelDescription(SIZE, "random", 2, "head", 3, trained_on={"a/b": 4}, boxes=9))
+    save_small_network(folder)
     return folder
 
 

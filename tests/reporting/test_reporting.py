@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from small_network import save_small_network
 
 from clmot.params import Params, parse_params
 from clmot.reporting.drawing import draw_tracks, identity_colour
-from clmot.reporting.mlflow_run import _Watcher, log_evaluation, sqlite_uri, training_run
+from clmot.reporting.mlflow_run import _Watcher, log_evaluation, sqlite_uri, training_run, watched
 
 TEXT = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 SUMMARY = {"MOT15": {"IDF1": 0.5, "IDSW": 3}, "MOT17": {"IDF1": 0.75, "IDSW": 0}}
@@ -63,6 +66,10 @@ class Store:
             {"MOT17": self.folder / "MOT17.jpg"},
             {"pretrain": self.folder / "detector.csv", "train": self.folder / "tracker.csv"},
         )
+
+    def evaluate_trained(self) -> None:
+        histories = {"train": self.folder / "models" / "tracker" / "history.csv"}
+        log_evaluation(self.params, SUMMARY, SEQUENCES, self.folder / "table.md", {}, histories)
 
 
 @pytest.fixture(scope="session")
@@ -168,6 +175,77 @@ def test_a_baseline_that_has_seen_identities_is_marked(store: Store) -> None:
     text = TEXT.replace("keep_identities: false", "keep_identities: true")
     store.evaluate(parse_params(text.replace("embedding: nt_xent", "embedding: supervised")))
     assert [run.data.tags.get("baseline") for run in store.runs()] == [None, "supervised"]
+
+
+def test_a_trained_tracker_is_a_model_of_its_run(store: Store) -> None:
+    """With what it takes to serve it; and a run whose training came from the cache names it, and repeats no curve."""
+    import mlflow.pyfunc
+
+    out = store.folder / "models" / "tracker"
+    save_small_network(out)
+    (out / "history.csv").write_text("epoch,loss\n1,3.12346\n")
+    with training_run(store.params, "train", out) as log:
+        log(1, {"loss": 3.123456789})
+    store.evaluate_trained()
+    store.evaluate_trained()
+    trained, cached = store.runs()
+    (made,) = store.client.get_run(trained.info.run_id).outputs.model_outputs
+    model = store.client.get_logged_model(made.model_id)
+    assert (model.name, model.source_run_id, model.status) == ("tracker", trained.info.run_id, "READY")
+    assert model.artifact_location.startswith((store.folder / "mlartifacts").as_uri())
+    served = mlflow.pyfunc.load_model(model.artifact_location)
+    (answer,) = served.predict(served.input_example)
+    assert answer["identities"] == [1]
+    (used,) = store.client.get_run(cached.info.run_id).inputs.model_inputs
+    assert used.model_id == made.model_id
+    assert store.curve(trained, "train/loss") == {1: 3.123456789}
+    assert not [name for name in cached.data.metrics if name.startswith("train/")]
+    assert cached.data.tags["clmot.train.from"] == trained.info.run_id
+
+
+def test_a_model_that_cannot_be_written_costs_a_warning(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    out = store.folder / "damaged"
+    out.mkdir()
+    (out / "model.json").write_text("no model")
+    with training_run(store.params, "train", out) as log:
+        log(1, {"loss": 3.0})
+    assert capsys.readouterr().err.startswith("warning: MLflow does not record this stage (")
+    store.evaluate()
+    assert [run.info.status for run in store.runs()] == ["FINISHED"]
+
+
+@pytest.mark.parametrize(
+    ("death", "status"), [("fault", "FAILED"), ("interrupt", "KILLED"), ("kill", "KILLED"), ("none", None)]
+)
+def test_a_stage_that_dies_before_it_reports_shows(
+    store: Store, monkeypatch: pytest.MonkeyPatch, death: str, status: str | None
+) -> None:
+    deaths = {
+        "fault": lambda: [][0],
+        "interrupt": lambda: signal.raise_signal(signal.SIGINT),
+        "kill": lambda: signal.raise_signal(signal.SIGTERM),
+        "none": lambda: None,
+    }
+    monkeypatch.setenv("DVC_STAGE", "track@MOT17")
+    with contextlib.suppress(IndexError, KeyboardInterrupt):
+        watched(deaths[death])()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [run.info.status for run in store.client.search_runs(["1"])] == ([status] if status else [])
+
+
+def test_a_run_begins_with_the_command_that_runs_it(store: Store) -> None:
+    """One that only tracks, too: its tracking took place before the stage that reports."""
+    command = store.folder / "dvc"
+    program = "from clmot.params import load_params; from clmot.reporting.mlflow_run import training_run\n"
+    program += "with training_run(load_params(), 'pretrain'): pass"
+    command.write_text(
+        "import subprocess, sys, time\n"
+        f"time.sleep(1.5)\nsubprocess.run([sys.executable, '-c', {program!r}], check=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, str(command)], cwd=store.folder, env=environment, check=True, timeout=300)
+    (run,) = store.runs()
+    assert run.info.start_time < (store.folder / "mlflow.db").stat().st_mtime * 1000 - 1500
 
 
 def test_git_is_told(store: Store) -> None:
