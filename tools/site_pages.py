@@ -110,7 +110,7 @@ def params_page() -> str:
 def read_params(text: str) -> Iterator[tuple[str, str, str]]:
     """Every line of params.yaml that names something: dotted name, value as written ("" for a section), comment.
 
-    A comment on lines of its own belongs to the param below it if that is indented alike, else to the one above.
+    Lists have a line for each item. A comment on lines of its own belongs to the param below it if that is indented alike, else to the one above.
     """
     found: list[list[str]] = []
     loose: list[tuple[int, str]] = []
@@ -118,6 +118,8 @@ def read_params(text: str) -> Iterator[tuple[str, str, str]]:
     for line in text.splitlines():
         if comment := re.match(r"( *)#+ *(.*)", line):
             loose.append((len(comment[1]), comment[2]))
+        elif item := re.match(r" *- (.*)", line):
+            found[-1][1] = f"[{', '.join([*filter(None, [found[-1][1][1:-1]]), item[1]])}]"
         elif param := PARAM.fullmatch(line):
             depth = len(param[1]) // 2
             path = [*path[:depth], param[2]]

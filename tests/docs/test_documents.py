@@ -124,7 +124,7 @@ def test_the_params_page_has_every_param_and_its_meaning() -> None:
 
 
 def test_comments_above_and_below_a_param() -> None:
-    text = "# Title\na:  # of a\n  # above\n  b: [1, 2]  # beside\n  c: 3  # like\n  # 3 or 4\nd: 1\n"
+    text = "# Title\na:  # of a\n  # above\n  b:  # beside\n  - 1\n  - 2\n  c: 3  # like\n  # 3 or 4\nd: 1\n"
     assert list(read_params(text)) == [
         *(("a", "", "of a"), ("a.b", "[1, 2]", "above beside"), ("a.c", "3", "like 3 or 4")),
         ("d", "1", ""),
