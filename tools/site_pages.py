@@ -110,7 +110,8 @@ def params_page() -> str:
 def read_params(text: str) -> Iterator[tuple[str, str, str]]:
     """Every line of params.yaml that names something: dotted name, value as written ("" for a section), comment.
 
-    Lists have a line for each item. A comment on lines of its own belongs to the param below it if that is indented alike, else to the one above.
+    Lists have a line for each item. A comment on lines of its own belongs to the param below it if that is indented
+    alike, else to the one above.
     """
     found: list[list[str]] = []
     loose: list[tuple[int, str]] = []

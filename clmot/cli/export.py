@@ -25,7 +25,7 @@ def add_command(commands: Any) -> None:
     """Add `export` to the subcommands (argparse's) of `clmot`."""
     export = commands.add_parser(
         "export",
-        help="write a model as ONNX, a film's embeddings, a .pth of the original, or for `mlflow models serve`",
+        help="write a model as ONNX, for MLflow, as a .pth, or a film's embeddings",
         description="Write a model as ONNX (of frames and boxes, or of crops as BoxMOT or ultralytics give them), as a "
         ".pth that the tools of the original code read, or as a folder that MLflow serves, and say how it is used.",
         epilog="example: clmot export models/tracker tracker.onnx",
