@@ -261,7 +261,7 @@ def _video(location: str, fps: float | None, every: int) -> ImageSource:
             source.damaged = video.damaged
             time = _next_time(clock, stated if fps is None else None, interval)
             if source.wants(number):
-                yield SourceImage(number, time, upright(frame))
+                yield SourceImage(number, time, functools.partial(upright, frame))
         source.damaged, source.trouble = video.damaged, video.trouble
 
     name = _name_of(location) if video.live else Path(location).stem
