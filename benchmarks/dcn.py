@@ -1,11 +1,12 @@
-"""What the two formulations of deformable convolution cost on this machine.
+"""What the formulations of deformable convolution cost on this machine.
 
     python benchmarks/dcn.py [--channels 64] [--out-channels 64] [--size 272 152] [--batch 1] [--repeats 7]
-                             [--threads 0] [--device cpu]
+                             [--threads 0] [--device cpu] [--bf16]
 
-runs both in turn, so that a busy machine troubles both alike, and prints one JSON object: for each
-formulation the median, least and greatest seconds of the forward and the backward pass, and how many times
-faster grid_sample is. The default is the neck's finest node at the original's input of 1088x608.
+runs them in turn, so that a busy machine troubles all alike, and prints one JSON object: for each formulation the
+median, least and greatest seconds of the forward and the backward pass, and how many times faster than torchvision's
+ours is: grid_sample on a CPU, triton on a GPU. `--bf16`: features are bfloat16, channels last, under autocast. The
+default is the neck's finest node at the original's input of 1088x608.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import torch
 
 from clmot.models.dcn import Implementation, deform_conv2d
 
-FORMULATIONS: tuple[Implementation, ...] = ("torchvision", "grid_sample")
+RIVAL: Implementation = "torchvision"
+OURS: dict[str, Implementation] = {"cpu": "grid_sample", "cuda": "triton"}
 
 
 def measure_once(inputs: list[torch.Tensor], implementation: Implementation, device: torch.device) -> dict[str, float]:
@@ -27,7 +29,8 @@ def measure_once(inputs: list[torch.Tensor], implementation: Implementation, dev
     leaves = [value.clone().requires_grad_() for value in inputs]
     moments = [_now(device)]
     features, offset, mask, weight, bias = leaves
-    output = deform_conv2d(features, offset, mask, weight, bias, implementation)
+    with torch.autocast(device.type, torch.bfloat16, enabled=features.dtype == torch.bfloat16):
+        output = deform_conv2d(features, offset, mask, weight, bias, implementation)
     moments.append(_now(device))
     output.backward(torch.ones_like(output))
     moments.append(_now(device))
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = all cores")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -68,16 +72,19 @@ def main() -> None:
         draw(options.out_channels, options.channels, 3, 3) / (3 * options.channels**0.5),
         draw(options.out_channels),
     ]
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in FORMULATIONS}
+    if options.bf16:
+        inputs[0] = inputs[0].to(torch.bfloat16, memory_format=torch.channels_last)
+    formulations = RIVAL, OURS[device.type]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in formulations}
     for repeat in range(options.repeats + 1):
-        for name in FORMULATIONS:
+        for name in formulations:
             run = measure_once(inputs, name, device)
             if repeat:  # the first warms up
                 runs[name].append(run)
 
     result: dict[str, object] = {**vars(options), "size": [width, height], "threads": torch.get_num_threads()}
     medians = {}
-    for name in FORMULATIONS:
+    for name in formulations:
         for part in ("forward", "backward"):
             seconds = [run[part] for run in runs[name]]
             medians[name, part] = statistics.median(seconds)
@@ -87,7 +94,7 @@ def main() -> None:
                 "greatest": round(max(seconds), 4),
             }
     result["times_faster"] = {
-        part: round(medians["torchvision", part] / medians["grid_sample", part], 2) for part in ("forward", "backward")
+        part: round(medians[RIVAL, part] / medians[OURS[device.type], part], 2) for part in ("forward", "backward")
     }
     print(json.dumps(result, indent=2))
 

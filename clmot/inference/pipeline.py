@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clmot.hardware import one_thread
 from clmot.images import STRIDE, Letterbox, letterbox
+from clmot.inference.captured import CapturedWork
 from clmot.inference.fast_network import fast_network
 from clmot.models.decode import boxes_at, find_peaks
 from clmot.models.network import OneShotTracker
@@ -78,21 +79,14 @@ def fitted(image: Image, input_size: tuple[int, int]) -> Fitted:
     return Fitted(np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB), np.uint8), fit)
 
 
-def network_input(frames: Sequence[Fitted], device: torch.device, batch_size: int = 1) -> torch.Tensor:
-    """Images as the network sees them: (B, 3, H, W) RGB in 0..1 on `device`, channels together in memory.
+def network_input(frames: Sequence[Fitted], device: torch.device) -> torch.Tensor:
+    """Images as the network sees them: (B, 3, H, W) RGB in 0..1 on `device`, to which they go as bytes."""
+    return as_input(torch.from_numpy(np.stack([frame.canvas for frame in frames])).to(device))
 
-    Args:
-        frames: at most `batch_size`.
-        device: to which they go as bytes, a quarter of what they are as numbers.
-        batch_size: what is missing is filled with black, so that a film's end is calculated as its middle.
-    """
-    height, width = frames[0].canvas.shape[:2]
-    on_gpu = device.type == "cuda"
-    size = max(batch_size, len(frames)) if on_gpu else len(frames)
-    pixels = torch.zeros((size, height, width, 3), dtype=torch.uint8, pin_memory=on_gpu)
-    for place, frame in zip(pixels.numpy(), frames, strict=False):
-        place[:] = frame.canvas
-    return pixels.to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+
+def as_input(pixels: torch.Tensor) -> torch.Tensor:
+    """Bytes (B, H, W, 3) RGB -> (B, 3, H, W) in 0..1, channels together in memory."""
+    return pixels.permute(0, 3, 1, 2).float() / 255
 
 
 class Runner:
@@ -165,6 +159,8 @@ class NetworkDetections:
         self.batch_size = batch_size if self.runner.device.type == "cuda" else 1
         wanted = embeddings and model.config.embedding_dim > 0
         self.heads = ("wh", "reg", "id") if wanted else ("wh", "reg")
+        on_gpu = self.runner.device.type == "cuda"
+        self.captured = CapturedWork(self.look, self.runner.device) if on_gpu else None
 
     def __call__(self, frame: int, image: Image) -> Detections:
         """The detections of one image, best first; `frame` is not needed."""
@@ -182,21 +178,28 @@ class NetworkDetections:
 
     def _found(self, frames: Sequence[Fitted], batch_size: int) -> list[Detections]:
         with self.runner():
-            pixels = network_input(frames, self.runner.device, batch_size)
-            with self.runner.lowered():
-                features = self.model.features(pixels)
-            features = features.float()
-            heatmap = self.model.read(features, ["hm"])["hm"]
-            cells, scores = find_peaks(heatmap, self.max_objects)  # (B, K)
-            found = self.model.read_at(features, cells, self.heads)
-            corners = boxes_at(cells, heatmap.shape[-1], found["wh"], found["reg"])
-            looks = [found["id"]] if "id" in found else []
-            packed = self.runner.fetched(torch.cat([corners, scores[..., None], *looks], dim=2))  # (B, K, 5 + D)
+            if self.captured is not None:
+                packed = self.captured([frame.canvas for frame in frames], batch_size)
+            else:
+                pixels = torch.from_numpy(np.stack([frame.canvas for frame in frames]))
+                packed = self.runner.fetched(self.look(pixels.to(self.runner.device)))
         return [
             Detections(
                 boxes=np.asarray(frame.fit.to_image(rows[:, :4].astype(np.float64) * STRIDE), np.float64),
                 scores=rows[:, 4].astype(np.float64),
-                embeddings=np.ascontiguousarray(rows[:, 5:]) if looks else None,
+                embeddings=np.ascontiguousarray(rows[:, 5:]) if "id" in self.heads else None,
             )
-            for frame, rows in zip(frames, packed, strict=False)
+            for frame, rows in zip(frames, packed, strict=True)
         ]
+
+    def look(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Bytes (B, H, W, 3) RGB -> (B, K, 5 + D): corners in cells, score, embedding (where it is wanted)."""
+        with self.runner.lowered():
+            features = self.model.features(as_input(pixels))
+        features = features.float()
+        heatmap = self.model.read(features, ["hm"])["hm"]
+        cells, scores = find_peaks(heatmap, self.max_objects)  # (B, K)
+        found = self.model.read_at(features, cells, self.heads)
+        corners = boxes_at(cells, heatmap.shape[-1], found["wh"], found["reg"])
+        looks = [found["id"]] if "id" in found else []
+        return torch.cat([corners, scores[..., None], *looks], dim=2)
