@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 from clmot.errors import InputError, run_as_script
 from clmot.files import staged_directory, staged_file, write_json
 from clmot.hardware import set_up
-from clmot.inference.detection_sources import detection_sources
-from clmot.inference.given_detections import Recorder
-from clmot.inference.recording import write_recording
+from clmot.inference.film_tracker import FilmTask, FilmTracker
 from clmot.inference.speed import speeds
-from clmot.inference.track_frames import track_frames
 from clmot.inference.tracked_frames import find_tracked_parts
-from clmot.motchallenge.annotations import write_results
 from clmot.motchallenge.splits import Split
 from clmot.params import BENCHMARKS, load_params
 from clmot.reporting.mlflow_run import watched
@@ -35,23 +32,16 @@ def main() -> None:
     params = load_params()
     setup = set_up(params.hardware)
     print(f"track {benchmark} runs on {setup}.", file=sys.stderr)
-    device = setup.device
     parts = find_tracked_parts(FRAMES / benchmark, Split.from_params(params.data))
-    sources = detection_sources(parts, benchmark, params, device)
-    floor = min(params.track.recorded_confidence, params.track.confidence)
-    tracks = {}
+    track = FilmTracker(benchmark, parts, params).ready()
+    begin = time.perf_counter()
     # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         directory = outs.enter_context(staged_directory(TRACKS / benchmark))
         detections = outs.enter_context(staged_directory(TRACKS / f"{benchmark}.detections"))
         speed = outs.enter_context(staged_file(TRACKS / f"{benchmark}.speed.json"))
-        for name, part in parts.items():
-            recorder = Recorder(floor)
-            found = track_frames(sources[name], part.images, params.track, part.frame_rate, name, record=recorder)
-            write_results(directory / f"{name}.txt", found.frame, found.identity, found.boxes, found.scores)
-            write_recording(detections / f"{name}.safetensors", recorder.recorded())
-            tracks[name] = found
-        write_json(speed, speeds(tracks, device))
+        films = {name: track(FilmTask(name, directory, detections), description=name) for name in parts}
+        write_json(speed, speeds(films, time.perf_counter() - begin, setup.device))
 
 
 if __name__ == "__main__":

@@ -5,20 +5,37 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 import clmot
-from clmot.inference.track_frames import SequenceTracks
 
 
-def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FilmSpeed:
+    """What tracking a film cost; the fields are those of `SequenceTracks`."""
+
+    frames: int
+    seconds: float
+    network_seconds: float
+    association_seconds: float
+    camera_seconds: float
+
+
+def speeds(films: Mapping[str, FilmSpeed], seconds: float, device: torch.device) -> dict[str, Any]:
     """Frames per second by sequence and in all, and where they were measured: `fps` of the whole, from files to tracks;
     beside it those of its parts, which go on side by side: network (one frame after the other, while more of them are
-    in it), association and, with `camera_motion`, following the camera."""
+    in it), association and, with `camera_motion`, following the camera.
 
-    def row(sequences: Sequence[SequenceTracks]) -> dict[str, float | int]:
+    Args:
+        films: what each cost, by its name.
+        seconds: that all took, of which several may have been tracked at once.
+        device: of the networks.
+    """
+
+    def row(sequences: Sequence[FilmSpeed], seconds: float) -> dict[str, float | int]:
         frames = sum(s.frames for s in sequences)
         network = sum(s.network_seconds for s in sequences)
         association = sum(s.association_seconds for s in sequences)
@@ -28,7 +45,7 @@ def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[s
             "network_fps": round(frames / network, 2),
             "association_fps": round(frames / association, 2),
             **({"camera_motion_fps": round(frames / camera, 2)} if camera else {}),
-            "fps": round(frames / sum(s.seconds for s in sequences), 2),
+            "fps": round(frames / seconds, 2),
         }
 
     on_gpu = device.type == "cuda"
@@ -41,6 +58,6 @@ def speeds(tracks: Mapping[str, SequenceTracks], device: torch.device) -> dict[s
             "torch": torch.__version__,
             "clmot": clmot.__version__,
         },
-        "all": row(list(tracks.values())),
-        "sequences": {name: row([found]) for name, found in tracks.items()},
+        "all": row(list(films.values()), seconds),
+        "sequences": {name: row([film], film.seconds) for name, film in films.items()},
     }

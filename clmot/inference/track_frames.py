@@ -51,8 +51,8 @@ def track_frames(
     frames: Sequence[Path],
     params: TrackParams,
     frame_rate: float,
-    description: str = "track",
     *,
+    description: str | None = None,
     threads: int | None = None,
     record: Callable[[int, Detections], None] | None = None,
 ) -> SequenceTracks:
@@ -63,7 +63,7 @@ def track_frames(
         frames: the images.
         params: association.
         frame_rate: frames per second.
-        description: text before the progress bar.
+        description: text before a progress bar; None: there is none.
         threads: that look at frames ahead, see `found_ahead`; they decide nothing about the tracks.
         record: is told what was found in each frame, in order.
 
@@ -77,7 +77,8 @@ def track_frames(
     numbers, identities, boxes, scores = [], [], [], []
     images = (SourceImage(number, 0.0, partial(read_image, path)) for number, path in enumerate(frames, 1))
     with closing(found_ahead(source, images, threads)) as coming:
-        for found in progress(coming, description, total=len(frames), unit="frame"):
+        shown = coming if description is None else progress(coming, description, total=len(frames), unit="frame")
+        for found in shown:
             if record is not None:
                 record(found.source.number, found.detections)
             tracked = session.follow(found.source.image, found.detections, seconds=found.seconds)
