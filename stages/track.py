@@ -33,6 +33,8 @@ def main() -> None:
     setup = set_up(params.hardware)
     print(f"track {benchmark} runs on {setup}.", file=sys.stderr)
     parts = find_tracked_parts(FRAMES / benchmark, Split.from_params(params.data))
+    if not parts:
+        print(f"'data.validation_sequences' holds out no film of {benchmark}: there is none to track.", file=sys.stderr)
     track = FilmTracker(benchmark, parts, params).ready()
     begin = time.perf_counter()
     # All are finished before the first takes its place, so that a stage that dies leaves none.
@@ -41,7 +43,7 @@ def main() -> None:
         detections = outs.enter_context(staged_directory(TRACKS / f"{benchmark}.detections"))
         speed = outs.enter_context(staged_file(TRACKS / f"{benchmark}.speed.json"))
         films = {name: track(FilmTask(name, directory, detections), description=name) for name in parts}
-        write_json(speed, speeds(films, time.perf_counter() - begin, setup.device))
+        write_json(speed, speeds(films, time.perf_counter() - begin, setup.device) if films else {})
 
 
 if __name__ == "__main__":

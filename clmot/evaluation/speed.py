@@ -12,7 +12,8 @@ from clmot.errors import InputError
 
 
 def measured_speeds(directory: str | os.PathLike[str], benchmarks: Iterable[str]) -> dict[str, Any]:
-    """`{benchmark: what track measured}` of a folder of <benchmark>.speed.json, for those that are there.
+    """`{benchmark: what track measured}` of a folder of <benchmark>.speed.json, for those that are there and tracked
+    anything.
 
     Raises:
         InputError: a file is not JSON.
@@ -25,4 +26,4 @@ def measured_speeds(directory: str | os.PathLike[str], benchmarks: Iterable[str]
                 measured[benchmark] = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
                 raise InputError(f"{path} is not JSON: run the track stage again (`dvc repro track`).") from None
-    return measured
+    return {benchmark: speed for benchmark, speed in measured.items() if speed}

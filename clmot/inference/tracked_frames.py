@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clmot.errors import InputError
 from clmot.motchallenge.sequence import SEQINFO_FILE, image_path, read_manifest, read_seqinfo
-from clmot.motchallenge.splits import FrameRange, Split
+from clmot.motchallenge.splits import SEQUENCE, FrameRange, Split
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class TrackedPart:
 
 
 def find_tracked_parts(directory: str | os.PathLike[str], split: Split) -> dict[str, TrackedPart]:
-    """What the split wants tracked of each sequence in `data/frames/B`, by name.
+    """What the split wants tracked of each sequence in `data/frames/B`, by name. With `sequence` there may be none: the
+    films that are held out may all be other benchmarks'.
 
     Raises:
         InputError: there is nothing to track, or the manifest or a seqinfo.ini cannot be read.
@@ -39,7 +40,7 @@ def find_tracked_parts(directory: str | os.PathLike[str], split: Split) -> dict[
             info = read_seqinfo(sequence / SEQINFO_FILE)
             images = [image_path(sequence, info, frame) for frame in frames]
             found[entry.name] = TrackedPart(images, frames, entry.frames, entry.frame_rate)
-    if not found:
+    if not found and split.kind != SEQUENCE:
         raise InputError(
             f"'data.split: {split.kind}' tracks no frame of {directory}: take {directory.name} out of "
             "'data.benchmarks', or choose another split."

@@ -25,6 +25,8 @@ DETECTORS = ("DPM", "FRCNN", "SDP")
 
 ITSELF = "itself"
 """The split in which every film trains and is tracked."""
+SEQUENCE = "sequence"
+"""The split that holds out the films that are named."""
 
 _SAME_FILM = {
     "Venice-2": "MOT17-02",
@@ -121,7 +123,7 @@ class Split:
         whole = FrameRange(1, entry.frames)
         if self.kind == ITSELF:
             return whole
-        if entry.subset != "train" or (self.kind == "sequence" and _is_named(entry.name, self.held_out)):
+        if entry.subset != "train" or (self.kind == SEQUENCE and _is_named(entry.name, self.held_out)):
             return None
         return FrameRange(1, min(entry.frames, entry.frames // 2 + 1)) if self.kind == "half" else whole
 
@@ -135,7 +137,7 @@ class Split:
             return second_half(entry.frames) if trains else None
         tracked = {
             ITSELF: True,
-            "sequence": trains and _is_named(entry.name, self.held_out),
+            SEQUENCE: trains and _is_named(entry.name, self.held_out),
             "full": entry.subset == "test",
         }
         return FrameRange(1, entry.frames) if tracked[self.kind] else None
@@ -164,7 +166,7 @@ def check_split(
     """
     names = [entry.name for entries in sequences.values() for entry in entries if entry.subset == "train"]
     others = sorted(set(benchmarks or ()) - set(sequences))
-    if split.kind == "sequence":
+    if split.kind == SEQUENCE:
         for held_out in split.held_out:
             _check_known(held_out, names, sequences, others)
     trained: dict[str, list[_Part]] = {}
@@ -217,7 +219,7 @@ def _check_leaks(trained: Mapping[str, Sequence[_Part]], tracked: Iterable[_Part
             if other.entry.frames != part.entry.frames or other.frames.last >= part.frames.first:
                 lengths = (other.entry.frames, part.entry.frames)
                 raise InputError(_leak_sentence(str(other), str(part), split.kind, *lengths))
-    for held_out in split.held_out if split.kind == "sequence" else ():
+    for held_out in split.held_out if split.kind == SEQUENCE else ():
         # Held-out films of benchmarks that are elsewhere are known by name.
         for other in trained.get(film(held_out), []):
             raise InputError(_leak_sentence(str(other), held_out, split.kind, 0, 0))
@@ -265,7 +267,7 @@ def _leak_sentence(trained: str, tracked: str, split: str, trained_length: int, 
             "cut at different frames, so the halves would overlap: take one of the benchmarks out of "
             "'data.benchmarks'."
         )
-    if split == "sequence":
+    if split == SEQUENCE:
         return (
             f"{trained} would train although it is the same film as {tracked}, which is held out: "
             "name both in 'data.validation_sequences'."

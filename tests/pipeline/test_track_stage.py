@@ -19,6 +19,7 @@ import yaml
 from torch import nn
 
 from clmot.errors import InputError
+from clmot.evaluation.speed import measured_speeds
 from clmot.inference import detection_sources
 from clmot.inference.embeddings import STRANGE
 from clmot.inference.pipeline import Detections, NetworkDetections
@@ -442,6 +443,16 @@ def test_a_split_that_tracks_nothing_is_refused(project, monkeypatch):
     write_manifest(project / "data/frames/MOT17", "MOT17", entries)
     with pytest.raises(InputError, match="tracks no frame of data/frames/MOT17"):
         track(monkeypatch, "MOT17")
+
+
+def test_a_benchmark_of_which_no_film_is_held_out_has_no_tracks(project, monkeypatch, capsys):
+    text = (project / "params.yaml").read_text().replace("split: half", "split: sequence")
+    (project / "params.yaml").write_text(text.replace("validation_sequences: []", "validation_sequences: [TUD-Campus]"))
+    track(monkeypatch, "MOT17")
+    assert "holds out no film of MOT17" in capsys.readouterr().err
+    assert not any((project / "tracks/MOT17").iterdir())
+    assert not any((project / "tracks/MOT17.detections").iterdir())
+    assert measured_speeds(project / "tracks", ["MOT17"]) == {}
 
 
 @pytest.mark.parametrize("arguments", [[], ["MOT16"], ["MOT17", "MOT20"]])
