@@ -7,10 +7,14 @@ the same moment are two people: a track that is on both is wrong. What two track
 not asked. No identity label is read: a film without labels can choose between embeddings and settings.
 
 It is an exam of the tracker on the detector's terms: people whom the detector misses are not asked for.
+
+Beside it, how often looks decide: the links between one box of a track and its next that the tracker makes with the
+embeddings, and not without them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +24,11 @@ from numpy.typing import NDArray
 
 from clmot.data.tracklets import coexistence, link_boxes
 from clmot.evaluation.across_tracklets import TRACKLET_IOU, TRACKLET_MARGIN
-from clmot.evaluation.repeats import Film, replay
-from clmot.inference.recording import read_recording
+from clmot.evaluation.repeats import Film, Replay, replay
+from clmot.inference.recording import read_embeddings, read_recording
 from clmot.params import TrackParams
 
-EXAM_METRICS = ("Exam", "ExamRecall", "ExamPrecision")
+EXAM_METRICS = ("Exam", "ExamRecall", "ExamPrecision", "LooksDecide")
 FEWEST_SECONDS = 2.0
 """Of a tracklet that is asked for."""
 GAP_SECONDS = 0.2
@@ -54,20 +58,26 @@ class ExamScores:
     """of so many."""
     given: int
     """Pairs of one identity of which is known whether they are one person."""
+    links: int = 0
+    """Boxes of tracks that have a next, where there are embeddings, nothing being hidden;"""
+    decided: int = 0
+    """those of them that have another next box, or none, where the tracker is not given the embeddings."""
 
     def metrics(self) -> dict[str, float]:
         """By name (0..1), in the order of `EXAM_METRICS`; nothing where no one was there for long enough. `Exam` is the
         harmonic mean of `ExamRecall`, the share of a person's pairs that have one identity, and `ExamPrecision`, the
-        share of an identity's pairs that are one person."""
-        if not self.asked or not self.given:
-            return {}
-        values = (2 * self.found / (self.asked + self.given), self.found / self.asked, self.found / self.given)
-        return dict(zip(EXAM_METRICS, values, strict=True))
+        share of an identity's pairs that are one person. `LooksDecide`: the share of the links made by looks."""
+        values: tuple[float, ...] = ()
+        if self.asked and self.given:
+            values = (2 * self.found / (self.asked + self.given), self.found / self.asked, self.found / self.given)
+        decide = {EXAM_METRICS[-1]: self.decided / self.links} if self.links else {}
+        return dict(zip(EXAM_METRICS, values, strict=False)) | decide
 
 
 def combine_exams(exams: Sequence[ExamScores]) -> ExamScores:
     """The counts of several sequences as one."""
-    return ExamScores(sum(e.found for e in exams), sum(e.asked for e in exams), sum(e.given for e in exams))
+    counts = zip(*map(dataclasses.astuple, (ExamScores(0, 0, 0), *exams)), strict=True)
+    return ExamScores(*map(sum, counts))
 
 
 def sit_exam(path: str | os.PathLike[str], exam: Exam, length: int, frame_rate: float) -> ExamScores:
@@ -104,7 +114,27 @@ def sit_exam(path: str | os.PathLike[str], exam: Exam, length: int, frame_rate: 
     right = int((together**2).sum())
     wrong = int((together * (others @ together)).sum())
     given = np.bincount(tracklet[seen], minlength=len(asked))[asked]
-    return ExamScores(found=right, asked=int((given**2).sum()), given=right + wrong)
+    links, decided = decided_by_looks(path, exam.track, Film(length, frame_rate))
+    return ExamScores(right, int((given**2).sum()), right + wrong, links, decided)
+
+
+def decided_by_looks(path: str | os.PathLike[str], track: TrackParams, film: Film) -> tuple[int, int]:
+    """How many links there are between one box of a track and its next, and how many of them the tracker does not make
+    where it is given the boxes alone; 0 and 0 where no embeddings were recorded."""
+    recorded = read_recording(path)
+    every = np.ones(len(recorded), bool)
+    if read_embeddings(path, np.zeros(0, np.int64)) is None:
+        return 0, 0
+    found, without = (_links(replay(path, recorded, every, track, film, looks)) for looks in (True, False))
+    return len(found), len(found) - len(np.intersect1d(found, without))
+
+
+def _links(found: Replay) -> NDArray[np.int64]:
+    """One number for each pair of a recorded box and the next of its track."""
+    order = np.lexsort((found.frame, found.identity))
+    same = found.identity[order][1:] == found.identity[order][:-1]
+    row = found.row[order]
+    return row[:-1][same] * (int(row.max(initial=0)) + 1) + row[1:][same]
 
 
 def hidden(

@@ -103,6 +103,7 @@ def replay(
     kept: NDArray[np.bool_],
     params: TrackParams,
     film: Film,
+    looks: bool = True,
 ) -> Replay:
     """Run the tracker through those of the recorded detections that are `kept`.
 
@@ -112,6 +113,7 @@ def replay(
         kept: (N,) mask of all that were recorded.
         params: the tracker's.
         film: that they are of.
+        looks: whether the tracker is given the embeddings.
 
     Raises:
         InputError: the file is gone or damaged.
@@ -122,7 +124,7 @@ def replay(
     frames, identities, chosen, boxes, scores = [], [], [], [], []
     for frame, (first, last) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), start=1):
         rows = first + np.nonzero(kept[first:last])[0]
-        vectors = read_embeddings(path, rows)
+        vectors = read_embeddings(path, rows) if looks else None
         found = tracker.update(recorded.boxes[rows], recorded.scores[rows], vectors)
         if linker is not None:
             linker.see(frame, found, vectors)

@@ -65,7 +65,8 @@ _PURITY_NOTES = (
 _EXAM_NOTES = (
     "Without labels, in percent: people whom boxes alone follow are hidden from the tracker for 1 to 4 s now and then. "
     "Recall: pairs of boxes of one of them that have one identity; precision: pairs of one identity that are one of "
-    "them, of all that are known to be or not; exam: their harmonic mean."
+    "them, of all that are known to be or not; exam: their harmonic mean. Looks decide: links between a box of a track "
+    "and its next that are not made without embeddings."
 )
 _TITLES = {
     **{name: name.replace("TPR_", "TPR@FAR ") for name in OBSERVATION_METRICS},
@@ -73,6 +74,7 @@ _TITLES = {
     "ReID_mAP_cross": "across",
     **{f"Link_{seconds}s": f"after {seconds} s" for seconds in BREAKS},
     "AUC_place": "AUC against place",
+    "LooksDecide": "looks decide",
     "Rho_distance": "with distance",
     "Rho_height": "with height",
     "TracksPerPerson": "tracks per person",

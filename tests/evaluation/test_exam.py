@@ -15,10 +15,12 @@ from clmot.evaluation.exam import (
     Exam,
     ExamScores,
     combine_exams,
+    decided_by_looks,
     hidden,
     sit_exam,
 )
-from clmot.inference.recording import RecordedDetections, write_recording
+from clmot.evaluation.repeats import Film
+from clmot.inference.recording import RecordedDetections, read_embeddings, read_recording, write_recording
 from clmot.params import load_params
 
 RATE = 10.0
@@ -87,7 +89,8 @@ def test_no_one_is_there_for_long_enough(tmp_path: Path, frames: int, people: in
     else:
         nothing = np.zeros(0, np.float32)
         write_recording(path, RecordedDetections(nothing.astype(np.int32), np.zeros((0, 4), np.float32), nothing, None))
-    assert sit_exam(path, Exam(0, TRACK), max(frames, 1), RATE).metrics() == {}
+    told = sit_exam(path, Exam(0, TRACK), max(frames, 1), RATE).metrics()
+    assert not told.keys() & set(EXAM_METRICS[:3])
 
 
 def test_link_offline_is_examined_too(tmp_path: Path) -> None:
@@ -130,3 +133,30 @@ def test_sequences_add_up(parts: tuple[ExamScores, ...]) -> None:
     assert (whole.found, whole.asked, whole.given) == tuple(
         sum(getattr(part, name) for part in parts) for name in ("found", "asked", "given")
     )
+
+
+def without(path: Path, hidden: np.ndarray) -> Path:
+    """The recorded film without some of its boxes."""
+    kept = ~hidden
+    film, looks = read_recording(path), read_embeddings(path, np.nonzero(kept)[0])
+    columns = (film.frame[kept], film.boxes[kept], film.scores[kept])
+    write_recording(path, RecordedDetections(*columns, None if looks is None else looks.astype(np.float16)))
+    return path
+
+
+@pytest.mark.parametrize(("looks", "decided"), [("people", 4), ("one", 0)])
+def test_looks_decide_where_someone_was_gone(tmp_path: Path, looks: str, decided: int) -> None:
+    """Two of five people are gone for four seconds, which motion does not bridge; all others boxes alone follow. A new
+    track is told from its second box on: a link that is missed is two."""
+    path = recorded(tmp_path / "film", 200, looks=looks)
+    frame, person = np.divmod(np.arange(1000), 5)
+    path = without(path, np.isin(person, (1, 3)) & (frame >= 80) & (frame < 120))
+    links, by_looks = decided_by_looks(path, TRACK, Film(200, RATE))
+    assert by_looks == decided
+    assert links == 1000 - 80 - (5 + 4) + decided
+
+
+def test_without_embeddings_nothing_is_decided_by_them(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "film", 60, looks="none")
+    assert decided_by_looks(path, TRACK, Film(60, RATE)) == (0, 0)
+    assert "LooksDecide" not in sit_exam(path, Exam(0, TRACK), 60, RATE).metrics()

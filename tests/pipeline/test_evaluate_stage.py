@@ -120,7 +120,7 @@ def test_writes_summary_sequences_table_and_speed(project, capsys):
         assert value == pytest.approx((summary["MOT15"][name] + summary["MOT17"][name]) / 2, abs=1e-6)
     for scores in summary.values():
         # Only one person's detections are used: there are no pairs of different people.
-        assert tuple(scores) == (*METRICS, *PURITY_METRICS, *DETECTION_METRICS, "ReID_mAP")
+        assert tuple(scores) == (*METRICS, *PURITY_METRICS, "LooksDecide", *DETECTION_METRICS, "ReID_mAP")
         assert all(isinstance(scores[name], int) for name in COUNTS)
         assert [scores["MOTA"], scores["MOTP"], scores["IDF1"]] == [0.5, 1.0, 0.666667]
     tracked = LENGTH - FIRST + 1
@@ -220,7 +220,7 @@ def test_detections_and_embeddings_are_scored_before_association(project):
     stage.main()
     for scores in benchmarks_of(project).values():
         judged = (*DETECTION_METRICS, *EMBEDDING_METRICS)
-        assert tuple(scores) == (*METRICS, *PURITY_METRICS, *judged, "Rho_distance", "Rho_height")
+        assert tuple(scores) == (*METRICS, *PURITY_METRICS, "LooksDecide", *judged, "Rho_distance", "Rho_height")
         assert [scores[name] for name in (*judged, "Purity")] == [1.0] * 8
     assert "MOT17" in project.out("table.md").split("TPR@FAR 1e-1")[1]
 
@@ -429,7 +429,7 @@ def test_without_identities_tracks_get_no_score_and_detections_do(project, rows)
     assert "the boxes of door have no identities" in project.out("table.md")
     unnamed(project, "hall", rows=rows)
     stage.main()
-    assert list(json.loads(project.out("summary.json"))["MOT17"]) == list(DETECTION_METRICS)
+    assert list(json.loads(project.out("summary.json"))["MOT17"]) == ["LooksDecide", *DETECTION_METRICS]
     assert "the boxes of door, hall have no identities" in project.out("table.md")
 
 
