@@ -83,7 +83,7 @@ def draw_tracks(rng: np.random.Generator, truth: np.ndarray, breaks: float) -> n
 def draw_detections(rng: np.random.Generator, tracks: np.ndarray, dimension: int) -> RecordedDetections:
     """What the tracker was given: its boxes, as many as a fifth more scored low, and embeddings.
 
-    A track looks like itself, with noise that makes one reading in some hundreds look more like somebody else.
+    A track looks like itself, with noise that makes one reading in some hundreds look more like someone else.
     """
     low = tracks[rng.choice(len(tracks), len(tracks) // 5, replace=False)]
     low[:, 2:4] += rng.normal(0, 60, (len(low), 2))

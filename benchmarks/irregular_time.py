@@ -7,7 +7,7 @@ they were all.
         --output benchmarks/results/irregular_time.json
 
 FILM is a sequence as MOTChallenge lays it out, `<benchmark>/<film>/{gt/gt.txt,seqinfo.ini}`; BOXES a detector's boxes
-of it, in MOTChallenge's rows; EMBEDDINGS somebody's of these boxes (frame, box, embedding). No image is read. The
+of it, in MOTChallenge's rows; EMBEDDINGS anyone's of these boxes (frame, box, embedding). No image is read. The
 configuration is the profile `film`'s, with each association, without embeddings and with those. What is scored is the
 frames that are left.
 

@@ -1,4 +1,4 @@
-"""What an embedding is worth on film that nobody trained on: every kind beside its controls, several seeds, some boxes
+"""What an embedding is worth on film that no one trained on: every kind beside its controls, several seeds, some boxes
 left out at random.
 
     python -m benchmarks.unseen_film FILMS --detections BOXES --weights mobilenetv2.pt --rival osnet=EMBEDDINGS \\
@@ -369,8 +369,8 @@ def _perfect(film: Film, file: Path, repeats: Repeats, run: int) -> AnnotationTa
         one_hot = names(frame, np.zeros((1, 1, 3), np.uint8), corners[there])[:, : names.people]
         on = one_hot.any(axis=1)
         identity[there[on]] = distinct[one_hot[on].argmax(axis=1)]
-    nobody = identity < 0
-    identity[nobody] = distinct.max() + 1 + np.arange(nobody.sum())
+    unmatched = identity < 0
+    identity[unmatched] = distinct.max() + 1 + np.arange(unmatched.sum())
     return AnnotationTable(
         frame=recorded.frame[rows].astype(np.int64),
         identity=identity,

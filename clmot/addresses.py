@@ -59,7 +59,7 @@ def holds_secrets(text: str) -> bool:
     (True, False)
     """
     text = re.sub(r"\s", "_", text)  # a blank ends an address in a text, but this is one as a whole
-    # What a variable stands for is not in the text; neither is a user's name a secret beside it.
+    # The value of a variable is not in the text, and a user's name beside one is no secret.
     plain = re.sub(rf"(:/{{1,3}})[^\s:@/?#]*:(?:{VARIABLE.pattern})@", r"\1", text)
     plain = re.sub(rf"([?&])[\w.~-]*=(?:{VARIABLE.pattern})(?=[&#]|$)", r"\1", plain).rstrip("?&")
     plain = re.sub(rf"(:/{{1,3}})(?:{VARIABLE.pattern})@", r"\1", plain)

@@ -245,16 +245,16 @@ def content_hash(*parts: str | bytes | os.PathLike[str]) -> str:
 
 
 def user_path(text: str | os.PathLike[str], start: Path) -> Path:
-    """A path as somebody wrote it: a relative one begins at `start`, `~` and `~name` are home folders.
+    """A path as the user wrote it: a relative one begins at `start`, `~` and `~name` are home folders.
 
     Raises:
-        InputError: it begins with the home folder of somebody whom this computer does not know.
+        InputError: it begins with the home folder of a user whom this computer does not know.
     """
     written = os.fspath(text)
     expanded = os.path.expanduser(written)
     if expanded == written and written.startswith("~"):
         raise InputError(
-            f"'{written}' begins with {written.split('/')[0]}, which is nobody's home folder here: write the whole "
+            f"'{written}' begins with {written.split('/')[0]}, which is no user's home folder here: write the whole "
             f"path, or ./{written} for a name that begins with ~."
         )
     return start / expanded

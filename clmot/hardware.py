@@ -28,7 +28,7 @@ class Setup:
     precision: Literal["float32", "bfloat16"]
     """Arithmetic of the network: `float32` (on CUDA with TF32) or `bfloat16`."""
     workers: int | None
-    """Processes that read images; None: nothing is said of them."""
+    """Processes that read images; None: not told."""
     remark: str = ""
     """Why there is no GPU where one would be expected."""
 

@@ -29,7 +29,7 @@ DEFAULT_FILE = Path(__file__).with_name("default_params.yaml")
 """The default values, with a comment on each. params.yaml is a copy of it until someone changes it."""
 BENCHMARKS = ("MOT15", "MOT17", "MOT20")
 _DEFAULT: Any = object()
-"""Stands for a value that was not given: `default_params.yaml` has it."""
+"""Marks a value that was not given: `default_params.yaml` has it."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class SyntheticParams:
 
 @dataclass(frozen=True)
 class ExtraSetParams:
-    """A set of images with boxes that are no film, and whose identities nobody reads. Paths are absolute or start where
-    the project is."""
+    """A set of images with boxes that are no film, and whose identities are never read. Paths are absolute or relative
+    to the project."""
 
     name: str
     """What the set is called in reports; letters, digits, `.`, `_` and `-`."""
@@ -52,7 +52,7 @@ class ExtraSetParams:
     images: str
     """The folder that the names of the images start from."""
     labels: str
-    """`jde`, `yolo`: the folder of the label files, or a list of images, whose labels stand where the format has them;
+    """`jde`, `yolo`: the folder of the label files, or a list of images, whose labels are where the format has them;
     `crowdhuman`: the .odgt file; `coco`: the .json file."""
     weight: Annotated[float, Bounds(above=0)]
     """How often an image is drawn in an epoch, on average: 1 once, 0.5 every other epoch, 2 twice."""
@@ -79,7 +79,7 @@ class DataParams:
     split: Literal["half", "sequence", "full", "itself"]
     """`half`: first half of every film trains, the rest is tracked; `sequence`: whole films are held out;
     `full`: the train set trains, the test set (without public ground truth) is tracked; `itself`: every film trains and
-    is tracked whole, as somebody may who has a film and its boxes."""
+    is tracked whole: for a film and its boxes, without a test set."""
     validation_sequences: tuple[str, ...]
     """With `split: sequence`, the films that are tracked and never trained on."""
     synthetic: SyntheticParams
@@ -164,7 +164,7 @@ class CropViewParams:
     background: Annotated[float, Bounds(0, 1)]
     """Share of the views whose pixels around the person become grey or another crop's."""
     patch: Annotated[float, Bounds(0, 1)]
-    """Share of the views of which a rectangle becomes another crop's, as if somebody stood before the person."""
+    """Share of the views of which a rectangle becomes another crop's, as if someone were in front of the person."""
     colour: Annotated[float, Bounds(0, below=1)]
     """Brightness, contrast and saturation are scaled by 1 +- this, single channels by 1 +- a fifth of it."""
     blur: Annotated[float, Bounds(0, 1)]
@@ -303,7 +303,7 @@ class ContrastiveTrainingParams(TrainingParams):
     """Views of every frame that are contrasted (`pretrain` sees one)."""
     previous_frame: bool
     """true: the frame before is `views` views more, in which objects are known again by their overlap (an image of
-    `data.extra` stands before itself)."""
+    `data.extra` is its own earlier frame)."""
     previous_min_iou: Annotated[float, Bounds(above=0, high=1)]
     """IoU from which boxes of two neighbouring frames are one object; others are not carried over."""
 
@@ -339,7 +339,7 @@ class LossParams:
     margin: Annotated[float, Bounds(above=0)]
     """Triplets: how much farther than the positive a negative should be (Euclidean distance of unit vectors)."""
     negatives: Literal["frame", "batch"]
-    """Who is somebody else: the other objects of the same frame, or those of all frames of the batch as well (the same
+    """Who is someone else: the other objects of the same frame, or those of all frames of the batch as well (the same
     person in two frames of a batch then counts as two; memory grows with the square of the batch)."""
     average: Literal["pairs", "frames"]
     """What counts the same in the contrast: every pair of the batch, as in the original (crowded frames then dominate),
@@ -410,7 +410,7 @@ class TrackParams:
     refind_looks: float = _DEFAULT
     """calibrated: nats of looks alone that this needs."""
     refind_trust: Annotated[float, Bounds(0, 1)] = _DEFAULT
-    """calibrated: share of the looks' nats that counts there; who was lost is harder to know than whoever was not."""
+    """calibrated: share of the looks' nats that counts there; a lost person is harder to recognise."""
     reentry: Literal["new", "same"] = _DEFAULT
     """calibrated: who has walked out of the view and comes back is someone `new`, as in MOTChallenge's ground truth, or
     may be found again by looks as the `same`."""
@@ -562,7 +562,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def parse_params(text: str, name: str = PARAMS_FILE) -> Params:
-    """Validate the text of a params file; `name` stands in error messages. Raises as `load_params`."""
+    """Validate the text of a params file; `name` is for error messages. Raises as `load_params`."""
     return build_params(compose(text, name))
 
 

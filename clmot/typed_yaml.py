@@ -43,7 +43,7 @@ class Bounds:
 
 
 def compose(text: str, name: str) -> yaml.Node:
-    """The nodes of one YAML document. Each knows its line and `name`, the file's, which stands in error messages.
+    """The nodes of one YAML document. Each knows its line and `name`, the file's, for error messages.
 
     Raises:
         InputError: it is not YAML, or holds nothing.
@@ -53,7 +53,7 @@ def compose(text: str, name: str) -> yaml.Node:
         loader.name = name
         root = loader.get_single_node()
     except RecursionError:
-        raise InputError(f"{name} is not valid YAML (its brackets are nested too deep): write it anew.") from None
+        raise InputError(f"{name} is not valid YAML (its brackets are nested too deep): write it again.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -87,7 +87,7 @@ def merge(base: yaml.Node, overrides: yaml.Node) -> yaml.Node:
 
 
 def plain(node: yaml.Node) -> Any:
-    """What a node stands for in plain Python.
+    """The value of a node in plain Python.
 
     Raises:
         ValueError: nothing: it has a tag of someone's own, or is a date that does not exist.

@@ -1,4 +1,4 @@
-"""Train detector and embedding together, or the crop encoder beside the detector; nobody's identity is read."""
+"""Train detector and embedding together, or the crop encoder beside the detector; no identity is read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where the sequences are in an archive or a folder.
 
 Archives come in several layouts: `train/` and `test/` at the root, below `MOT17/`, or below `MOT17/images/`.
-One's own films may be laid out so as well, or stand side by side without `train/`, or be just one:
+One's own films may be laid out so as well, or lie side by side without `train/`, or be just one:
 
     films/MyFilm/img1/000001.jpg, 000002.jpg, ...
     films/MyFilm/gt/gt.txt          frame,id,x,y,width,height,1,1,1
@@ -40,7 +40,7 @@ class SequenceCopy:
     """One folder of an archive that holds a sequence (MOT17 has up to three of the same film)."""
 
     source: Path
-    """The archive, or the folder that stands for one."""
+    """The archive, or the folder used as one."""
     folder: str
     """Its path in there, `MOT17/train/MOT17-02-DPM`."""
     name: str
@@ -99,7 +99,7 @@ def _at_home(copy: SequenceCopy, benchmark: str) -> tuple[str, SequenceCopy]:
     is another benchmark's."""
     home = home_benchmark(copy.name)
     if benchmark == "MOT17" and home == "MOT16":
-        # The same frames; but MOT17's tables were made anew.
+        # The same frames; but MOT17's tables were annotated again.
         members = {name: entry for name, entry in copy.members.items() if name.split("/")[0] not in ("gt", "det")}
         return film(copy.name), dataclasses.replace(copy, members=members)
     if home not in (None, benchmark):
@@ -142,7 +142,7 @@ def _by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[Seque
 
 
 def _own_by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[SequenceCopy]]:
-    """Sequences that stand side by side without `train/`, or the only one there is: all of them may train."""
+    """Sequences that lie side by side without `train/`, or the only one there is: all of them may train."""
     folders = sequence_folders(members)
     found: dict[_Root, dict[tuple[str, str], SequenceCopy]] = {}
     for folder in folders:

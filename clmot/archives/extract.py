@@ -107,7 +107,7 @@ def extract_benchmark(
     with ground truth). MOT17's detector copies are stored once, under the name without the detector. Each
     folder appears whole or stays as it was. Frames are streamed from the zip; there is no second copy.
 
-    `detections_out/<seq>.txt` is the sequence's `det/det.txt` as it stands in the archive, frames numbered within
+    `detections_out/<seq>.txt` is the sequence's `det/det.txt` as it is in the archive, frames numbered within
     the film; a sequence without one has no file. MOT17's copies differ in it: the one beside the frames that were
     taken is kept (where all copies are complete, the first by name: DPM), or where that copy has none, the first
     copy's that has. `detections_out/sources.json` says which it was.
@@ -406,7 +406,7 @@ def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_
 
 
 def _write_detections(benchmark: str, sequences: Sequence[_Sequence], directory: Path) -> None:
-    """Copy the chosen det.txt of every sequence that has one, unread: whoever tracks with them checks them."""
+    """Copy the chosen det.txt of every sequence that has one, unread: the stage that tracks with them checks them."""
     sources = {}
     for sequence in sequences:
         if sequence.detections is not None:

@@ -1,1 +1,1 @@
-"""What somebody's data hold and what is wrong with them, before the pipeline has to refuse them."""
+"""What data hold and what is wrong with them, before the pipeline has to refuse them."""

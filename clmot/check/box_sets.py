@@ -140,5 +140,5 @@ def _people(box_set: BoxSet, counts: Counter[str], labels: Path, findings: Findi
 
 
 def _from_project(path: Path) -> str:
-    """As it would stand in params.yaml: from the project's folder if it is in there."""
+    """As params.yaml would have it: relative to the project's folder if it is in there."""
     return path.relative_to(dvc_root()).as_posix() if path.is_relative_to(dvc_root()) else path.as_posix()

@@ -1,4 +1,4 @@
-"""Where sets of images and their labels lie in somebody's folders."""
+"""Where sets of images and their labels are in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clmot check`: find out what somebody's data are, judge them, and print what was found."""
+"""`clmot check`: find out what kind of data these are, judge them, and print what was found."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def _taken(tree: Tree, films: Sequence[Film], benchmark: str, reading: Reading) 
 
 
 def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
-    """Judge the sequences that stand for films together, and return their names."""
+    """Judge the sequences that are films together, and return their names."""
     copies_of: dict[str, list[tuple[Tree, str, set[str]]]] = {}
     for tree in trees:
         for folder in _used(tree, findings):
@@ -189,7 +189,7 @@ def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:
     for tree, folder, kinds in (copy for group in copies_of.values() for copy in group):
         name = _name(tree, folder)
         group = copies_of[_film(name)]
-        frames_only = home_benchmark(name) == "MOT16"  # MOT17's tables of the same frames were made anew
+        frames_only = home_benchmark(name) == "MOT16"  # MOT17's tables of the same frames were annotated again
         copies = Copies(
             frames=any("frames" in other for *_, other in group if other is not kinds),
             truth=boxes_are_given()
@@ -215,7 +215,7 @@ def _used(tree: Tree, findings: Findings) -> list[str]:
             used.append(folder)
         else:
             text = (
-                "is left out: sequences stand directly in train/ or test/, where there are such folders; move it there"
+                "is left out: sequences belong directly in train/ or test/, where there are such folders; move it there"
             )
             findings.report(Problem("place of a sequence", tree.where(folder), text, fatal=False))
     return used

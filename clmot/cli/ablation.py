@@ -215,7 +215,7 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 
 def name_list(text: str) -> tuple[str, ...]:
-    """`a,b` -> ("a", "b"); at least one, as no name at all would stand for every variant."""
+    """`a,b` -> ("a", "b"); at least one, as no name at all would mean every variant."""
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
         raise argparse.ArgumentTypeError(f"'{text}' should be names of variants like nt_xent,none")

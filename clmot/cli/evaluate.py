@@ -114,7 +114,7 @@ def evaluate(
     Raises:
         InputError: see there.
     """
-    # Loads pandas and scipy: whoever gave faulty files need not wait for it.
+    # Loads pandas and scipy: faulty files are refused before that.
     from clmot.evaluation.folders import score_folder
 
     scores = score_folder(pairs, split, evaluator=evaluator)

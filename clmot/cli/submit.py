@@ -32,7 +32,7 @@ def add_command(commands: Any) -> None:
 
 
 def submit(benchmark: str | None, out: str | None = None, any_films: bool = False, check: str | None = None) -> None:
-    """Write the zip of a benchmark's test set and check it, or `check` somebody's zip; say what it holds.
+    """Write the zip of a benchmark's test set and check it, or `check` any zip; say what it holds.
 
     Args:
         benchmark: `MOT15`, `MOT17` or `MOT20`; for a check, None: the names in the zip tell.

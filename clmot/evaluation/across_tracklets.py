@@ -6,7 +6,7 @@ they can be linked by boxes alone (each other's best IoU, at least 0.5, and 0.1 
 embedding taught on such runs, or a tracker that only looks at overlap, gets for nothing is thus no answer.
 
 - Link: across a break of some seconds, is the person the most similar one of all who are there then?
-- AUC_place: is a person who has moved elsewhere more similar than someone else who later stands at the same place?
+- AUC_place: is a person who has moved elsewhere more similar than someone else who is later at the same place?
 - Rho_distance, Rho_height: Spearman's correlation of the similarity of different people with how far apart they
   stand and with how different their heights are; an embedding of people alone has none (0).
 
@@ -38,7 +38,7 @@ MAX_READINGS = 2_000
 """Of a sequence that are compared for place and size: 2 million pairs."""
 
 LATER_SECONDS = 2.0
-"""How much later a person stands elsewhere, or another at the same place."""
+"""How much later a person is elsewhere, or another at the same place."""
 
 SAME_PLACE = 0.5
 """IoU from which two boxes are at the same place; without any overlap they are elsewhere."""

@@ -1,6 +1,6 @@
 """A judge without labels: whether the tracker gives people whom it did not see for a while their identity back.
 
-Boxes that overlap from frame to frame so clearly that nothing else could be meant are one person, whoever that is
+Boxes that overlap from frame to frame so clearly that nothing else could be meant are one person, no matter who
 (`data/tracklets.py`). So a film has its own questions and answers: people are hidden from the tracker for some seconds
 now and then, and for each two of their boxes it is asked whether both have one identity. Two tracklets that exist at
 the same moment are two people: a track that is on both is wrong. What two tracklets that never met are is not known and

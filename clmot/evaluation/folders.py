@@ -172,7 +172,7 @@ class _Ends:
 
 
 def _seem_halves(ends: Sequence[_Ends]) -> bool:
-    """Whether results stay within the first half of every film, though somebody is to be seen in a second half of one
+    """Whether results stay within the first half of every film, though someone is visible in the second half of one
     that has results."""
     if any(one.film is None or one.results > one.film // 2 for one in ends):
         return False

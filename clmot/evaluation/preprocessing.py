@@ -118,7 +118,7 @@ def judge_truth(
 ) -> JudgedTruth:
     """Ask once which boxes count, which are forgiven, and whether people can be told apart.
 
-    A film of one's own may have boxes without identities (-1): if one of them counts, nothing can be said of its
+    A film of one's own may have boxes without identities (-1): if one of them counts, nothing can be known of its
     tracks; regions to ignore and distractors often have none, and theirs play no part. In the benchmarks' own
     sequences every box has an identity, so there -1 is one like any other.
     """

@@ -222,7 +222,7 @@ def _check_entries(found: set[str], benchmark: str, films: set[str], name: str) 
     if missing:
         raise InputError(
             f"{name} lacks {listed([f'{sequence}.txt' for sequence in missing])}: the server takes all "
-            f"{len(wanted)} files of {benchmark} at once (an empty one where nobody was found)."
+            f"{len(wanted)} files of {benchmark} at once (an empty one where no one was found)."
         )
 
 

@@ -89,7 +89,7 @@ CONTROLS = {
     "constant": "the same vector for everyone",
     "colour": "a histogram of the box, which nothing has learnt",
 }
-"""What is not learnt stands beside what is, so that no number flatters."""
+"""Controls that learn nothing, beside what is learnt."""
 
 _ORACLE = (
     "**A BOUND: the embedding is the true identity (`track.embedding: oracle`). No embedding can tell more; what is "

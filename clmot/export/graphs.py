@@ -1,6 +1,6 @@
 """Our networks as graphs with the pre-processing inside: what an ONNX file computes.
 
-Whoever runs such a file need not know in which colours, range or normalisation the network learnt.
+Programs that run such a file need not know in which colours, range or normalisation the network learnt.
 """
 
 from __future__ import annotations

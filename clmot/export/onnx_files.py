@@ -31,7 +31,7 @@ TRACED = 2
 SAME_PEAK = 1.0
 """Pixels by which the boxes of one peak may differ; neighbouring peaks are some cells apart."""
 FOUND_AGAIN = 0.9
-"""Share of the peaks that both must have: of two cells as high but for the last bits, either may be the peak."""
+"""Share of the peaks that both must have: of two cells that differ in the last bits alone, either may be the peak."""
 TIE = 1e-6
 """Peaks this little above the last of the best K may be left out by either."""
 FORMS = ("onnx", "boxmot", "ultralytics")

@@ -1,1 +1,1 @@
-"""One's own films: a video beside its boxes stands for a sequence of MOTChallenge's, wherever one may stand."""
+"""One's own films: a video with its boxes beside it, in any place where a sequence may be."""

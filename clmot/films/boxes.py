@@ -51,7 +51,7 @@ class FilmTruth:
 def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence[int | str] = ()) -> FilmTruth | None:
     """The boxes of a film, checked against its frames; None where `report` was told of faults and returned.
 
-    Rows of MOTChallenge are kept as they stand.
+    Rows of MOTChallenge are kept as they are.
 
     Args:
         film: with boxes.

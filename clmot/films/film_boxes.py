@@ -33,7 +33,7 @@ class FilmBoxes:
     last: int = 0
     """The last frame that the labels list, with boxes or without."""
     score: NDArray[np.float64] | None = None
-    """(N,) how sure a detector was of each, in 0..1; None: nobody says."""
+    """(N,) how sure a detector was of each, in 0..1; None: unknown."""
 
     def select(self, rows: NDArray[np.bool_]) -> FilmBoxes:
         """The boxes of a boolean mask (N,)."""

@@ -3,10 +3,10 @@
     films/train/door.mp4         a video, beside its boxes in one of three forms:
     films/train/door.txt         MOTChallenge's rows, the columns of a gt.txt (9 or 10)
     films/train/door.json        COCO's annotations
-    films/train/door_labels/     (or door/) YOLO's label files, one for each frame that shows somebody
+    films/train/door_labels/     (or door/) YOLO's label files, one for each frame that shows someone
     films/test/hall.mp4          a video without boxes: it is tracked only
 
-A video may stand wherever a folder with a sequence may: below `train/` or `test/`, side by side without these, or
+A video may be wherever a folder with a sequence may: below `train/` or `test/`, side by side without these, or
 alone. A video in a sequence's folder, or beside one of its own name, shows that sequence and is nothing of its own.
 """
 
@@ -63,7 +63,7 @@ def film_of(video: Path, report: Report) -> Film | None:
 
 
 def find_films(folder: Path, names: Collection[str], subsets: Sequence[str], report: Report) -> list[Film]:
-    """The videos below a folder that stand for sequences, sorted by place.
+    """The videos below a folder that are films, sorted by place.
 
     Args:
         folder: the source.
@@ -79,7 +79,7 @@ def find_films(folder: Path, names: Collection[str], subsets: Sequence[str], rep
         if above & folders or _subset(name) not in subsets:
             continue
         if below_subsets and not _directly_below_a_subset(name):
-            text = "is left out: films stand directly in train/ or test/, where there are such folders; move it there"
+            text = "is left out: films belong directly in train/ or test/, where there are such folders; move it there"
             report(Problem("place of a video", str(folder / name), text, fatal=False))
         elif _place(name) in folders:
             text = f"shows the sequence in the folder {PurePosixPath(name).stem}/ beside it; the video is not read"

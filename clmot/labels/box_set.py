@@ -39,7 +39,7 @@ class LabelledImage:
     size: tuple[int, int] | None = None
     """Width and height as the labels state them, where they do."""
     labelled: bool = True
-    """Whether the labels mention the image at all; those that they do not mention show nobody."""
+    """Whether the labels mention the image at all; those that they do not mention show no one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +52,10 @@ class BoxSet:
     normalised: bool = False
     """Whether boxes are fractions of the image's sides."""
     place: str = "{source}:{place}"
-    """How to say where a box stands: at a line, unless the format has none."""
+    """How to say where a box is: at a line, unless the format has none."""
 
     def where(self, image: LabelledImage, row: int) -> str:
-        """Where box `row` of an image stands."""
+        """Where box `row` of an image is."""
         return self.place.format(source=image.source, place=image.places[row])
 
     def people(self, classes: tuple[int | str, ...], labels: Path) -> set[str] | None:
@@ -120,7 +120,7 @@ def wrong_units(box_set: BoxSet) -> Iterator[str]:
 
 def image_problems(box_set: BoxSet, image: LabelledImage, size: tuple[int, int]) -> Iterator[Problem]:
     """What is wrong with an image and its boxes, once its true (width, height) is known."""
-    # Surrogates stand for bytes that are no text.
+    # Surrogates are bytes that are no text.
     if re.search(r"[\x00-\x1f\ud800-\udfff]", image.name):
         text = "has control characters in it, or is not in UTF-8: rename the file"
         yield Problem("image name", ascii(image.name), text)
@@ -169,7 +169,7 @@ def listed_images(path: Path, report: Report) -> list[str]:
                 Problem(
                     "listed twice",
                     f"{path}:{number}",
-                    f"{name} stands on line {names[name]} already and counts once",
+                    f"{name} is on line {names[name]} already and counts once",
                     fatal=False,
                 )
             )
@@ -180,7 +180,7 @@ def listed_images(path: Path, report: Report) -> list[str]:
 
 
 def plain_name(text: str) -> str:
-    """A path as somebody wrote it, with `/` for Windows' separators and in its one plain spelling.
+    """A path as the user wrote it, with `/` for Windows' separators and in its one plain spelling.
 
     >>> plain_name("./a//b.png"), plain_name("a\\\\b.png"), plain_name("../a/./b.png"), plain_name(" ")
     ('a/b.png', 'a/b.png', '../a/b.png', '')

@@ -111,7 +111,7 @@ def no_identities(frame: NDArray[np.int64], identity: NDArray[np.int64]) -> bool
 
 
 ALL_ALIKE = "gives every box the identity {}, several in one frame too: taken as boxes without identities"
-"""What is said of such a column."""
+"""The message about such a column."""
 
 
 def unlabelled_between(frame: NDArray[np.int64], length: int) -> str | None:

@@ -182,7 +182,7 @@ def write_seqinfo(path: str | os.PathLike[str], info: SequenceInfo) -> None:
 def is_sequence_name(name: str) -> bool:
     """Whether files can be called after a sequence of this name everywhere: text without slashes, `:` and controls that
     is not too long, nor the name of a file of ours beside it."""
-    # Surrogates stand for bytes that are no text.
+    # Surrogates are bytes that are no text.
     plain = re.fullmatch(r"[^\\/:\x00-\x1f\ud800-\udfff]+", name) is not None
     return plain and len(name.encode()) <= LONGEST_NAME and name.lower() not in RESERVED
 

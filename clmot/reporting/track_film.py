@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """130 where somebody interrupted, 3 where the film broke off, 0 where it came to its end."""
+        """130 where the user interrupted, 3 where the film broke off, 0 where it came to its end."""
         if self.interrupted:
             return 130
         return 3 if self.trouble else 0
@@ -55,12 +55,12 @@ def track_film(
     video: TrackedVideo | None = None,
     show: bool = False,
 ) -> Outcome:
-    """Track a film to its end, or until it breaks off or somebody interrupts: the files are whole then too.
+    """Track a film to its end, or until it breaks off or the user interrupts: the files are whole then too.
 
     Args:
         model: tracks.
         images: are closed in the end.
-        boxes: somebody's; None: the model's.
+        boxes: given ones; None: the model's.
         table: gets the tracks.
         video: gets the drawn frames.
         show: draw them into a window as well; `q` ends it.

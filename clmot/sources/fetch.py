@@ -125,7 +125,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _drawn(benchmark: str, cache_dir: Path, seed: int, frames: int) -> Path:
-    """The synthetic archive; drawn anew whenever the drawing code changed."""
+    """The synthetic archive; drawn again whenever the drawing code changed."""
     from clmot import synthetic
 
     package = Path(next(iter(synthetic.__path__)))

@@ -158,7 +158,7 @@ class Server:
         )
         if given is None or int(given[1]) != (start or 0):
             if start is None:
-                raise Denied("answered 206 and a part that nobody asked for")
+                raise Denied("answered 206 and a part that was not asked for")
             raise NoRanges
         remote = self._remote(response, number(given[2]))
         return Answer(response, remote, int(given[1]), start is not None, self.patience)

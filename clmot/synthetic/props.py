@@ -272,7 +272,7 @@ def _statue(sheet: _Sheet, rng: np.random.Generator) -> None:
 
 
 def _pavilion(sheet: _Sheet, rng: np.random.Generator) -> None:
-    """A glazed pavilion; its panes mirror whoever passes in front."""
+    """A glazed pavilion; its panes mirror people who pass in front."""
     steel = (70, 66, 62)
     sheet.box(-3.0, 0, 3.0, 2.9, (104, 92, 80))
     for number in range(4):

@@ -1,4 +1,4 @@
-"""`clmot ablation` but for DVC itself: sets of variants, names, plans, waiting, tables, pictures."""
+"""`clmot ablation` except for DVC itself: sets of variants, names, plans, waiting, tables, pictures."""
 
 from __future__ import annotations
 
@@ -617,7 +617,7 @@ class TestReports:
 
 
 class Project:
-    """A Git repository with dvc.yaml, its code and sets, and experiments that somebody has made."""
+    """A Git repository with dvc.yaml, its code and sets, and experiments that someone has made."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

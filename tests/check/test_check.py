@@ -898,11 +898,11 @@ def test_what_is_not_known(content: str, check: Check, tmp_path: Path) -> None:
 def test_the_home_of_somebody_unknown(check: Check) -> None:
     """In every place where people write paths."""
     assert (
-        "'~nobody-here/films' begins with ~nobody-here, which is nobody's home" in check("~nobody-here/films").refused
+        "'~nobody-here/films' begins with ~nobody-here, which is no user's home" in check("~nobody-here/films").refused
     )
-    with pytest.raises(InputError, match="nobody's home folder"):
+    with pytest.raises(InputError, match="no user's home folder"):
         fetch_archives("~nobody-here/films", "MOT17", ".", 0, 1)
-    with pytest.raises(InputError, match="nobody's home folder"):
+    with pytest.raises(InputError, match="no user's home folder"):
         index_set(ExtraSetParams("a", "jde", "~nobody-here/images", "labels", 1.0, ()))
     Path("~nobody-here").mkdir()
     assert "holds nothing that is known" in check("./~nobody-here").refused

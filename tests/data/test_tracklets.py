@@ -34,7 +34,7 @@ def test_a_jump_ends_a_tracklet():
 
 
 def test_doubt_ends_a_tracklet():
-    """Two candidates in the next frame, or two in the one before: nobody is joined with anybody of them."""
+    """Two candidates in the next frame, or two in the one before: no one is joined with anybody of them."""
     assert link([(1, 0), (2, -2), (2, 2)]) == [0, 1, 2]
     assert link([(1, -2), (1, 2), (2, 0)]) == [0, 1, 2]
     assert link([(1, 0), (2, 0), (2, 7)]) == [0, 0, 1]  # the second is clearly worse
@@ -68,7 +68,7 @@ def test_order_of_rows_means_nothing(seed):
     together = coexistence(frame, first)
     for a in range(first.max() + 1):
         mine = frame[first == a]
-        assert len(set(mine.tolist())) == len(mine)  # nobody is twice in a frame
+        assert len(set(mine.tolist())) == len(mine)  # no one is twice in a frame
         for b in range(first.max() + 1):
             others = frame[first == b]
             met = mine.min() <= others.max() and others.min() <= mine.max()

@@ -18,7 +18,7 @@ from clmot.evaluation.embedding import (
 def readings(
     seed: int, people: int = 6, frames: int = 15, noise: float = 0.6
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings, identities and frames in random order; nobody is in every frame."""
+    """Embeddings, identities and frames in random order; no one is in every frame."""
     rng = np.random.default_rng(seed)
     looks = rng.normal(size=(people, 8))
     seen = np.argwhere(rng.random((people, frames)) < 0.6)

@@ -32,7 +32,7 @@ LENGTH = 20
 
 
 def people(first: int, last: int, benchmark: str = "MOT17") -> str:
-    """Ground truth of two people, and of a car and an unflagged person which nobody should find."""
+    """Ground truth of two people, and of a car and an unflagged person which no one should find."""
     rows = []
     for frame in range(first, last + 1):
         for identity, x, flag, category in ((4, 10, 1, 1), (9, 300, 1, 1), (11, 500, 1, 3), (12, 600, 0, 1)):
@@ -324,7 +324,7 @@ def test_rules_can_be_chosen(official: Path, results: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("people_without", [1, 2])
 def test_without_identities_no_number_is_made_up(people_without: int, tmp_path: Path) -> None:
-    """In files of somebody's own; regions that do not count need none."""
+    """In files of someone's own; regions that do not count need none."""
     text = people(1, 10).replace(",11,", ",-1,").replace(",12,", ",-1,")
     truth = write(tmp_path / "truth.txt", text)
     found = write(tmp_path / "door.txt", tracks(range(1, 11)))
@@ -352,7 +352,7 @@ def test_second_halves_scored_as_whole_films_are_noticed(
 def test_first_halves_that_are_right_are_not_taken_for_second_ones(
     ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    """Nobody in the second half of a film, or nobody found at all, says nothing of how frames are numbered."""
+    """Nobody in the second half of a film, or no one found at all, says nothing of how frames are numbered."""
     first = LENGTH // 2
     for film in ("MOT17-02", "MOT17-04"):
         empty = case == "nobody found" or (case == "nobody later where found" and film == "MOT17-02")

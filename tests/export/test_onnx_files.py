@@ -75,7 +75,7 @@ def test_a_network_gives_boxes_scores_and_embeddings(tmp_path: Path, operator: s
     for image, box, score, embedding in zip(images, boxes, scores, embeddings, strict=True):
         expected = source(1, image)
         np.testing.assert_allclose(score, expected.scores, atol=1e-4)
-        # Peaks as high as each other but for the last bits may come in any order.
+        # Peaks as high as each other except for the last bits may come in any order.
         same = np.abs(box[:, None] - expected.boxes[None]).max(axis=2).argmin(axis=1)
         assert len(np.unique(same)) == 20
         np.testing.assert_allclose(box, expected.boxes[same], atol=1e-2)

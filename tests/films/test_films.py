@@ -271,7 +271,7 @@ class TestLayout:
         assert self.places(tmp_path, *files) == ["train/a"]
         (problem,) = self.problems
         assert not problem.fatal
-        assert "door.mp4: is left out: films stand directly in train/ or test/" in str(problem)
+        assert "door.mp4: is left out: films belong directly in train/ or test/" in str(problem)
 
     def test_lists_are_no_labels(self, tmp_path: Path) -> None:
         self.places(tmp_path, "a.mp4", "a/classes.txt", "a/train.txt")

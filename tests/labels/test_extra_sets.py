@@ -285,7 +285,7 @@ class TestWholeSets:
         assert "none of the 4 boxes of data.extra 'yolo' is left (4 class)" in sentence(given)
 
     def test_nobody_there_to_begin_with(self, tmp_path: Path) -> None:
-        """Images that show nobody teach, too."""
+        """Images that show no one teach, too."""
         given = write_set(tmp_path, "yolo")
         for file in text_files(given):
             file.write_text("\n")
@@ -645,7 +645,7 @@ def test_refuse_lets_mild_faults_pass() -> None:
 
 
 def test_scenes_are_worth_testing_with() -> None:
-    """The tests above need a crowd, somebody at the edge, and nobody."""
+    """The tests above need a crowd, someone at the edge, and no one."""
     assert sorted(len(scene.people) for scene in SCENES.values()) == [0, 1, 3]
     assert isinstance(SCENES["many"], Scene)
 

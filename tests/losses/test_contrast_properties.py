@@ -87,7 +87,7 @@ def test_dense_is_the_definition(name, negatives, average, batch):
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-4, abs=1e-5)
     loss.backward()
     assert torch.isfinite(embeddings.grad).all()
-    assert not embeddings.grad[~present].any()  # nobody learns from who is not there
+    assert not embeddings.grad[~present].any()  # no one learns from who is not there
 
 
 @each_option
@@ -226,7 +226,7 @@ def test_a_step_is_finite_with_every_option(crowd, embedding, negatives, average
     losses, model = losses_of(crowd, embedding, negatives, average, off_centre, previous)
     assert losses["embedding"] > 0
     assert model.heads["id"].weight.grad.any()
-    # A batch of which nobody can learn anything about people is ordinary too.
+    # A batch of which no one can learn anything about people is ordinary too.
     losses, _ = losses_of(crowd[:1], embedding, negatives, average, off_centre, previous)
     assert losses["embedding"] == 0
 

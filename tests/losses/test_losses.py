@@ -60,7 +60,7 @@ def assert_value_and_gradient(loss, raw, reference, name):
 @pytest.mark.parametrize("temperature", [0.5, 0.1, 0.07])
 @pytest.mark.parametrize("case", CASES)
 def test_nt_xent_reference(case, temperature):
-    """Where the original returned a constant without a graph (no positive, no negative, nobody at all: its array
+    """Where the original returned a constant without a graph (no positive, no negative, no one at all: its array
     `no_graph`), training on such a batch alone failed; ours has the same value, and a graph with a gradient of 0."""
     reference, raw, embeddings, present = reference_case(case)
     loss = nt_xent(embeddings, present, temperature)
@@ -270,7 +270,7 @@ def test_detection_losses_of_an_empty_frame_are_finite():
 
 
 def random_targets(objects, present):
-    """Of two images in which `present` of `objects` rows are somebody."""
+    """Of two images in which `present` of `objects` rows are someone."""
     generator = torch.Generator().manual_seed(0)
     heatmap = torch.rand(2, 1, 8, 12, generator=generator)
     heatmap[:, :, 3, 4] = 1
@@ -336,6 +336,6 @@ def test_averaging_over_frames_lets_no_crowd_dominate():
     predicted, truth = torch.randn(3, 5, 2, generator=generator), torch.zeros(3, 5, 2)
     mask = torch.tensor([[True] * 5, [True] + [False] * 4, [False] * 5])
     per_frame = [masked_l1(predicted[i : i + 1], truth[:1], mask[i : i + 1]) for i in range(2)]
-    # The third image has nobody, so it has no say.
+    # The third image has no one, so it has no say.
     torch.testing.assert_close(masked_l1(predicted, truth, mask, "frames"), torch.stack(per_frame).mean())
     assert masked_l1(predicted, truth, torch.zeros_like(mask), "frames") == 0

@@ -1,4 +1,4 @@
-"""NT-Xent against somebody else's: pytorch-metric-learning's, which knows pairs of labels but no frames and no
+"""NT-Xent against someone else's: pytorch-metric-learning's, which knows pairs of labels but no frames and no
 views."""
 
 from __future__ import annotations

@@ -299,7 +299,7 @@ def test_torchvision_s_resnet(tmp_path: Path) -> None:
 
 
 def test_imagenet_s_dla34(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its classifier is left out, its projections that nobody uses are not; neck and heads stay random."""
+    """Its classifier is left out, its projections that no one uses are not; neck and heads stay random."""
     recipe = dla34_recipe()
     state = {name.removeprefix("base."): t for name, t in recipe.items() if name.startswith("base.")}
     state |= {"fc.weight": torch.zeros(1000, 512, 1, 1), "fc.bias": torch.zeros(1000)}
@@ -409,7 +409,7 @@ def test_an_embedding_of_another_length_begins_at_random(capsys: pytest.CaptureF
     ids=["head_channels", "neck_channels", "neck", "backbone", "box_channels"],
 )
 def test_a_detector_of_another_network_is_refused(changes: dict[str, Any], tensor: str) -> None:
-    """The tracker would begin with a part of it at random, and nobody would know."""
+    """The tracker would begin with a part of it at random, and no one would know."""
     message = rf"^models/detector: \d+ expected tensors are absent or of another shape: .*{tensor}"
     with pytest.raises(InputError, match=message):
         create_tracker(network(**changes), tracker_config(6), "models/detector")

@@ -682,7 +682,7 @@ class TestHostileArchives:
         with zipfile.ZipFile(path, "a") as archive:
             last = archive.filelist[-1]
             last.header_offset = archive.filelist[-2].header_offset
-            archive.writestr("end.txt", b"")  # so that the directory is written anew
+            archive.writestr("end.txt", b"")  # so that the directory is written again
         outs.refuse(r"img1/00000\d\.jpg': it overlaps another entry", path)
 
     def test_a_table_of_gigabytes(self, tmp_path: Path, outs: Outs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,7 +340,7 @@ def test_a_control_looks_at_true_boxes_that_are_visible(project, monkeypatch):
         ("public", r"detections/MOT17/MOT17-02\.txt does not exist, as MOT17's archive has no det/det\.txt"),
         ("truth", r"held_out/MOT17/MOT17-02\.txt does not exist, as MOT17-02 has no ground truth"),
         ("publc", r"'track\.detections' is 'publc', and .* is no folder: expected network, public, truth, visible"),
-        ("~nobody-of-this-name/found", "which is nobody's home folder here: write the whole path"),
+        ("~nobody-of-this-name/found", "which is no user's home folder here: write the whole path"),
     ],
 )
 def test_detections_that_are_not_there(project, monkeypatch, detections, sentence):
@@ -388,7 +388,7 @@ def test_following_the_camera_is_timed_apart(project, monkeypatch):
     speed = json.loads((project / "tracks/MOT17.speed.json").read_text())
     for row in (speed["all"], *speed["sequences"].values()):
         assert 0 < row["fps"] < min(row["network_fps"], row["association_fps"], row["camera_motion_fps"])
-    # These films are black but for the people: nothing to follow, nothing changed.
+    # These films are black except for the people: nothing to follow, nothing changed.
     assert sorted(set(read_results(project / "tracks/MOT17/MOT17-04.txt").identity.tolist())) == [1, 2, 3]
 
 
@@ -462,7 +462,7 @@ def test_wrong_arguments_are_told_the_usage(project, monkeypatch, arguments):
 
 
 def test_tracking_runs_where_lap_and_the_pipelines_tools_are_absent():
-    """Nothing that is imported when the stage starts names them, but for a try."""
+    """Nothing that is imported when the stage starts names them, except for a try."""
     absent = {"lap", "mlflow", "dvc", "motmetrics", "trackeval", "matplotlib", "av"}
     waiting, seen = [REPOSITORY / "stages/track.py"], set()
     while waiting:

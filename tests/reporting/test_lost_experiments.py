@@ -1,4 +1,4 @@
-"""An experiment that somebody deleted, and runs whose process is gone."""
+"""An experiment that someone deleted, and runs whose process is gone."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_picture_shows_the_fullest_frame_of_each(project):
     assert picture.shape == (71, 180, 3)  # the narrower film is drawn as wide as the other
     assert picture[0, 0].tolist() == [140] * 3  # frame 7
     assert picture[60, 40].tolist() == list(identity_colour(4))  # the lower edge of a box
-    assert picture[0, 90].tolist() == [120] * 3  # nobody was tracked: the first
+    assert picture[0, 90].tolist() == [120] * 3  # no one was tracked: the first
 
 
 @pytest.mark.parametrize("out", [[], ["--out", "tracks.png"]])

@@ -38,7 +38,7 @@ def slow_head(connection: socket.socket) -> None:
 
 
 def endlessly(connection: socket.socket) -> None:
-    """As many bytes as somebody takes."""
+    """As many bytes as someone takes."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")
     while True:
         connection.sendall(b"1, " * 20_000)

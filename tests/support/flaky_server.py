@@ -70,7 +70,7 @@ class FlakyServer:
         self.files[path] = body
 
     def settled(self) -> int:
-        """Bytes of bodies that were sent, once nobody listens any more."""
+        """Bytes of bodies that were sent, once no one listens any more."""
         deadline = time.monotonic() + 10
         while self._sending and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        # What lies in buffers counts as sent although nobody may read it: keep it small.
+        # What lies in buffers counts as sent although no one may read it: keep it small.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 13)
 
     def do_GET(self) -> None:

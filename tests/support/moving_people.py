@@ -11,7 +11,7 @@ import numpy as np
 from clmot.params import TrackParams, load_params
 from clmot.tracking.calibrated import start_tracker
 
-AXES = np.eye(8)  # embeddings that nobody confuses
+AXES = np.eye(8)  # embeddings that no one confuses
 
 
 def fixed_params(**others):

@@ -67,7 +67,7 @@ def _jde(folder: Path, identity: Callable[[int], int]) -> ExtraSetParams:
     for name, scene in SCENES.items():
         write_image(folder / "images" / "part" / f"{name}.jpg", scene.size)
         rows = [f"0 {identity(next(people))} {fractions(scene, box)}\n" for box in scene.people]
-        if rows:  # an image without a label file shows nobody
+        if rows:  # an image without a label file shows no one
             label = folder / "labels_with_ids" / "part" / f"{name}.txt"
             label.parent.mkdir(parents=True, exist_ok=True)
             label.write_text("".join(rows))

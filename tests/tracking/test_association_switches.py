@@ -174,7 +174,7 @@ def test_the_motion_learns_from_a_weak_detection_and_the_embedding_does_not(para
     tracker = Tracker(dataclasses.replace(params, **SECOND), 30)
     tracker.update([person(100)], [0.9], AXES[:1])
     feature = tracker.tracks.feature.copy()
-    tracker.update([person(110)], [0.2], AXES[1:2])  # what hides the person looks like somebody else
+    tracker.update([person(110)], [0.2], AXES[1:2])  # what hides the person looks like someone else
     np.testing.assert_array_equal(tracker.tracks.feature, feature)
     assert tracker.tracks.mean[0, 0] > 125
     assert tracker.tracks.last_frame.tolist() == [2]
@@ -289,7 +289,7 @@ def test_somebody_within_the_time_of_lost_tracks_is_no_matter_of_memory(params):
 
 
 def test_whoever_was_there_all_along_keeps_the_own_identity(params):
-    """However much like somebody who left: only who is new can be who was gone."""
+    """However much like someone who left: only who is new can be who was gone."""
     tracker = Tracker(dataclasses.replace(params, **REFIND), 30)
     twins = ([person(100), person(700)], AXES[[0, 0]])
     assert run(tracker, [twins] * 3 + [THERE] * 20)[-1] == [2]
@@ -367,7 +367,7 @@ def test_those_without_an_embedding_are_neither_remembered_nor_recognised(params
 
 @pytest.mark.parametrize(("threshold", "remembered"), [(0.15, []), (0.0, [2])])
 def test_a_track_that_was_dropped_as_a_duplicate_is_not_remembered(params, threshold, remembered):
-    """Somebody older walks to where somebody was just lost: the lost track is no person's any more."""
+    """Somebody older walks to where someone was just lost: the lost track is no person's any more."""
     params = dataclasses.replace(params, refind_seconds=5.0, duplicate_threshold=threshold)
     tracker = Tracker(params, 30)
     for step in range(80):
@@ -419,7 +419,7 @@ def test_memory_is_bounded_by_its_time(params):
 
 
 def test_people_who_come_and_go_are_counted_once(params):
-    """Six people, each out of sight for two seconds at a time: without memory each return is somebody new."""
+    """Six people, each out of sight for two seconds at a time: without memory each return is someone new."""
 
     def identities_given(seconds):
         tracker = Tracker(dataclasses.replace(params, lost_seconds=0.5, refind_seconds=seconds), 30)

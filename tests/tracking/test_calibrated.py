@@ -189,7 +189,7 @@ def test_a_weak_detection_of_somebody_else_is_not_taken():
 def test_what_hides_a_person_is_not_learnt():
     tracker = taught()
     for shift in range(0, 30, 3):
-        # Somebody of unlike looks steps before 2, lower in the image, and 2's box shows both.
+        # Someone of unlike looks steps before 2, lower in the image, and 2's box shows both.
         boxes = [person(0), person(400), person(415 - shift / 2, 110), person(800)]
         tracker.update(boxes, [0.9] * 4, np.stack((AXES[0], AXES[1] + 0.3 * AXES[6], AXES[6], AXES[2])))
     row = tracker.tracks.identity == 2

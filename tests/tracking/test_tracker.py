@@ -56,7 +56,7 @@ def test_states(params):
 def test_a_lost_track_is_found_by_its_looks_and_not_by_overlap(params):
     shown, other = ([person(100)], AXES[:1]), ([person(100)], AXES[1:2])
     assert run(Tracker(params, 30), [shown, None, None, shown]) == [[1], [], [], [1]]
-    # Somebody else at the same place starts anew; the older, lost track is the one that stays as a duplicate.
+    # Someone else at the same place starts again; the older, lost track is the one that stays as a duplicate.
     far = dataclasses.replace(params, duplicate_threshold=0.0)
     assert run(Tracker(far, 30), [shown, None, other, other]) == [[1], [], [], [2]]
 
@@ -324,7 +324,7 @@ def test_batched_equals_one_object_per_track(params, people):
 
 
 def test_where_nobody_comes_or_goes_the_tracks_are_fairmots_with_its_faults(params):
-    """Nobody new after the first frame, nobody lost for long: where its faults do not show there is no difference."""
+    """Nobody new after the first frame, no one lost for long: where its faults do not show there is no difference."""
     params = dataclasses.replace(params, confidence=0, new_track_confidence=1, inclusive_pixels=True)
     first = dataclasses.replace(params, new_track_confidence=0)
     ours, theirs = Tracker(first, 30), FairMOT(first, 30)

@@ -50,7 +50,7 @@ def test_who_is_who_in_a_batch(frames):
     assert not (batch.negative & across).any()
     assert not (batch.positive & batch.negative).any()
     assert not batch.positive.diagonal().any()
-    # Whoever shares a frame is somebody else, and a tracklet's boxes are one person in all frames.
+    # Whoever shares a frame is someone else, and a tracklet's boxes are one person in all frames.
     for place, one in enumerate(crops.films):
         rows = np.flatnonzero(film == place)
         same = one.tracklet[:, None] == one.tracklet

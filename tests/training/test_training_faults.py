@@ -331,7 +331,7 @@ def test_every_view_teaches_detection(tmp_path):
 
 
 def test_the_frame_before_teaches_no_detection(tmp_path):
-    """Of its people only those who were found again have boxes: the others would be taught to be nobody."""
+    """Of its people only those who were found again have boxes: the others would be taught to be no one."""
     computed, read = [], []
 
     class Spy(TinyTracker):
@@ -367,7 +367,7 @@ def test_the_frame_before_teaches_whom_the_supervised_baseline_knows(tmp_path):
         batch = batch_of_film(frames, criterion.previous_min_iou)
         criterion(model, batch, torch.Generator().manual_seed(0))
     assert classified[0] > 0
-    assert classified[1] == 2 * classified[0]  # nobody walks, so all are found again
+    assert classified[1] == 2 * classified[0]  # no one walks, so all are found again
 
 
 def test_the_contrast_keeps_no_pairs_of_pairs():
