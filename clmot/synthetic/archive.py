@@ -12,6 +12,7 @@ import numpy as np
 
 from clmot.errors import InputError
 from clmot.files import staged_file
+from clmot.motchallenge.sequence import SequenceInfo, format_seqinfo
 from clmot.progress import progress
 from clmot.synthetic.film import PEDESTRIAN, Film
 from clmot.synthetic.render import Annotation, Key
@@ -90,7 +91,8 @@ def _write_sequence(
         _add(archive, f"{folder}/det/det.txt", _detections(rows, scene, rng).encode())
         if scene.subset == "train":
             _add(archive, f"{folder}/gt/gt.txt", _ground_truth(rows, scene, benchmark).encode())
-        _add(archive, f"{folder}/seqinfo.ini", _seqinfo(name, scene, length).encode())
+        info = SequenceInfo(name, "img1", scene.frame_rate, length, scene.lens.width, scene.lens.height, ".jpg")
+        _add(archive, f"{folder}/seqinfo.ini", format_seqinfo(info).encode())
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -99,13 +101,6 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     # JPEGs do not shrink further; text does.
     entry.compress_type = zipfile.ZIP_STORED if name.endswith(".jpg") else zipfile.ZIP_DEFLATED
     archive.writestr(entry, data)
-
-
-def _seqinfo(name: str, scene: Scene, length: int) -> str:
-    return (
-        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={scene.frame_rate}\nseqLength={length}\n"
-        f"imWidth={scene.lens.width}\nimHeight={scene.lens.height}\nimExt=.jpg\n"
-    )
 
 
 def _is_annotated(one: Annotation, scene: Scene) -> bool:

@@ -81,53 +81,18 @@ class Outfit:
     """Metres."""
 
 
-SKINS: tuple[Colour, ...] = (
-    (186, 206, 240),
-    (160, 188, 230),
-    (128, 164, 212),
-    (96, 134, 184),
-    (66, 96, 142),
-    (48, 70, 104),
+def palette(text: str) -> tuple[Colour, ...]:
+    """Colours as six hexadecimal digits each, BGR."""
+    return tuple((one[0], one[1], one[2]) for one in map(bytes.fromhex, text.split()))
+
+
+SKINS = palette("bacef0 a0bce6 80a4d4 6086b8 42608e 304668")
+HAIRS = palette("18181c 1e2838 2a4264 3c6ea0 6eaacd 96989c 1e3c8c")
+SHIRTS = palette(
+    "e8e8e4 2c2c30 969490 3232b2 965028 c4965c 467834 3caad2 466ed6 8c3c6e aa96dc 78965a 3c4e70 5a3224 8cbed6 6e283c"
 )
-HAIRS: tuple[Colour, ...] = (
-    (24, 24, 28),
-    (30, 40, 56),
-    (42, 66, 100),
-    (60, 110, 160),
-    (110, 170, 205),
-    (150, 152, 156),
-    (30, 60, 140),
-)
-SHIRTS: tuple[Colour, ...] = (
-    (232, 232, 228),
-    (44, 44, 48),
-    (150, 148, 144),
-    (50, 50, 178),
-    (150, 80, 40),
-    (196, 150, 92),
-    (70, 120, 52),
-    (60, 170, 210),
-    (70, 110, 214),
-    (140, 60, 110),
-    (170, 150, 220),
-    (120, 150, 90),
-    (60, 78, 112),
-    (90, 50, 36),
-    (140, 190, 214),
-    (110, 40, 60),
-)
-LEGS: tuple[Colour, ...] = (
-    (90, 58, 40),
-    (118, 84, 56),
-    (38, 38, 42),
-    (60, 62, 66),
-    (110, 142, 168),
-    (62, 88, 112),
-    (150, 148, 142),
-    (206, 208, 210),
-    (50, 70, 56),
-)
-SHOES: tuple[Colour, ...] = ((28, 28, 32), (225, 225, 225), (40, 66, 104), (50, 50, 150))
+LEGS = palette("5a3a28 765438 26262a 3c3e42 6e8ea8 3e5870 96948e ced0d2 324638")
+SHOES = palette("1c1c20 e1e1e1 284268 323296")
 
 
 T = TypeVar("T")
@@ -171,21 +136,12 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     )
 
 
+_UNIFORM = ("shirt", "second", "pattern", "accent", "front", "sleeves", "bottom", "legs", "hat", "hat_colour")
+
+
 def in_uniform(outfit: Outfit, model: Outfit) -> Outfit:
     """`outfit`'s wearer dressed like `model`: face, hair, build and bag stay the person's own."""
-    return replace(
-        outfit,
-        shirt=model.shirt,
-        second=model.second,
-        pattern=model.pattern,
-        accent=model.accent,
-        front=model.front,
-        sleeves=model.sleeves,
-        bottom=model.bottom,
-        legs=model.legs,
-        hat=model.hat,
-        hat_colour=model.hat_colour,
-    )
+    return replace(outfit, **{name: getattr(model, name) for name in _UNIFORM})
 
 
 class _Painter:
@@ -417,12 +373,7 @@ def _paint_front(painter: _Painter, outfit: Outfit, phase: float | None, back: b
     )
     if not back and outfit.front == "open":
         painter.area(
-            [
-                (-0.02, hip_y - 0.03),
-                (0.02, hip_y - 0.03),
-                (0.034, shoulder_y + 0.02),
-                (-0.034, shoulder_y + 0.02),
-            ],
+            [(-0.02, hip_y - 0.03), (0.02, hip_y - 0.03), (0.034, shoulder_y + 0.02), (-0.034, shoulder_y + 0.02)],
             Part.ACCENT,
         )
     elif not back and outfit.front == "logo":

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from clmot.synthetic.camera import Lens, View
-from clmot.synthetic.figures import Colour
+from clmot.synthetic.figures import Colour, palette
 
 _OVERSAMPLING = 2
 
@@ -157,18 +157,9 @@ def _paint_ground(
     return cv2.resize(base, (2 * half, last - first), interpolation=cv2.INTER_AREA)
 
 
-_PLASTER: tuple[Colour, ...] = (
-    (176, 206, 222),
-    (150, 186, 214),
-    (196, 204, 206),
-    (96, 122, 164),
-    (168, 176, 198),
-    (178, 196, 176),
-    (120, 134, 150),
-    (146, 162, 204),
-)
+_PLASTER = palette("b0cede 96bad6 c4ccce 607aa4 a8b0c6 b2c4b0 788696 92a2cc")
 
-_AWNING: tuple[Colour, ...] = ((60, 60, 170), (90, 130, 60), (150, 90, 50), (70, 160, 200), (90, 70, 110))
+_AWNING = palette("3c3caa 5a823c 965a32 46a0c8 5a466e")
 
 
 def _paint_front(

@@ -26,6 +26,12 @@ class Placed:
     z: float
 
 
+def _placed(text: str) -> tuple[Placed, ...]:
+    """`lamp 0.6 10.6, tree -4 12`: things with their x and z."""
+    words = (one.split() for one in text.split(","))
+    return tuple(Placed(kind, float(x), float(z)) for kind, x, z in words)
+
+
 @dataclass(frozen=True)
 class Traffic:
     """Something that drives through again and again."""
@@ -97,13 +103,8 @@ def _mot15() -> tuple[Scene, ...]:
             people=18,
             look_alikes=5,
             groups=2,
-            props=(
-                Placed("statue", -1.2, 17.5),
-                Placed("lamp", 3.6, 12.5),
-                Placed("tree", -6.2, 15.0),
-                Placed("kiosk", 6.6, 18.5),
-                Placed("planter", -2.9, 10.8),
-                Placed("bench", 3.0, 21.0),
+            props=_placed(
+                "statue -1.2 17.5, lamp 3.6 12.5, tree -6.2 15, kiosk 6.6 18.5, planter -2.9 10.8, bench 3 21"
             ),
             ignore_below=22,
         ),
@@ -118,14 +119,9 @@ def _mot15() -> tuple[Scene, ...]:
             people=20,
             look_alikes=5,
             groups=2,
-            props=(
-                Placed("tree", -4.5, 7.4),
-                Placed("lamp", 1.2, 6.2),
-                Placed("van", 6.0, 14.8),
-                Placed("column", -0.8, 9.6),
-                Placed("hedge", -8.5, 9.0),
-                Placed("shelter", 10.5, 8.6),
-                Placed("planter", 3.6, 7.6),
+            props=_placed(
+                "tree -4.5 7.4, lamp 1.2 6.2, van 6 14.8, column -0.8 9.6, "
+                "hedge -8.5 9, shelter 10.5 8.6, planter 3.6 7.6"
             ),
             traffic=(Traffic("car", 17.0, 8.0, 5.0, 1.5), Traffic("car", 20.0, -9.0, 7.0, 4.0)),
             ignore_below=22,
@@ -141,14 +137,7 @@ def _mot15() -> tuple[Scene, ...]:
             people=15,
             look_alikes=4,
             groups=2,
-            props=(
-                Placed("tree", -2.3, 7.4),
-                Placed("tree", 4.4, 10.5),
-                Placed("hedge", 0.8, 10.2),
-                Placed("lamp", 2.0, 7.8),
-                Placed("column", -4.6, 11.0),
-                Placed("bench", 5.4, 14.0),
-            ),
+            props=_placed("tree -2.3 7.4, tree 4.4 10.5, hedge 0.8 10.2, lamp 2 7.8, column -4.6 11, bench 5.4 14"),
             ignore_below=20,
         ),
         Scene(
@@ -162,7 +151,7 @@ def _mot15() -> tuple[Scene, ...]:
             people=18,
             look_alikes=3,
             groups=2,
-            props=(Placed("stall", -3.0, 9.0), Placed("stall", 3.4, 10.5), Placed("lamp", 0.4, 6.5)),
+            props=_placed("stall -3 9, stall 3.4 10.5, lamp 0.4 6.5"),
             ignore_below=22,
         ),
     )
@@ -184,15 +173,9 @@ def _mot17() -> tuple[Scene, ...]:
             people=22,
             look_alikes=7,
             groups=4,
-            props=(
-                Placed("kiosk", -4.6, 18.5),
-                Placed("lamp", 0.6, 10.6),
-                Placed("tree", 4.2, 12.5),
-                Placed("column", 1.9, 15.5),
-                Placed("planter", -0.8, 12.0),
-                Placed("bench", 6.4, 18.0),
-                Placed("bicycle", -6.6, 16.0),
-                Placed("billboard", -3.4, 14.0),
+            props=_placed(
+                "kiosk -4.6 18.5, lamp 0.6 10.6, tree 4.2 12.5, column 1.9 15.5, "
+                "planter -0.8 12, bench 6.4 18, bicycle -6.6 16, billboard -3.4 14"
             ),
             traffic=(Traffic("cyclist", 25.0, 5.0, 9.0, 2.0),),
             sitters=((6.2, 17.9),),
@@ -209,15 +192,9 @@ def _mot17() -> tuple[Scene, ...]:
             people=29,
             look_alikes=6,
             groups=3,
-            props=(
-                Placed("tree", -3.4, 8.4),
-                Placed("van", 4.2, 17.5),
-                Placed("lamp", 1.0, 7.4),
-                Placed("shelter", -8.6, 15.0),
-                Placed("kiosk", 9.0, 13.0),
-                Placed("hedge", -0.6, 10.8),
-                Placed("column", 6.6, 8.2),
-                Placed("bicycle", -5.6, 13.6),
+            props=_placed(
+                "tree -3.4 8.4, van 4.2 17.5, lamp 1 7.4, shelter -8.6 15, "
+                "kiosk 9 13, hedge -0.6 10.8, column 6.6 8.2, bicycle -5.6 13.6"
             ),
             traffic=(
                 Traffic("car", 20.2, 8.0, 5.5, 1.0),
@@ -237,14 +214,9 @@ def _mot17() -> tuple[Scene, ...]:
             people=20,
             look_alikes=6,
             groups=3,
-            props=(
-                Placed("pavilion", 2.0, 18.5),
-                Placed("van", -5.6, 17.0),
-                Placed("lamp", 1.4, 8.2),
-                Placed("tree", 3.6, 10.0),
-                Placed("planter", -0.8, 9.2),
-                Placed("bench", -3.2, 11.0),
-                Placed("column", 5.6, 13.4),
+            props=_placed(
+                "pavilion 2 18.5, van -5.6 17, lamp 1.4 8.2, tree 3.6 10, "
+                "planter -0.8 9.2, bench -3.2 11, column 5.6 13.4"
             ),
             sitters=((-3.4, 11.0),),
             ignore_below=22,
@@ -260,7 +232,7 @@ def _mot17() -> tuple[Scene, ...]:
             people=26,
             look_alikes=4,
             groups=3,
-            props=(Placed("tree", 2.4, 8.0), Placed("van", -4.6, 17.5), Placed("lamp", -0.8, 7.2)),
+            props=_placed("tree 2.4 8, van -4.6 17.5, lamp -0.8 7.2"),
             traffic=(Traffic("car", 20.2, 8.0, 5.5, 1.0),),
             ignore_below=22,
         ),
@@ -282,14 +254,8 @@ def _mot20() -> tuple[Scene, ...]:
             people=96,
             look_alikes=24,
             groups=18,
-            props=(
-                Placed("statue", -1.0, 25.0),
-                Placed("lamp", 5.4, 18.5),
-                Placed("tree", -8.4, 21.0),
-                Placed("tree", 11.0, 26.0),
-                Placed("stall", 6.5, 29.0),
-                Placed("handcart", -8.5, 30.0),
-                Placed("bench", 2.4, 21.5),
+            props=_placed(
+                "statue -1 25, lamp 5.4 18.5, tree -8.4 21, tree 11 26, stall 6.5 29, handcart -8.5 30, bench 2.4 21.5"
             ),
             sitters=((2.2, 21.4),),
             ignore_below=18,
@@ -305,14 +271,7 @@ def _mot20() -> tuple[Scene, ...]:
             people=100,
             look_alikes=24,
             groups=20,
-            props=(
-                Placed("kiosk", -4.5, 24.0),
-                Placed("lamp", -7.0, 19.0),
-                Placed("lamp", 6.0, 22.0),
-                Placed("column", 2.0, 19.5),
-                Placed("shelter", 8.5, 28.0),
-                Placed("planter", -1.0, 30.0),
-            ),
+            props=_placed("kiosk -4.5 24, lamp -7 19, lamp 6 22, column 2 19.5, shelter 8.5 28, planter -1 30"),
             ignore_below=18,
         ),
         Scene(
@@ -326,7 +285,7 @@ def _mot20() -> tuple[Scene, ...]:
             people=96,
             look_alikes=20,
             groups=18,
-            props=(Placed("tree", -6.4, 22.0), Placed("kiosk", 4.0, 26.0), Placed("lamp", 1.0, 18.5)),
+            props=_placed("tree -6.4 22, kiosk 4 26, lamp 1 18.5"),
             ignore_below=18,
         ),
     )

@@ -258,7 +258,7 @@ def test_detections_that_cannot_be_read_name_the_stage_to_run(project, harm):
         path.write_bytes(b"no tensors")
     if harm == "another":
         safetensors.numpy.save_file({"weights": np.zeros(3)}, path)
-    if harm == "short":  # numbers that nobody wrote would be taken for the last embedding
+    if harm == "short":  # numbers that no one wrote would be taken for the last embedding
         boxes, frame, scores = np.zeros((2, 4), np.float32), np.ones(2, np.int32), np.ones(2, np.float32)
         vectors = np.ones((1, 2), np.float16)
         write_recording(path, RecordedDetections(frame, boxes, scores, vectors))
@@ -404,7 +404,7 @@ def unnamed(project, name: str, *, rows: int) -> None:
 
 
 def own_films(project) -> None:
-    """MOT17's sequences become somebody's own, `door` and `hall`."""
+    """MOT17's sequences become someone's own, `door` and `hall`."""
     project.set(benchmarks=["MOT17"])
     for old, new in zip(SEQUENCES["MOT17"], ("door", "hall"), strict=True):
         for folder in ("data/gt/MOT17", "tracks/MOT17", "tracks/MOT17.detections"):

@@ -33,7 +33,7 @@ def project_with(source: str, folder: Path) -> Project:
 
 
 def holders(project: Project, done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Everything that has the secret, except params.yaml, where somebody wrote it."""
+    """Everything that has the secret, except params.yaml, where someone wrote it."""
     said = [name for name, text in (("stdout", done.stdout), ("stderr", done.stderr)) if SECRET in text]
     files = [
         path.relative_to(project.folder).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -12,46 +13,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from dvc_project import BENCHMARKS, RUNNING, Project
+from dvc_project import BENCHMARKS, EVERYTHING, RUNNING, TRACKING, Project
 from tiny_archive import sequence_files
 from tiny_box_sets import write_image, write_set
 
+from clmot.errors import InputError
+
 pytestmark = pytest.mark.slow
 
-TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
-EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
-EVERYTHING |= {"scenes", "index", "pretrain", "train"}
 
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose pipeline has run and whose results are committed."""
-    project = Project.cloned(tmp_path_factory.mktemp("finished"))
-    assert project.dvc("repro") == EVERYTHING
-    project.commit("results")
-    return project
-
-
-@pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished project, to be changed at will."""
-    folder = tmp_path / "project"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Project(folder)
-
-
-def test_everything_is_there_and_nothing_runs_twice(finished: Project) -> None:
-    assert finished.dvc("repro") == set()
-    assert finished.git("status", "--porcelain") == ""
-    summary = json.loads((finished.folder / "metrics/summary.json").read_text())
+def test_everything_is_there_and_nothing_runs_twice(project: Project) -> None:
+    assert project.dvc("repro") == set()
+    assert project.git("status", "--porcelain") == ""
+    summary = json.loads((project.folder / "metrics/summary.json").read_text())
     assert list(summary) == ["mean", *BENCHMARKS]
-    assert "| MOT17" in (finished.folder / "metrics/table.md").read_text()
-    assert "MOT17.MOTA" in finished.call("dvc", "metrics", "show").stdout
-    plots = json.loads(finished.call("dvc", "plots", "show", "--json").stdout)
+    assert "| MOT17" in (project.folder / "metrics/table.md").read_text()
+    assert "MOT17.MOTA" in project.call("dvc", "metrics", "show").stdout
+    plots = json.loads(project.call("dvc", "plots", "show", "--json").stdout)
     assert not plots.get("errors")
     assert len(plots["data"]) == 7
     assert all(plot["content"] for drawn in plots["data"].values() for plot in drawn)
-    (run,) = finished.runs()
+    (run,) = project.runs()
     assert run.info.status == "FINISHED"
     assert {"MOT15/MOTA", "MOT17/IDF1", "pretrain/loss", "train/embedding"} <= set(run.data.metrics)
     assert run.data.params["loss.temperature"] == "0.2"
@@ -140,7 +122,7 @@ def test_extra_sets_are_looked_at_again_when_asked(tmp_path: Path) -> None:
     assert len(project.call("dvc", "exp", "list", "--name-only").stdout.split()) == 1
 
 
-def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
+def test_a_typo_costs_one_sentence_and_no_result(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     path = project.folder / "params.yaml"
     text = path.read_text()
     models = project.outs("models")
@@ -148,9 +130,14 @@ def test_a_typo_costs_one_sentence_and_no_result(project: Project) -> None:
     line = 1 + path.read_text().splitlines().index(next(t for t in path.read_text().splitlines() if "temprature" in t))
     sentence = f"error: params.yaml:{line}: unknown key 'loss.temprature'; did you mean 'loss.temperature'?"
 
+    done = project.call("python", "-m", "stages.index", expect=2)
+    assert done.stderr.strip() == sentence
+    monkeypatch.chdir(project.folder)
     for stage in ("scenes", "download MOT15", "strip MOT15", "index", "pretrain", "train", "track MOT15", "evaluate"):
-        done = project.call("python", "-m", *f"stages.{stage}".split(), expect=2)
-        assert done.stderr.strip() == sentence
+        name, *arguments = stage.split()
+        monkeypatch.setattr("sys.argv", [name, *arguments])
+        with pytest.raises(InputError, match=re.escape(sentence.removeprefix("error: "))):
+            importlib.import_module(f"stages.{name}").main()
     assert project.outs("models") == models
 
     under_dvc = project.call("dvc", "repro", expect=None)

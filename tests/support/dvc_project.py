@@ -10,12 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ("MOT15", "MOT17")
 MEASURED = re.compile(r"speed\.json$")
 """Outs that measure this machine, and so differ from run to run."""
+
+TRACKING = {f"track@{name}" for name in BENCHMARKS} | {"evaluate"}
+EVERYTHING = {f"{stage}@{name}" for stage in ("download", "strip") for name in BENCHMARKS} | TRACKING
+EVERYTHING |= {"scenes", "index", "pretrain", "train"}
+"""Names of the stages."""
 
 RUNNING = re.compile(r"^Running stage '(.+)':$", re.MULTILINE)
 
@@ -35,7 +42,7 @@ class Project:
 
     @classmethod
     def cloned(cls, folder: Path, **changes: Any) -> Project:
-        """The files that Git knows or would take, committed anew."""
+        """The files that Git knows or would take, committed again."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -60,12 +67,13 @@ class Project:
         params = yaml.safe_load(path.read_text())
         params["data"] |= {"source": "synthetic", "benchmarks": list(BENCHMARKS), "split": "half"}
         params["data"]["synthetic"]["frames"] = 8
-        params["model"]["input_size"] = [160, 96]
+        params["model"] |= {"input_size": [160, 96], "neck_channels": [8, 8, 8, 8], "head_channels": 8}
         params["hardware"] |= {"device": "cpu", "workers": 0}
         for training in ("pretrain", "train"):
             params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1}
         # After one epoch nothing is certain; the tracks shall not be empty.
-        params["track"] |= {"confidence": 0.02, "new_track_confidence": 0.02, "match_threshold": 0.4}
+        low = dict.fromkeys(("confidence", "new_track_confidence", "recorded_confidence"), 0.001)
+        params["track"] |= {**low, "match_threshold": 0.4}
         params["loss"] |= {"embedding": "nt_xent", "temperature": 0.2}
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
@@ -122,3 +130,18 @@ class Project:
         experiment = client.get_experiment_by_name("clmot")
         assert experiment is not None
         return list(client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"]))
+
+
+def finished_project(factory: pytest.TempPathFactory) -> Project:
+    """A project whose pipeline has run and whose results are committed: the same one in every process of a test run."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    done = folder.with_suffix(".done")
+    with FileLock(folder.with_suffix(".lock")):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            project = Project.cloned(folder)
+            assert project.dvc("repro") == EVERYTHING
+            project.commit("results")
+            done.touch()
+    return Project(folder)
