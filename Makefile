@@ -16,7 +16,7 @@ help: ## show this list
 setup: $(INSTALLED) ## install the locked environment into .venv
 
 repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show the table
-	@$(BIN)/python tools/mend_rwlock.py
+	@$(BIN)/python tools/mend.py
 	@# DVC removes what a stage made before the stage can refuse its params.
 	@$(BIN)/python -c 'from clmot import errors, params; errors.run_as_script(params.load_params)'
 	$(BIN)/dvc repro

@@ -223,9 +223,9 @@ class TestNames:
 
     def test_git_takes_them(self) -> None:
         for path in SETS:
-            for item in expand(read_set(path), [0], SNAPSHOT):
-                reference = f"refs/exps/{'0' * 2}/{'0' * 38}/{item.name}"
-                assert subprocess.run(["git", "check-ref-format", reference], check=False).returncode == 0
+            longest = max((str(item.name) for item in expand(read_set(path), [0], SNAPSHOT)), key=len)
+            reference = f"refs/exps/{'0' * 2}/{'0' * 38}/{longest}"
+            assert subprocess.run(["git", "check-ref-format", reference], check=False).returncode == 0
 
 
 class TestPlans:

@@ -148,7 +148,7 @@ import importlib.abc, os, sys
 class Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            assert os.environ.get("OMP_WAIT_POLICY") == "PASSIVE", "torch comes before clmot"
+            os._exit(os.environ.get("OMP_WAIT_POLICY") != "PASSIVE")  # before the seconds that torch takes
 sys.meta_path.insert(0, Watch())
 import stages.{stage}
 """

@@ -169,14 +169,14 @@ def test_killed(number: int, tmp_path: Path, server: FlakyServer, expected: Mapp
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_moments(tmp_path: Path, server: FlakyServer, expected: Mapping[str, bytes]) -> None:
+def test_killed_at_ten_moments(tmp_path: Path, server: FlakyServer, expected: Mapping[str, bytes]) -> None:
     results = []
-    for number in range(20):
+    for number in range(0, 20, 2):
         folder = tmp_path / str(number)
         folder.mkdir()
         results.append(check_moment(number, folder, server, expected))
         shutil.rmtree(folder)
-    assert sum(killed for killed, _ in results) >= 18, "a moment may be missed on a slow machine"
+    assert sum(killed for killed, _ in results) >= 8, "a moment may be missed on a slow machine"
     assert all(held > 0 for _, held in results[EARLY:])
 
 

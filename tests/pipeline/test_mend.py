@@ -1,4 +1,4 @@
-"""A kill in the middle of DVC's own writing does not lock the project for ever."""
+"""A kill in the middle of DVC's own writing does not lock the project for ever, and leaves no drafts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from clmot.files import staged_directory
+
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("mend_rwlock", ROOT / "tools" / "mend_rwlock.py")
+spec = importlib.util.spec_from_file_location("mend", ROOT / "tools" / "mend.py")
 assert spec is not None
 assert spec.loader is not None
 tool = importlib.util.module_from_spec(spec)
@@ -53,4 +55,17 @@ def test_a_list_that_is_being_written_is_let_be(rwlock: Path, monkeypatch: pytes
 
 def test_make_repro_mends_it_first() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nrepro:")[2].partition("\n\n")[0]
-    assert recipe.index("tools/mend_rwlock.py") < recipe.index("dvc repro")
+    assert recipe.index("tools/mend.py") < recipe.index("dvc repro")
+
+
+def test_drafts_of_the_dead_are_removed_and_of_the_living_not(rwlock: Path, tmp_path: Path) -> None:
+    dead = [tmp_path / name for name in ("tracks/.MOT17.a1.partial", "data/frames/.MOT17.b2.partial")]
+    for folder in dead:
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_text("half")
+    kept = tmp_path / "tracks" / "MOT17"
+    with staged_directory(kept) as draft:
+        tool.main()
+        assert draft.is_dir()
+    assert kept.is_dir()
+    assert not any(folder.exists() for folder in dead)
