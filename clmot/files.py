@@ -151,6 +151,20 @@ def _lock(directory: Path) -> int:
     return handle
 
 
+def read_bytes(path: str | os.PathLike[str], expected: str = "check the file") -> bytes:
+    """The content of a file.
+
+    Raises:
+        InputError: it is not there or cannot be read; the sentence ends with what was `expected`.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: {expected}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): {expected}.") from None
+
+
 def write_text(target: str | os.PathLike[str], text: str) -> None:
     """Write `text` (UTF-8, line feeds) to `target`, whole or not at all."""
     with staged_file(target) as aside:

@@ -29,7 +29,7 @@ from clmot.check.sources import check_folder, check_video, check_zip, check_zips
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
 from clmot.errors import InputError
-from clmot.files import user_path
+from clmot.files import read_bytes, user_path
 from clmot.films.find_films import boxes_beside, is_video, video_of
 from clmot.motchallenge.annotations import DETECTIONS, RESULTS, judge_rows
 from clmot.motchallenge.sequence import MANIFEST_FILE
@@ -243,10 +243,7 @@ def _is_table(path: Path) -> bool:
 
 
 def _check_results(path: Path, findings: Findings) -> None:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
+    data = read_bytes(path)
     # Rows that are all without an identity are a detector's: tracking takes them, and no one scores them.
     detections = judge_rows(data, str(path), DETECTIONS, lambda problem: None).known_identities() == 0
     table = judge_rows(data, str(path), DETECTIONS if detections else RESULTS, findings.report)

@@ -10,7 +10,8 @@ from clmot.check.findings import Summary
 from clmot.check.project import project_kind
 from clmot.check.sequences import report_no_people
 from clmot.errors import InputError
-from clmot.films.boxes import is_mot, read_rows, read_truth
+from clmot.files import read_bytes
+from clmot.films.boxes import is_mot, read_truth
 from clmot.films.find_films import Film
 from clmot.films.video import Measured, measure, report_oddities
 from clmot.motchallenge.annotations import GROUND_TRUTH, UNKNOWN_IDENTITY, AnnotationTable, classes_beside, judge_rows
@@ -65,7 +66,7 @@ def _boxes(
     if is_mot(boxes):
         size = (measured.width, measured.height)
         table = judge_rows(
-            *(read_rows(boxes), str(boxes), GROUND_TRUTH, report),
+            *(read_bytes(boxes), str(boxes), GROUND_TRUTH, report),
             length=measured.frames,
             size=size,
             classes=classes_beside(boxes, report, classes),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clmot.errors import InputError
+from clmot.files import read_bytes
 from clmot.films.coco import read_coco_boxes
 from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import Film
@@ -64,7 +64,7 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
     """
     assert film.boxes is not None
     if is_mot(film.boxes):
-        data = read_rows(film.boxes)
+        data = read_bytes(film.boxes)
         numbers = classes_beside(film.boxes, report, classes)
         table = parse_ground_truth(data, str(film.boxes), classes=numbers)
         late = np.flatnonzero(table.frame > measured.frames).tolist()
@@ -124,14 +124,6 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
 def is_mot(boxes: Path) -> bool:
     """Whether a file beside a video holds rows of MOTChallenge."""
     return boxes.suffix == ".txt" and boxes.is_file()
-
-
-def read_rows(boxes: Path) -> bytes:
-    """The content of a file with rows of MOTChallenge. Raises an InputError if it cannot be read."""
-    try:
-        return boxes.read_bytes()
-    except OSError as error:
-        raise InputError(f"{boxes} cannot be read ({error.strerror}): check the file.") from None
 
 
 def lines_of_rows(data: bytes) -> list[int]:

@@ -20,7 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.files import walk
+from clmot.files import read_bytes, walk
 from clmot.labels.box_set import (
     BoxSet,
     LabelledImage,
@@ -246,11 +246,7 @@ def read_label_file(
     Raises:
         InputError: the file cannot be read.
     """
-    try:
-        data = label.read_bytes()
-    except OSError as error:
-        raise InputError(f"{label} cannot be read ({error.strerror}): check the file.") from None
-    values, lines = parse_rows(data, str(label), columns, expected, report)
+    values, lines = parse_rows(read_bytes(label), str(label), columns, expected, report)
     usable = np.ones(len(values), bool)
     for row in range(len(values)):
         fault = _fault(values[row, 0], values[row, boxes], names)

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clmot.errors import InputError
-from clmot.files import staged_file
+from clmot.files import read_bytes, staged_file
 from clmot.motchallenge.classes import PEDESTRIANS, ObjectClass, TrackedKind
 from clmot.motchallenge.meaning import (
     ALL_ALIKE,
@@ -39,6 +38,7 @@ from clmot.motchallenge.sequence import MOST_FRAMES
 from clmot.problems import Problem, Report, refuse
 from clmot.wording import listed
 
+_EXPECTED = "expected a MOTChallenge text file there"
 UNKNOWN_IDENTITY = -1
 """The value in the identity column of a box whose identity is unknown (or must not be known)."""
 
@@ -301,14 +301,14 @@ def read_ground_truth(
         InputError: the file is absent or empty, or a row is not as it should be (the message names its line).
     """
     classes = classes_beside(Path(path), refuse)
-    data = _read_bytes(path)
+    data = read_bytes(path, _EXPECTED)
     return parse_ground_truth(data, str(path), length=length, unique_identities=unique_identities, classes=classes)
 
 
 def classes_beside(path: Path, report: Report, asked: Sequence[int | str] = ()) -> dict[int, int] | None:
     """How the `labels.txt` beside a table, if there is one, numbers its classes (see `class_numbers`)."""
     labels = path.with_name(LABELS_FILE)
-    return class_numbers(_read_bytes(labels), str(labels), report, asked) if labels.is_file() else None
+    return class_numbers(read_bytes(labels), str(labels), report, asked) if labels.is_file() else None
 
 
 def parse_ground_truth(
@@ -342,7 +342,7 @@ def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:
     Raises:
         InputError: the file is absent, or a row is not as it should be (the message names its line).
     """
-    return judge_rows(_read_bytes(path), str(path), DETECTIONS, refuse)
+    return judge_rows(read_bytes(path, _EXPECTED), str(path), DETECTIONS, refuse)
 
 
 def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
@@ -352,7 +352,7 @@ def read_results(path: str | os.PathLike[str]) -> AnnotationTable:
         InputError: the file is absent, a row is not as it should be, or an identity appears twice in one frame
             (the message names the lines).
     """
-    return parse_results(_read_bytes(path), str(path))
+    return parse_results(read_bytes(path, _EXPECTED), str(path))
 
 
 def parse_results(data: bytes, name: str) -> AnnotationTable:
@@ -402,12 +402,3 @@ def format_results(frame: npt.ArrayLike, identity: npt.ArrayLike, corners: npt.A
         w, h = size[row]
         rows.append(f"{frames[row]},{identities[row]},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{scores[row]:.4f},-1,-1,-1\n")
     return "".join(rows)
-
-
-def _read_bytes(path: str | os.PathLike[str]) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: expected a MOTChallenge text file there.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None

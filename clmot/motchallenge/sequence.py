@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clmot.errors import InputError
-from clmot.files import write_json, write_text
+from clmot.files import read_bytes, write_json, write_text
 
 MANIFEST_FILE = "manifest.json"
 RESERVED = (MANIFEST_FILE, "strip.json")
@@ -73,14 +73,7 @@ def read_seqinfo(path: str | os.PathLike[str]) -> SequenceInfo:
     Raises:
         InputError: the file is absent or unreadable, lacks a key, or a value is impossible.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: every sequence needs its seqinfo.ini.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from None
-    return parse_seqinfo(data, str(path))
+    return parse_seqinfo(read_bytes(path, "every sequence needs its seqinfo.ini"), str(path))
 
 
 def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:

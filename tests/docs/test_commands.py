@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from documents import ROOT, Block, blocks
-from dvc_project import Project, finished_project
+from dvc_project import Project
 from tiny_films import write_film
 
 pytestmark = pytest.mark.slow
@@ -30,11 +30,15 @@ SHELL = 'set -euo pipefail; make() { command make -o .venv/.installed "$@"; }\n'
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose pipeline has run, with a film beside it."""
-    folder = tmp_path_factory.mktemp("commands") / "project"
-    shutil.copytree(finished_project(tmp_path_factory).folder, folder, symlinks=True)
-    project = Project(folder)
+    project = Project.cloned(tmp_path_factory.mktemp("project"))
     project.environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project.folder)}  # the copy's code throughout
     os.symlink(sys.prefix, project.folder / ".venv")
+    params = yaml.safe_load((project.folder / "params.yaml").read_text())
+    params["data"]["benchmarks"] = ["MOT17"]
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    project.commit("one benchmark")
+    project.dvc("repro")
+    project.commit("results")
     write_film(project.folder / "door.mp4", "coco")
     return project
 
