@@ -67,7 +67,7 @@ class Project:
         params = yaml.safe_load(path.read_text())
         params["data"] |= {"source": "synthetic", "benchmarks": list(BENCHMARKS), "split": "half"}
         params["data"]["synthetic"]["frames"] = 8
-        params["model"] |= {"input_size": [160, 96], "neck_channels": [8, 8, 8, 8], "head_channels": 8}
+        params["model"]["input_size"] = [160, 96]
         params["hardware"] |= {"device": "cpu", "workers": 0}
         for training in ("pretrain", "train"):
             params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1}
