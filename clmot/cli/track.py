@@ -6,14 +6,20 @@ import argparse
 import contextlib
 import glob
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clmot import __version__
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES
+from clmot.files import IMAGE_SUFFIXES, content_hash
+from clmot.inference.finished_films import film_key, finished, note_finished
+from clmot.motchallenge.sequence import IMAGE_DIR
 from clmot.params import DEFAULT_FILE, Params, changed_params, read_text
 from clmot.profiles import FILM_FILE
+from clmot.spread import NONE, is_cluster, spread
+from clmot.wording import counted
 
 if TYPE_CHECKING:
     from clmot.inference.model import Model
@@ -63,6 +69,14 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--fps", type=float, help="frames per second, where the source does not say or is wrong")
     parser.add_argument("--format", choices=sorted(FORMATS), default="mot", help="of the table (default: mot)")
     parser.add_argument("--no-video", action="store_true", help="write the table alone")
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="track N films at once, each in a process (default: 0)"
+    )
+    parser.add_argument(
+        "--cluster",
+        default=NONE,
+        help="spread films over machines with Ray: auto (the cluster that runs here), ray://HOST:PORT (default: none)",
+    )
     parser.add_argument("--show", action="store_true", help="show the frames in a window as well; q ends it")
     parser.set_defaults(action=track)
 
@@ -82,18 +96,97 @@ def track(given: argparse.Namespace) -> None:
         raise InputError("--learn learns from boxes: name them with `--boxes FILE`.")
     if given.learn and given.model is not None:
         raise InputError("--learn makes a model of its own: leave --model away, or --learn.")
+    if not is_cluster(given.cluster) or given.workers < 0:
+        raise InputError("--cluster should be auto or ray://HOST:PORT, --workers a number of processes.")
     changes = [_change(text) for text in given.set]
+    with _ended_like_ctrl_c():
+        spreads = given.cluster != NONE or given.workers > 1
+        worst = _track_spread(films, given, changes) if spreads else _track_in_turn(films, given, changes)
+    if worst:
+        raise SystemExit(worst)
+
+
+def _track_in_turn(films: list[str | list[str]], given: argparse.Namespace, changes: list[tuple[str, str]]) -> int:
     # Torch takes seconds to import; a wrong option is told at once.
     model = None if given.learn else _loaded(given, changes)
     worst = 0
-    with _ended_like_ctrl_c():
-        for film in films:
-            outcome = _track_one(film, model, given, changes)
-            worst = max(worst, outcome.exit_code)
-            if outcome.interrupted:
-                break
-    if worst:
-        raise SystemExit(worst)
+    for film in films:
+        said, outcome = _track_one(film, model, given, changes)
+        print(said)
+        worst = max(worst, outcome.exit_code)
+        if outcome.interrupted:
+            break
+    return worst
+
+
+def _track_spread(films: list[str | list[str]], given: argparse.Namespace, changes: list[tuple[str, str]]) -> int:
+    """Track films in several processes, those that are not finished with this model and these options."""
+    if given.show or given.out.suffix:
+        raise InputError("--workers and --cluster write into a folder, and show nothing.")
+    names = [_name(film) for film in films]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two films have the name {twice[0]}: their tracks would have the same file.")
+    if not given.learn:
+        _model_folder(given)
+    keys = _keys(films, given)
+    left = [at for at, name in enumerate(names) if finished(given.out, name, keys[at]) is None]
+    if len(left) < len(films):
+        print(f"{counted(len(films) - len(left), 'film')} finished before, with this model and these options.")
+    # Whatever works elsewhere works in another folder.
+    there = argparse.Namespace(**{**vars(given), "action": None, "sources": [], "out": given.out.absolute()})
+    there.model = None if given.model is None else given.model.absolute()
+    there.boxes = None if given.boxes is None else given.boxes.absolute()
+    jobs = [_absolute(films[at]) for at in left]
+    worst = 0
+    done = spread(partial(_worker, there, changes, MODEL.absolute()), jobs, given.cluster, given.workers)
+    with contextlib.closing(done):  # ends the workers
+        for number, (at, (said, code, files)) in enumerate(done, 1):
+            print(f"{number} of {len(left)}: {said}", flush=True)
+            worst = max(worst, code)
+            if not code:
+                note_finished(given.out, names[left[at]], keys[left[at]], said, files)
+    return worst
+
+
+def _worker(
+    given: argparse.Namespace, changes: list[tuple[str, str]], model: Path
+) -> Callable[[str | list[str]], tuple[str, int, list[str]]]:
+    """What tracks one film after another in a process of its own: what is said of each, its exit code and files."""
+    if given.model is None:
+        given.model = model
+    loaded = None if given.learn else _loaded(given, changes)
+
+    def track_one(film: str | list[str]) -> tuple[str, int, list[str]]:
+        try:
+            said, outcome = _track_one(film, loaded, given, changes)
+        except InputError as error:  # the other films go on
+            return f"error: {error}", 2, []
+        endings = [FORMATS[given.format], *([] if given.no_video else [".mp4"])]
+        return said, outcome.exit_code, [f"{_name(film)}{ending}" for ending in endings]
+
+    return track_one
+
+
+def _keys(films: list[str | list[str]], given: argparse.Namespace) -> list[str]:
+    """What decides the tracks of each film."""
+    options = {name: getattr(given, name) for name in ("set", "every", "fps", "format", "no_video", "learn", "device")}
+    contents = [path for path in (None if given.learn else given.model or MODEL, given.boxes) if path is not None]
+    decides = {"version": __version__, "contents": content_hash(*contents), **options}
+    return [film_key(film, decides) for film in films]
+
+
+def _name(film: str | list[str]) -> str:
+    """The name of a film's files, as its source will have it."""
+    if isinstance(film, list):
+        return Path(film[0]).resolve().parent.name
+    path = Path(film)
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _absolute(film: str | list[str]) -> str | list[str]:
+    if isinstance(film, list):
+        return [str(Path(one).absolute()) for one in film]
+    return str(Path(film).absolute()) if Path(film).exists() else film
 
 
 def films_of(sources: list[str]) -> list[str | list[str]]:
@@ -104,7 +197,7 @@ def films_of(sources: list[str]) -> list[str | list[str]]:
     """
     named: list[str] = []
     for source in sources:
-        found = [] if Path(source).exists() else sorted(glob.glob(source, recursive=True))
+        found = films_in(Path(source)) if Path(source).exists() else sorted(glob.glob(source, recursive=True))
         named += found or [source]
     images = [name for name in named if Path(name).suffix.lower() in IMAGE_SUFFIXES and "://" not in name]
     if images and len(images) < len(named):
@@ -112,9 +205,28 @@ def films_of(sources: list[str]) -> list[str | list[str]]:
     return [images] if images else list(named)
 
 
+def films_in(path: Path) -> list[str]:
+    """The films of a folder that is none itself: its videos, and its folders with images; none where it is a film."""
+    if not path.is_dir() or (path / IMAGE_DIR).is_dir() or _has_images(path):
+        return []
+    from clmot.films.find_films import is_video
+
+    entries = sorted(path.iterdir())
+    return [
+        str(entry)
+        for entry in entries
+        if is_video(entry) or (entry.is_dir() and (_has_images(entry) or (entry / IMAGE_DIR).is_dir()))
+    ]
+
+
+def _has_images(folder: Path) -> bool:
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
+
+
 def _track_one(
     film: str | list[str], model: Model | None, given: argparse.Namespace, changes: list[tuple[str, str]]
-) -> Outcome:
+) -> tuple[str, Outcome]:
+    """Track a film; what to say of it, and how it ended."""
     from clmot.inference.image_sources import open_images
     from clmot.reporting.track_film import track_film
     from clmot.reporting.track_tables import TrackTable
@@ -135,23 +247,28 @@ def _track_one(
             if path.exists() and any(Path(one).exists() and path.samefile(one) for one in [*named, given.boxes or "."]):
                 raise InputError(f"{path} is what is to be read: choose another --out.")
         outcome = track_film(model, images, boxes, table, video, given.show)
-    print(f"{images.name}: {outcome}: {', '.join(str(file.path) for file in (video, table) if file is not None)}")
+    said = f"{images.name}: {outcome}: {', '.join(str(file.path) for file in (video, table) if file is not None)}"
     if boxes is not None and int(boxes.frame.max(initial=0)) > outcome.last and not outcome.exit_code:
         last = int(boxes.frame.max())
-        print(f"note: the boxes go on to frame {last}, the film ends with {outcome.last}: are they of another film?")
-    return outcome
+        said += f"\nnote: the boxes go on to frame {last}, the film ends with {outcome.last}: are they of another film?"
+    return said, outcome
 
 
 def _loaded(given: argparse.Namespace, changes: list[tuple[str, str]]) -> Model:
-    folder = given.model or MODEL
+    folder = _model_folder(given)
+    from clmot.inference.model import load
+
+    return load(folder, device=given.device, changes=changes)
+
+
+def _model_folder(given: argparse.Namespace) -> Path:
+    folder: Path = given.model or MODEL
     if not folder.is_dir():
         raise InputError(
             f"{folder} is no model's folder: `dvc repro` trains models/tracker in a project, `--model FOLDER` names "
             "another, and with `--boxes FILE --learn` none is needed."
         )
-    from clmot.inference.model import load
-
-    return load(folder, device=given.device, changes=changes)
+    return folder
 
 
 def _learnt(
