@@ -22,6 +22,7 @@ import yaml
 
 from clmot.addresses import holds_secrets, readable
 from clmot.errors import InputError
+from clmot.spread import NONE, is_cluster
 from clmot.typed_yaml import Bounds, Reader, compose, leaves, merge
 
 PARAMS_FILE = "params.yaml"
@@ -263,6 +264,9 @@ class HardwareParams:
     that there the number decides nothing about the results."""
     workers: Annotated[int, Bounds(0)]
     """Processes that decode images for training, and that track a film each; 0 = all in one process."""
+    cluster: str = NONE
+    """Where films are spread for tracking: `none` (this machine), `auto` (the Ray cluster that it belongs to) or
+    `ray://HOST:PORT`."""
 
 
 @dataclass(frozen=True)
@@ -617,6 +621,11 @@ RULES = (
         "hardware.device",
         lambda p: not re.fullmatch(r"auto|cpu|cuda(:\d+)?", p.hardware.device),
         "should be auto, cpu, cuda or cuda:N, got '{hardware.device}'.",
+    ),
+    Rule(
+        "hardware.cluster",
+        lambda p: not is_cluster(p.hardware.cluster),
+        "should be none, auto or ray://HOST:PORT, got '{hardware.cluster}'.",
     ),
     Rule(
         "data.benchmarks",

@@ -8,13 +8,12 @@ folders. Without Ray a pool of processes does the same with the same code.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from typing import Any, TypeVar
 
 from clmot.errors import InputError
@@ -47,7 +46,7 @@ def spread(make: Callable[[], Work[T, R]], items: Sequence[T], cluster: str, wor
         items: one piece of work each.
         cluster: `none`: processes of this machine; `auto`: the Ray cluster that this machine belongs to, or one of its
             own; `ray://HOST:PORT`: that cluster.
-        workers: processes of a pool, at most one for each item; 0 or 1: this process.
+        workers: processes of a pool, at most one for each item; 0: this process.
 
     Raises:
         InputError: Ray is not installed, there is no such cluster, or an item's workers died again and again.
@@ -56,7 +55,7 @@ def spread(make: Callable[[], Work[T, R]], items: Sequence[T], cluster: str, wor
         return
     if cluster != NONE:
         yield from _by_ray(make, items, cluster)
-    elif min(workers, len(items)) > 1:
+    elif workers:
         yield from _by_pool(make, items, min(workers, len(items)))
     else:
         work = make()
@@ -70,7 +69,14 @@ _work: Any = None
 
 def _begin(make: Callable[[], Any]) -> None:
     global _work
-    _work = make()
+    try:
+        _work = make()
+    except InputError as error:  # is raised where the work is asked for; here it would only break the pool
+        _work = partial(_refuse, str(error))
+
+
+def _refuse(sentence: str, _: Any) -> None:
+    raise InputError(sentence)
 
 
 def _do(item: Any) -> Any:
@@ -78,6 +84,9 @@ def _do(item: Any) -> Any:
 
 
 def _by_pool(make: Callable[[], Work[T, R]], items: Sequence[T], workers: int) -> Done[R]:
+    import multiprocessing
+    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+
     # Started anew, not forked: torch's threads and CUDA do not survive a fork.
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, fresh, _begin, (make,)) as pool:
@@ -88,6 +97,10 @@ def _by_pool(make: Callable[[], Work[T, R]], items: Sequence[T], workers: int) -
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield indices[future], future.result()
+        except BrokenExecutor:
+            raise InputError(
+                "a worker process died; do so many have the memory that they need? Fewer workers need less."
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

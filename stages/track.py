@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from pathlib import Path
 
 from clmot.errors import InputError, run_as_script
-from clmot.files import staged_directory, staged_file, write_json
+from clmot.files import dvc_root, staged_directory, staged_file, write_json
 from clmot.hardware import set_up
-from clmot.inference.film_tracker import FilmTask, FilmTracker
+from clmot.inference.film_tracker import FilmTracker
+from clmot.inference.kept_tracks import KeptTracks, track_films
 from clmot.inference.speed import speeds
 from clmot.inference.tracked_frames import find_tracked_parts
 from clmot.motchallenge.splits import Split
@@ -35,15 +35,15 @@ def main() -> None:
     parts = find_tracked_parts(FRAMES / benchmark, Split.from_params(params.data))
     if not parts:
         print(f"'data.validation_sequences' holds out no film of {benchmark}: there is none to track.", file=sys.stderr)
-    track = FilmTracker(benchmark, parts, params).ready()
-    begin = time.perf_counter()
+    kept = KeptTracks(dvc_root() / ".checkpoints" / "tracks" / benchmark)
+    films, seconds = track_films(FilmTracker(benchmark, parts, params), kept)
     # All are finished before the first takes its place, so that a stage that dies leaves none.
     with contextlib.ExitStack() as outs:
         directory = outs.enter_context(staged_directory(TRACKS / benchmark))
         detections = outs.enter_context(staged_directory(TRACKS / f"{benchmark}.detections"))
         speed = outs.enter_context(staged_file(TRACKS / f"{benchmark}.speed.json"))
-        films = {name: track(FilmTask(name, directory, detections), description=name) for name in parts}
-        write_json(speed, speeds(films, time.perf_counter() - begin, setup.device) if films else {})
+        kept.put(films, directory, detections)
+        write_json(speed, speeds(films, seconds, setup.device) if films else {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Many films at once: in processes, over machines, after a machine is lost, and those that were finished before."""
+"""Many films at once, as docs/scale.md has it: in processes, over machines, after a machine is lost, and those that were
+finished before."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from short_films import write_short_films
 from small_network import save_small_network
-from spread_work import make_die, make_double, make_slow
+from spread_work import make_die, make_double, make_nothing, make_slow
 
 from clmot.cli.main import run
 from clmot.cli.track import films_of
@@ -44,6 +46,12 @@ def test_every_item_is_done_once(workers: int) -> None:
 
 def test_nothing_makes_no_worker() -> None:
     assert list(spread(partial(make_double, 1), [], "none", 4)) == []
+
+
+@pytest.mark.parametrize(("make", "words"), [(make_die, "a worker process died"), (make_nothing, "no such weights")])
+def test_a_pool_that_cannot_work_is_a_sentence(make: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        list(spread(make, range(5), "none", 2))
 
 
 @pytest.mark.parametrize("text", ["none", "auto", "ray://head:10001", "10.0.0.1:6379"])

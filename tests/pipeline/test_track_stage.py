@@ -20,7 +20,7 @@ from torch import nn
 
 from clmot.errors import InputError
 from clmot.evaluation.speed import measured_speeds
-from clmot.inference import detection_sources
+from clmot.inference import detection_sources, film_tracker
 from clmot.inference.embeddings import STRANGE
 from clmot.inference.pipeline import Detections, NetworkDetections
 from clmot.inference.recording import read_embeddings, read_recording
@@ -234,6 +234,71 @@ def track(monkeypatch, *arguments):
 
 def outs(project):
     return {p.relative_to(project).as_posix(): p.read_bytes() for p in (project / "tracks").rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """The names of films that are tracked, as they are."""
+    films = []
+    task = film_tracker.ReadyTracker.__call__
+
+    def noted(self, film, *rest, **named):
+        films.append(film.film)
+        return task(self, film, *rest, **named)
+
+    monkeypatch.setattr(film_tracker.ReadyTracker, "__call__", noted)
+    return films
+
+
+def add_film(project, name):
+    draw_film(project / "data/frames/MOT17" / name, 12, 2, info_name=name)
+    entries = [ManifestEntry(film, "train", 12, 320, 240, 25.0) for film in ("MOT17-02", "MOT17-04", name)]
+    write_manifest(project / "data/frames/MOT17", "MOT17", entries)
+
+
+def test_a_new_film_is_tracked_alone(project, monkeypatch, tracked):
+    track(monkeypatch, "MOT17")
+    before = outs(project)
+    add_film(project, "MOT17-09")
+    track(monkeypatch, "MOT17")
+    assert tracked == ["MOT17-02", "MOT17-04", "MOT17-09"]
+    after = outs(project)
+    assert {name for name in after if name not in before} == {
+        "tracks/MOT17/MOT17-09.txt",
+        "tracks/MOT17.detections/MOT17-09.safetensors",
+    }
+    assert all(after[name] == content for name, content in before.items() if not name.endswith(".json"))
+    assert set(json.loads(after["tracks/MOT17.speed.json"])["sequences"]) == {"MOT17-02", "MOT17-04", "MOT17-09"}
+
+
+@pytest.mark.parametrize("change", ["param", "frame", "model"])
+def test_what_decides_tracks_has_films_tracked_again(project, monkeypatch, tracked, change):
+    track(monkeypatch, "MOT17")
+    if change == "param":
+        values = yaml.safe_load((project / "params.yaml").read_text())
+        values["track"]["lost_seconds"] = 7.0
+        (project / "params.yaml").write_text(yaml.safe_dump(values))
+    elif change == "model":
+        (project / "models/tracker").mkdir(parents=True)
+        (project / "models/tracker/model.safetensors").write_bytes(b"other weights")
+    else:
+        draw_film(project / "other", 12, 1, info_name="MOT17-04")
+        image = "img1/000009.png"
+        (project / "data/frames/MOT17/MOT17-04" / image).write_bytes((project / "other" / image).read_bytes())
+    track(monkeypatch, "MOT17")
+    assert tracked[2:] == (["MOT17-04"] if change == "frame" else ["MOT17-02", "MOT17-04"])
+
+
+def test_a_film_that_was_finished_before_the_stage_died_is_kept(project, monkeypatch, tracked):
+    image = project / "data/frames/MOT17/MOT17-04/img1/000009.png"
+    whole = image.read_bytes()
+    image.write_bytes(b"no image")
+    with pytest.raises(InputError, match="000009"):
+        track(monkeypatch, "MOT17")
+    assert not outs(project)
+    image.write_bytes(whole)
+    track(monkeypatch, "MOT17")
+    assert tracked == ["MOT17-02", "MOT17-04", "MOT17-04"]
 
 
 def test_the_tracked_half_is_written_with_frames_from_one(project, monkeypatch):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from clmot.errors import InputError
+
 
 def double(offset: int, number: int) -> int:
     return 2 * number + offset
@@ -25,6 +27,10 @@ def die(number: int) -> int:
 
 def make_die() -> Callable[[int], int]:
     return die
+
+
+def make_nothing() -> Callable[[int], int]:
+    raise InputError("there are no such weights")
 
 
 def slow(folder: Path, number: int) -> tuple[int, str]:
