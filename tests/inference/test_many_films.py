@@ -1,5 +1,5 @@
-"""Many films at once, as docs/scale.md has it: in processes, over machines, after a machine is lost, and those that were
-finished before."""
+"""Many films at once, as docs/scale.md has it: in processes, over machines, after a machine is lost, and those that
+were finished before."""
 
 from __future__ import annotations
 
