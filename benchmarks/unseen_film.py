@@ -393,7 +393,8 @@ def summary(results: Sequence[dict[str, Any]], films: Sequence[str]) -> dict[str
                 by_film = {f: [[r[metric] for r in x[arena]["dropped"]] for x in rows if x["film"] == f] for f in films}
                 found[kind][f"{arena} {metric}"] = _spread(by_film, len(seeds))
             by_film = {
-                f: [[x[arena]["exam"]["Exam"]] for x in rows if x["film"] == f and x[arena].get("exam")] for f in films
+                f: [[x[arena]["exam"]["Exam"]] for x in rows if x["film"] == f and "Exam" in x[arena].get("exam", {})]
+                for f in films
             }
             if kind != PERFECT:
                 found[kind][f"{arena} Exam"] = _spread(

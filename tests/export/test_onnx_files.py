@@ -59,8 +59,7 @@ def test_every_form_gives_the_same_embeddings(tmp_path: Path, encoder: CropEncod
 def test_a_network_gives_boxes_scores_and_embeddings(tmp_path: Path, operator: str) -> None:
     """As tracking reads them, of images that were not seen when the file was checked."""
     torch.manual_seed(0)
-    small = {"neck_channels": (8, 8, 8, 8), "head_channels": 8, "embedding_dim": 16}
-    config = ModelConfig.from_params(dataclasses.replace(PARAMS.model, operator=operator, **small))
+    config = ModelConfig.from_params(dataclasses.replace(PARAMS.model, operator=operator))
     model = OneShotTracker(config).eval()
     for name, weight in model.named_parameters():  # so that offsets and scores differ from place to place
         if "conv_offset_mask" in name or name in ("hm.2.weight", "wh.2.weight", "reg.2.weight", "id.2.weight"):
