@@ -263,10 +263,15 @@ class HardwareParams:
     """CPU threads of one operator; 0 = all cores. In tracking: frames in the network at once, each with one thread, so
     that there the number decides nothing about the results."""
     workers: Annotated[int, Bounds(0)]
-    """Processes that decode images for training, and that track a film each; 0 = all in one process."""
+    """Processes that decode images for training (with several devices, of each), and that track a film each; 0 = all in
+    one process."""
     cluster: str = NONE
     """Where films are spread for tracking: `none` (this machine), `auto` (the Ray cluster that it belongs to) or
     `ray://HOST:PORT`."""
+    devices: Annotated[int, Bounds(1)] = 1
+    """GPUs of a machine that train together, each with a process of its own (`device: cpu`: processes)."""
+    nodes: Annotated[int, Bounds(1)] = 1
+    """Machines that train together."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +300,8 @@ class TrainingParams:
     precision: Literal["float32", "bfloat16"]
     """Arithmetic of the network: `float32`, on CUDA with TF32 in matrix products and convolutions, or `bfloat16` by
     autocast. Views, targets and losses are always float32."""
+    sync_batch_norm: bool
+    """Where several devices train together, whether batch norm sees the whole batch or each device's part of it."""
     compile: bool
     """Whether `torch.compile` fuses the network's operators: minutes at the start (and a C++ compiler), then faster."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clmot import ranks
 from clmot.data.frames import find_training_frames
 from clmot.errors import run_as_script
 from clmot.models.pretrained import RANDOM, create_detector
@@ -19,6 +20,7 @@ from clmot.training.recipe import Recipe, TrainingFrames
 def main() -> None:
     """data/training + data/extra + weights to begin with -> models/detector."""
     params = load_params()
+    ranks.launch(params.hardware)
     frames = find_training_frames("data/training", params.data.benchmarks, extra_dir="data/extra")
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
@@ -35,7 +37,7 @@ def main() -> None:
             "model.weights": weights if weights == RANDOM else Path(weights),
         },
     )
-    with training_run(params, "pretrain", "models/detector") as log:
+    with training_run(params, "pretrain", "models/detector", record=ranks.is_first()) as log:
         criterion = DetectorCriterion(params.views, params.loss.detection)
         fit_and_save(model, criterion, recipe, params.hardware, "models/detector", log, description)
 

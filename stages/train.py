@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from clmot import ranks
 from clmot.data.crops import TrainingCrops
 from clmot.data.frames import count_identities, find_training_frames, frame_rates
 from clmot.errors import run_as_script
@@ -24,6 +25,8 @@ from clmot.training.recipe import Recipe, TrainingFrames
 def main() -> None:
     """data/training + data/extra + models/detector -> models/tracker."""
     params = load_params()
+    if params.model.embedder == "head":  # the crop encoder is small enough for one device
+        ranks.launch(params.hardware)
     supervised = params.loss.embedding == "supervised"
     if supervised:
         print("SUPERVISED BASELINE: this training reads identity labels (data/identities).", file=sys.stderr)
@@ -60,7 +63,7 @@ def main() -> None:
         TrainingFrames(frames, params.model.input_size, criterion.previous_min_iou),
         decided_by={"views": params.views, "loss": params.loss, "models/detector": detector},
     )
-    with training_run(params, "train", "models/tracker") as log:
+    with training_run(params, "train", "models/tracker", record=ranks.is_first()) as log:
         description = describe_tracker(params, frames, detector, "head" if config.embedding_dim else "")
         fit_and_save(model, criterion, recipe, params.hardware, "models/tracker", log, description)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class Batch:
     """(B, N) int64; -1 where unknown, which is everywhere but for the supervised baseline."""
     indices: tuple[int, ...]
     """Positions of the frames in the dataset."""
+    part: tuple[slice, int] | None = None
+    """Which frames of a larger batch these are, and how many that has; None: these are all."""
     previous: Batch | None = None
     """The frames before these, row n being the object of row n here, `valid` only where it was found again; None: not
     asked for. The first frame of a film stands before itself."""
@@ -77,6 +79,11 @@ class Batch:
         `DataLoader(pin_memory=True)` calls this by its name, and leaves a batch without it where it is.
         """
         return self._each(Tensor.pin_memory)
+
+    def part_of(self, part: slice, frames: int) -> Batch:
+        """The same batch as the `part` of one of so many frames."""
+        previous = None if self.previous is None else self.previous.part_of(part, frames)
+        return replace(self, part=(part, frames), previous=previous)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -284,7 +291,7 @@ def collate(items: Sequence[dict[str, Any]]) -> Batch:
         torch.stack([item["content"] for item in items]),
         identities,
         tuple(item["index"] for item in items),
-        collate([item["previous"] for item in items]) if "previous" in items[0] else None,
+        previous=collate([item["previous"] for item in items]) if "previous" in items[0] else None,
     )
 
 

@@ -61,6 +61,9 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
 def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Generator) -> Views:
     images, device = batch.images, batch.images.device
     frames, _, height, width = images.shape
+    # Draws are made for the whole batch, of which these frames may be a part: they do not depend on who has which.
+    part = slice(0, frames) if batch.part is None else batch.part[0]
+    frames = frames if batch.part is None else batch.part[1]
     mirrored = torch.rand(frames, generator=generator) < params.flip  # (B,)
     flips = torch.stack([mirrored ^ bool(view % 2) for view in range(count)])  # (V, B)
     matrices, angles = random_affine((count, frames), (width, height), params, generator)
@@ -70,8 +73,9 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
     sigmas = random_blur((count, frames), params, generator)
 
     # All that was drawn goes to the device together, and the inverses with it: computed there, each would stop the CPU.
-    places = source_places(matrices, (width, height))
-    matrices, angles, places, changes = send(device, matrices, angles, places, changes)
+    places, sigmas = source_places(matrices, (width, height)), sigmas[:, part]
+    drawn = matrices[:, part], angles[:, part], places[:, part], changes[:, :, part]
+    matrices, angles, places, changes = send(device, *drawn)
     pixels = images.to(torch.float32, memory_format=torch.contiguous_format) / 255
     grey = PADDING_GREY / 255
     warped = []

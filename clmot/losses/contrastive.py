@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from clmot import ranks
 from clmot.hardware import full_precision
 
 Negatives = Literal["frame", "batch"]
@@ -40,6 +41,8 @@ class Relations:
     """(G, M) int64: the frame of each reading, for averages over frames."""
     frames: int
     """How many frames there are."""
+    whole: bool = False
+    """Whether these are the frames of all ranks (`clmot.ranks`), not of this one."""
 
     def counterparts(self) -> Iterator[tuple[Tensor, Tensor]]:
         """For each other view in turn: the reading (M,) int64 that could be the positive of reading m, and whether
@@ -77,7 +80,7 @@ def relate(present: Tensor, merged: Tensor | None = None, negatives: Negatives =
         apart = within | (frame[:, :, None] != frame[:, None, :])
     both = here[:, :, None] & here[:, None, :]
     itself = torch.eye(here.shape[1], dtype=torch.bool, device=here.device)
-    return Relations(both & same & ~itself, both & apart, views, frame, frames)
+    return Relations(both & same & ~itself, both & apart, views, frame, frames, whole=negatives == "batch")
 
 
 def arrange(embeddings: Tensor, negatives: Negatives = "frame") -> Tensor:
@@ -122,6 +125,8 @@ def nt_xent(
         A scalar. 0 (with a graph) when no object is in two views. An object alone in its frame has no negative:
         its pairs count, with loss 0.
     """
+    if ranks.count() > 1:
+        embeddings, present, merged = _of_all_ranks(embeddings, present, merged, negatives)
     if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no pair, and nothing to take a log-sum-exp over
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
@@ -191,6 +196,8 @@ def triplet(
     The other arguments, and the result for an empty batch, are those of `nt_xent`. Memory is that of `nt_xent`: the
     positives of an anchor are taken one view at a time.
     """
+    if ranks.count() > 1:
+        embeddings, present, merged = _of_all_ranks(embeddings, present, merged, negatives)
     if embeddings.shape[0] == 1 or embeddings.shape[2] == 0:  # no triplet
         return embeddings.sum() * 0
     relations = relate(present, merged, negatives)
@@ -233,12 +240,36 @@ def shared_cells(cells: Tensor, present: Tensor, readings: int = 1) -> Tensor:
     return shared & ~torch.eye(cells.shape[-1], dtype=torch.bool, device=cells.device)
 
 
+def _of_all_ranks(
+    embeddings: Tensor, present: Tensor, merged: Tensor | None, negatives: Negatives
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """What a rank's loss looks at: for `negatives: batch` the frames of all ranks, with gradients to where they are.
+
+    An object that is in no view is added, so that a rank whose frames are empty still adds its nothing to all counts.
+    """
+    embeddings, present = F.pad(embeddings, (0, 0, 0, 1)), F.pad(present, (0, 1))
+    merged = None if merged is None else F.pad(merged, (0, 1, 0, 1))
+    if negatives == "batch":
+        embeddings = ranks.gather_rows(embeddings, 1)
+        present = ranks.gather_rows(present.byte(), 1).bool()
+        merged = None if merged is None else ranks.gather_rows(merged.byte(), 0).bool()
+    return embeddings, present, merged
+
+
 def _mean(losses: Tensor, counts: Tensor, relations: Relations, average: Average) -> Tensor:
     """Mean of summed `losses` (G, M) over `counts` (G, M) terms; 0, with a graph, where there is none."""
+    # With `negatives: batch` all ranks see all frames and have the whole loss: each takes its part of that. Within
+    # frames nothing needs to be gathered: an object's positives and negatives are on the rank that has its frame.
+    total = _as_it_is if relations.whole else ranks.total
+    losses = losses / ranks.count() if relations.whole else losses
     if average == "pairs":
-        return losses.sum() / counts.sum().clamp_min(1)
+        return losses.sum() / total(counts.sum()).clamp_min(1)
     zeros = torch.zeros(relations.frames, dtype=losses.dtype, device=losses.device)
     frame = relations.frame.flatten()
     sums = zeros.index_add(0, frame, losses.flatten())  # (B,)
     terms = zeros.index_add(0, frame, counts.flatten().to(losses.dtype))
-    return (sums / terms.clamp_min(1)).sum() / (terms > 0).sum().clamp_min(1)
+    return (sums / terms.clamp_min(1)).sum() / total((terms > 0).sum()).clamp_min(1)
+
+
+def _as_it_is(count: Tensor) -> Tensor:
+    return count

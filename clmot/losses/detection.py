@@ -1,4 +1,7 @@
-"""Losses of the detection heads (CenterNet: Zhou et al., Objects as Points, 2019, equations 1 to 3)."""
+"""Losses of the detection heads (CenterNet: Zhou et al., Objects as Points, 2019, equations 1 to 3).
+
+Where several ranks train, a rank's loss is its part: sums are over its images, counts over all (`clmot.ranks`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from clmot import ranks
 from clmot.models.targets import Targets
 from clmot.params import DetectionLossParams
 
@@ -34,8 +38,10 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float, beta: float, averag
     positive = target.eq(1).to(logits.dtype)
     at_centres = torch.log(probability) * (1 - probability) ** alpha * positive
     elsewhere = torch.log(1 - probability) * probability**alpha * (1 - target) ** beta * (1 - positive)
-    over = (0, 1, 2, 3) if average == "objects" else (1, 2, 3)
-    return -((at_centres + elsewhere).sum(over) / positive.sum(over).clamp_min(1)).mean()
+    if average == "objects":
+        return -(at_centres + elsewhere).sum() / ranks.total(positive.sum()).clamp_min(1)
+    per_image = (at_centres + elsewhere).sum((1, 2, 3)) / positive.sum((1, 2, 3)).clamp_min(1)  # (I,)
+    return -per_image.sum() / ranks.total(torch.full_like(per_image[:1], len(per_image)))[0]
 
 
 def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor, average: Average = "objects") -> Tensor:
@@ -51,9 +57,9 @@ def masked_l1(predicted: Tensor, target: Tensor, mask: Tensor, average: Average 
     error = (predicted * weight - target * weight).abs()
     # The small constant is the original's; it only matters when nothing is masked in.
     if average == "objects":
-        return error.sum() / (weight.sum() + 1e-4)
+        return error.sum() / (ranks.total(weight.sum()) + 1e-4)
     per_image = error.sum((1, 2)) / (weight.sum((1, 2)) + 1e-4)  # (I,)
-    return per_image.sum() / mask.any(1).sum().clamp_min(1)
+    return per_image.sum() / ranks.total(mask.any(1).sum()).clamp_min(1)
 
 
 def detection_losses(outputs: dict[str, Tensor], targets: Targets, params: DetectionLossParams) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clmot import ranks
 from clmot.hardware import full_precision
 
 
@@ -30,6 +31,5 @@ def identity_cross_entropy(embeddings: Tensor, identities: Tensor, usable: Tenso
     length = math.sqrt(2) * math.log(max(classifier.out_features, 3) - 1)
     with full_precision(embeddings.device):  # the classifier is a part of the loss
         logits = classifier(length * F.normalize(chosen, dim=-1))
-    if not len(logits):
-        return logits.sum() + embeddings.sum() * 0
-    return F.cross_entropy(logits, identities[counted])
+    number = ranks.total(counted.sum()).clamp_min(1)
+    return F.cross_entropy(logits, identities[counted], reduction="sum") / number + embeddings.sum() * 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from clmot import ranks
 from clmot.params import LossParams
 
 
@@ -26,4 +27,5 @@ class UncertaintyWeighting(nn.Module):
     def forward(self, detection: Tensor, embedding: Tensor) -> Tensor:
         """The weighted sum of two scalar losses."""
         weighted = torch.exp(-self.detection) * detection + torch.exp(-self.embedding) * embedding
-        return 0.5 * (weighted + self.detection + self.embedding)
+        # Ranks add up their losses; what belongs to none of them is counted once.
+        return 0.5 * (weighted + (self.detection + self.embedding) / ranks.count())

@@ -83,7 +83,9 @@ DATABASE_ATTEMPTS = 3
 
 
 @contextlib.contextmanager
-def training_run(params: Params, stage: str, out: str | os.PathLike[str] | None = None) -> Iterator[Log]:
+def training_run(
+    params: Params, stage: str, out: str | os.PathLike[str] | None = None, record: bool = True
+) -> Iterator[Log]:
     """Join this execution's run (or open it) and yield `log(epoch, values)`, which reports a finished epoch.
 
     Values appear as metrics `<stage>/<name>` at step `epoch`. What the stage left in the folder `out` is then known to
@@ -91,7 +93,12 @@ def training_run(params: Params, stage: str, out: str | os.PathLike[str] | None 
     stages that follow. When the block raises, the run is marked failed (killed on Ctrl-C and by `kill`); the next
     execution of the same params reopens and continues it if training resumes behind the last reported epoch, and opens
     another otherwise.
+
+    Without `record` (the process is not the first of several that train together) nothing is reported.
     """
+    if not record:
+        yield lambda epoch, values: None
+        return
     watcher = _Watcher(params)
     watcher.attempt(watcher.join)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from clmot import ranks
 from clmot.data.frames import Batch
 from clmot.data.views import Views, make_views
 from clmot.hardware import send
@@ -105,8 +106,8 @@ class TrackerCriterion(Criterion):
             "loss": total,
             **losses,
             "embedding": embedding,
-            "detection_uncertainty": self.weighting.detection.detach(),
-            "embedding_uncertainty": self.weighting.embedding.detach(),
+            "detection_uncertainty": self.weighting.detection.detach() / ranks.count(),  # ranks add up what they tell
+            "embedding_uncertainty": self.weighting.embedding.detach() / ranks.count(),
         }
 
     def embedding_loss(
@@ -126,7 +127,8 @@ class TrackerCriterion(Criterion):
         if loss.off_centre:
             # Further readings of an object are further views of it. Up to a quarter of the width and half of the height
             # away, as in the original: people are narrow, and most of them is below and above the centre.
-            (drawn,) = send(centres.device, torch.rand(centres.shape, generator=generator))
+            drawn = torch.rand((ranks.count(), *centres.shape), generator=generator)[ranks.rank()]
+            (drawn,) = send(centres.device, drawn)
             away = (2 * drawn - 1) * (views.boxes[..., 2:] - views.boxes[..., :2])
             away = torch.stack((away[..., 0] * 0.25, away[..., 1] * 0.5), -1)
             centres = torch.cat((centres, centres + away))

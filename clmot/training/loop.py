@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from clmot import ranks
 from clmot.data.frames import single_threaded
 from clmot.errors import InputError
 from clmot.files import staged_directory, write_text
@@ -81,15 +82,16 @@ def train_epoch(
     for batch in loader.read(batches[state.step :]):
         step = state.step
         # Some backbones have stochastic depth, which draws from torch's global generators.
-        with recipe.seeded("network", state.epoch, step), loader.setup.autocast():
+        with recipe.seeded("network", state.epoch, step, *ranks.other_name()), loader.setup.autocast():
             losses = criterion(model, batch.to(device), recipe.generator("views", state.epoch, step))
-        under_way.append(LossesUnderWay(step, names, losses))
+        under_way.append(LossesUnderWay(step, names, ranks.add_up(losses)))
         first = step - step % several  # of the batches whose mean gradient makes one step of the optimizer
         last = min(first + several, len(batches)) - 1
         (losses["loss"] / (last - first + 1)).backward()
         if step == last:
             for group in optimizer.param_groups:
                 group["lr"] = rates[step]
+            ranks.add_up_gradients(trainable(model) + trainable(criterion))
             if recipe.params.max_gradient_norm:
                 nn.utils.clip_grad_norm_(trainable(model), recipe.params.max_gradient_norm)
             optimizer.step()
@@ -146,11 +148,14 @@ def fit(
     """
     stage, params = recipe.stage, recipe.params
     setup = set_up(hardware, params.precision, workers=True)
-    print(f"{stage} runs on {setup}.", file=sys.stderr)
+    tell(f"{stage} runs on {setup}{f', {ranks.count()} ranks' if ranks.count() > 1 else ''}.")
     state, checkpoint = begin(model, criterion, recipe, setup), Checkpoint(folder)
     if checkpoint.restore(state):
-        print(f"{stage}: resumed from {checkpoint.path} after epoch {state.epoch}, step {state.step}.", file=sys.stderr)
-    plan = [recipe.data.batches(epoch, params, recipe.generator("order", epoch)) for epoch in range(params.epochs)]
+        tell(f"{stage}: resumed from {checkpoint.path} after epoch {state.epoch}, step {state.step}.")
+    plan = [
+        shareable(recipe.data.batches(epoch, params, recipe.generator("order", epoch)), stage)
+        for epoch in range(params.epochs)
+    ]
     steps = [len(batches) for batches in plan]
     rates, loader = learning_rates(steps, params), Loader(recipe.data, setup)
     with steps_bar(stage, sum(steps), sum(steps[: state.epoch]) + state.step) as bar, enough_memory(recipe):
@@ -169,11 +174,12 @@ def fit(
             checkpoint.save(state)
             told = "  ".join(f"{name} {row[name]:.4f}" for name in criterion.names)
             seconds = time.monotonic() - started
-            print(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s", file=sys.stderr)
-            if log:
+            tell(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s")
+            if log and ranks.is_first():
                 log(epoch + 1, row)
     if params.compile:
         delattr(model, compiled_part(model))
+    ranks.leave_batch_norm(model)
     model.to("cpu")
     model.eval()
     return state.history
@@ -199,6 +205,8 @@ def fit_and_save(
     """
     with checkpoint_folder(recipe.stage, decisions(recipe, model.config)) as folder:
         history = fit(model, criterion, recipe, hardware, folder, log)
+        if not ranks.is_first():
+            return
         with staged_directory(out) as aside:
             save_model(aside, model, model.config)
             write_history(aside / "history.csv", history, criterion.names)
@@ -211,6 +219,8 @@ def begin(model: nn.Module, criterion: Criterion, recipe: Recipe, setup: Setup) 
     model.to(device=setup.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     criterion.to(setup.device)
+    if recipe.params.sync_batch_norm:
+        ranks.synchronise_batch_norm(model)
     if recipe.params.compile:
         part = compiled_part(model)
         setattr(model, part, torch.compile(getattr(model, part)))
@@ -249,17 +259,40 @@ class Loader:
         )
 
     def read(self, batches: Sequence[list[int]]) -> Iterator[Any]:
-        """The batches, in order.
+        """The batches, in order; of each, what is this rank's.
 
         Raises:
             InputError: an example cannot be read.
         """
-        self.order[:] = batches
+        self.order[:] = [batch[ranks.share(batch)] for batch in batches]
         try:
-            yield from self.loader
+            for whole, batch in zip(batches, self.loader, strict=True):
+                yield batch if ranks.count() == 1 else batch.part_of(ranks.share(whole), len(whole))
         except InputError as error:  # a worker's has a traceback in its message: only the sentence is for users
             name = f"{InputError.__module__}.{InputError.__qualname__}: "
             raise InputError(str(error).rpartition(name)[2].strip()) from None
+
+
+def shareable(batches: list[list[int]], stage: str) -> list[list[int]]:
+    """Batches of which every rank has a part: a last one that is too small joins the one before.
+
+    Raises:
+        InputError: all are too small.
+    """
+    if len(batches) > 1 and len(batches[-1]) < ranks.count():
+        batches = [*batches[:-2], batches[-2] + batches[-1]]
+    if min(map(len, batches), default=ranks.count()) < ranks.count():
+        raise InputError(
+            f"params.yaml: '{stage}.batch_size' should be at least the number of ranks, {ranks.count()}: a batch is "
+            "shared out among them."
+        )
+    return batches
+
+
+def tell(sentence: str) -> None:
+    """Print on stderr, once for all ranks."""
+    if ranks.is_first():
+        print(sentence, file=sys.stderr)
 
 
 def steps_bar(stage: str, total: int, done: int) -> tqdm[Any]:
@@ -270,7 +303,7 @@ def steps_bar(stage: str, total: int, done: int) -> tqdm[Any]:
         desc=stage,
         unit="step",
         dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
+        disable=not (ranks.is_first() and sys.stderr.isatty()),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from clmot import ranks
 from clmot.errors import InputError, sentence
 from clmot.files import content_hash, dvc_root, lock_directory, staged_file, write_json
 from clmot.training.criteria import Criterion
@@ -63,7 +64,10 @@ class Checkpoint:
         self.saved_at = time.monotonic()
 
     def save(self, state: TrainingState) -> None:
-        """Write it, whole or not at all. Where the disk is full the last one stays, and the training goes on."""
+        """Write it, whole or not at all; the first of several ranks does. Where the disk is full the last one stays,
+        and the training goes on."""
+        if not ranks.is_first():
+            return
         learnt = {name: getattr(state, name).state_dict() for name in self.LEARNT}
         content = io.BytesIO()  # torch's own writer does not tell why a disk refuses
         torch.save(learnt | {name: getattr(state, name) for name in self.COUNTED}, content)
@@ -116,6 +120,8 @@ def decisions(recipe: Recipe, config: Any) -> dict[str, str]:
     return {name: _hash(part) for name, part in parts.items()} | {
         "data": recipe.data.fingerprint(),
         "code": content_hash(*code),
+        # Other ranks would add in another order, and share out the last frames of an epoch otherwise.
+        **({"ranks": str(ranks.count())} if ranks.count() > 1 else {}),
     }
 
 
@@ -147,6 +153,9 @@ def checkpoint_folder(stage: str, decided: Mapping[str, str]) -> Iterator[Path]:
     """
     key = content_hash(json.dumps(decided, sort_keys=True))[:32]
     folder = checkpoints_root() / f"{stage}-{key}"
+    if not ranks.is_first():
+        yield folder
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / DECISIONS_FILE, dict(decided))

@@ -460,7 +460,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "model.input_size": ([128, 64], {"train.epochs": 1}),
 }
 """Key -> another value, and what must be set for the key to matter."""
-ELSEWHERE = {"model.embedder", "model.neck", "model.weights", "train.compile"}
+ELSEWHERE = {"model.embedder", "model.neck", "model.weights", "train.compile", "train.sync_batch_norm"}
 """Proved with the tests of networks, of their weights and of the loop."""
 SMALL: dict[str, object] = {
     "model.backbone": "lcnet_050",
