@@ -25,7 +25,7 @@ SMALL = {
     "model.input_size": "[96, 64]",
     "train.batch_size": "4",
     "train.epochs": "10",  # of two steps
-    "train.learning_rate": "0.001",
+    "train.learning_rate": "0.0001",
 }
 
 
@@ -55,6 +55,7 @@ def difference(first, second):
     return max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -72,26 +73,23 @@ def test_two_processes_learn_what_one_does(tmp_path, changes):
     assert told.count("train epoch 10/10") == 1
     assert difference(alone, together) < 1e-5
     begun, _ = train(tmp_path / "begun", train__epochs=0, **changes)
-    assert all(difference({"": alone[key]}, {"": begun[key]}) > 1e-3 for key in ("hm.0.weight", "weighting.detection"))
+    assert all(difference({"": alone[key]}, {"": begun[key]}) > 1e-4 for key in ("hm.0.weight", "weighting.detection"))
     apart, _ = train(tmp_path / "apart", devices=2, train__sync_batch_norm="false", **changes)
-    assert difference(alone, apart) > 1e-3
+    assert difference(alone, apart) > 1e-4
 
 
-def test_two_processes_go_on_where_they_were_killed(tmp_path):
-    whole, _ = train(tmp_path / "whole", devices=2)
-    for steps in (1, 6, 13):
-        assert run(tmp_path / "cut", devices=2, die=steps).returncode != 0
-    found, told = train(tmp_path / "cut", devices=2)
+@pytest.mark.slow
+def test_two_processes_go_on_where_they_were_killed_and_one_does_not(tmp_path):
+    """Another number of ranks adds in another order: that is another training."""
+    whole, _ = train(tmp_path / "whole", devices=2, train__epochs=3)
+    for steps in (1, 3):  # of those that each attempt makes
+        assert run(tmp_path / "cut", devices=2, die=steps, train__epochs=3).returncode != 0
+    alone, told = train(tmp_path / "cut", train__epochs=3)
+    assert "belongs to another training and is not used (it differs in ranks)" in told
+    assert 0 < difference(whole, alone) < 1e-5
+    found, told = train(tmp_path / "cut", devices=2, train__epochs=3)
     assert "train: resumed from" in told
     assert difference(whole, found) < 1e-5
-
-
-def test_another_number_of_processes_does_not_take_their_checkpoint(tmp_path):
-    assert run(tmp_path / "cut", devices=2, die=6).returncode != 0
-    alone, _ = train(tmp_path / "one")
-    found, told = train(tmp_path / "cut")
-    assert "belongs to another training and is not used (it differs in ranks)" in told
-    assert difference(alone, found) == 0
 
 
 def test_one_process_needs_no_fabric():
