@@ -9,6 +9,7 @@ from clmot import ranks
 from clmot.data.crops import TrainingCrops
 from clmot.data.frames import count_identities, find_training_frames, frame_rates
 from clmot.errors import run_as_script
+from clmot.hardware import set_up
 from clmot.models.checkpoint import load_model
 from clmot.models.network import ModelConfig
 from clmot.models.pretrained import check_embedding, create_tracker
@@ -17,6 +18,7 @@ from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import TrackerCriterion
 from clmot.training.crop_training import fit_and_save_crops
 from clmot.training.describe import describe_tracker
+from clmot.training.faults import check_contrast_fits
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -55,6 +57,7 @@ def main() -> None:
         check_embedding(detections.config.embedding_dim, config.embedding_dim)
     with seeded(params.seed, "train", "weights"):
         model = create_tracker(detections, config, source=str(detector))
+    check_contrast_fits(params, [len(frame.boxes) for frame in frames], set_up(params.hardware))
     criterion = TrackerCriterion(params.views, params.loss, params.train)
     recipe = Recipe(
         "train",

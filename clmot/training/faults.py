@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from clmot.errors import InputError
+from clmot.hardware import Setup
+from clmot.params import Params
 from clmot.training.recipe import Recipe
 
 
@@ -62,6 +64,43 @@ def enough_memory(recipe: Recipe) -> Iterator[None]:
             f"once: lower '{recipe.stage}.batch_size' (or 'model.input_size') in params.yaml, or free memory that "
             "others use."
         ) from None
+
+
+CONTRAST_BYTES = {"nt_xent": 25, "triplet_hard": 30, "triplet_all": 45}
+"""Of a pair of readings, while the loss of `negatives: batch` and its gradient are computed (measured)."""
+
+
+def check_contrast_fits(params: Params, people: Sequence[int], setup: Setup) -> None:
+    """Refuse `negatives: batch` where its pairs of all readings of a batch need more memory than there is.
+
+    Args:
+        params: of the whole pipeline.
+        people: boxes of every frame that trains.
+        setup: where it trains.
+
+    Raises:
+        InputError: the fullest batch that could be drawn would not fit.
+    """
+    train, loss = params.train, params.loss
+    if loss.negatives != "batch" or loss.embedding not in CONTRAST_BYTES:
+        return
+    # Boxes are padded to the fullest frame of the batch, which may be the fullest of all.
+    views = train.views * (1 + train.previous_frame) * (1 + loss.off_centre)
+    readings = views * train.batch_size * max(people, default=0)
+    needed = CONTRAST_BYTES[loss.embedding] * readings**2
+    free = torch.cuda.mem_get_info(setup.device)[0] if setup.device.type == "cuda" else _free_memory()
+    if needed > free:
+        raise InputError(
+            f"train: 'loss.negatives: batch' compares up to {readings} readings of {train.batch_size} frames with each "
+            f"other, which needs {needed / 1e9:.1f} GB beside the network, but {free / 1e9:.1f} GB are free: lower "
+            "'train.batch_size', or set 'loss.negatives' to frame."
+        )
+
+
+def _free_memory() -> int:
+    import psutil  # not every machine with a GPU has it, and there it is not asked
+
+    return psutil.virtual_memory().available
 
 
 def _calmer(recipe: Recipe) -> str:

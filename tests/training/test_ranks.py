@@ -116,4 +116,4 @@ def test_every_rank_has_a_part_of_every_batch(monkeypatch):
         parts.append([batch[ranks.share(batch)] for batch in shareable([[5, 3, 1, 0], [2, 4]], "train")])
     assert parts == [[[5, 3]], [[1, 0]], [[2, 4]]]
     with pytest.raises(InputError, match=r"'train\.batch_size' should be at least the number of ranks, 3"):
-        shareable([[1, 2], [3, 4]], "train")
+        shareable([[1, 2], [3, 4], [5, 6]], "train")

@@ -21,10 +21,13 @@ from torch.nn import functional as F
 
 from clmot.data.frames import carried_boxes
 from clmot.data.views import gaussian_blur, luminance, make_views
+from clmot.errors import InputError
+from clmot.hardware import set_up
 from clmot.losses.contrastive import nt_xent
 from clmot.models.checkpoint import load_model, save_model
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import Params, load_params, parse_params
+from clmot.training import faults
 from clmot.training.criteria import DetectorCriterion, TrackerCriterion
 from clmot.training.loop import fit
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -578,3 +581,15 @@ def test_the_detector_obeys_views_and_detection_losses(crowd):
     assert first != loss_of(dataclasses.replace(params.views, rotate=20), params.loss.detection)
     assert first != loss_of(params.views, dataclasses.replace(params.loss.detection, focal_alpha=3))
     assert F.relu(first) == first
+
+
+def test_a_contrast_of_whole_batches_that_cannot_fit_is_refused_before_it_begins(monkeypatch):
+    """Twelve frames of 220 people in four views: 10560 readings, 2.8 GB."""
+    params = changed(loss__negatives="batch", train__previous_frame=True, train__batch_size=12)
+    setup = set_up(dataclasses.replace(params.hardware, device="cpu"))
+    for free, fits in ((3e9, True), (2.5e9, False)):
+        monkeypatch.setattr(faults, "_free_memory", lambda free=free: free)
+        sentence = pytest.raises(InputError, match=r"up to 10560 readings of 12 .* 2\.8 GB .*, but 2\.5 GB are free")
+        with contextlib.nullcontext() if fits else sentence:
+            faults.check_contrast_fits(params, [3, 220, 0], setup)
+    faults.check_contrast_fits(PARAMS, [10**6], setup)
