@@ -121,6 +121,18 @@ class Model:
         assert self.network is not None
         return fast_network(self.network, self.device)
 
+    @functools.cached_property
+    def _found(self) -> NetworkDetections:
+        """What the network finds; what it records when it runs first serves all sessions."""
+        return NetworkDetections(
+            self._fast,
+            self.input_size,
+            self.params.max_objects,
+            self._runner,
+            embeddings=self.params.embedding == NETWORK,
+            batch_size=self.params.batch_size,
+        )
+
     def _session(self, fps: float, detector: DetectionSource | None) -> Session:
         floor = lowest_used(self.params) if self.encoder is not None else 0.0
         return Session(self.params, fps, detector, self._looks(), floor)
@@ -137,16 +149,8 @@ class Model:
     def _detector(self) -> DetectionSource | None:
         if self.network is None or (self.description is not None and not self.description.detects):
             return None
-        wanted = self.params.embedding == NETWORK
-        found = NetworkDetections(
-            self._fast,
-            self.input_size,
-            self.params.max_objects,
-            self._runner,
-            embeddings=wanted,
-            batch_size=self.params.batch_size,
-        )
-        return found if self.encoder is None or not wanted else self._encoded(found)
+        looks = self.encoder is not None and self.params.embedding == NETWORK
+        return self._encoded(self._found) if looks else self._found
 
     def _with_looks(self, boxes: AnnotationTable) -> DetectionSource:
         if self.encoder is not None and self.params.embedding != NONE:

@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from clmot.hardware import one_thread
 from clmot.images import STRIDE, Letterbox, letterbox
 from clmot.inference.captured import CapturedWork
-from clmot.inference.fast_network import fast_network
+from clmot.inference.fast_network import TracedOnce, fast_network
 from clmot.models.decode import boxes_at, find_peaks
 from clmot.models.network import OneShotTracker
 
@@ -128,6 +129,20 @@ class Runner:
         return torch.cuda.stream(self._own.stream)
 
 
+class _Maps(nn.Module):
+    """Bytes (B, H, W, 3) RGB -> what all heads read, and the heatmap's logits; both float32."""
+
+    def __init__(self, model: OneShotTracker, runner: Runner) -> None:
+        super().__init__()
+        self.model, self.runner = model, runner
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with self.runner.lowered():
+            features = self.model.features(as_input(pixels))
+        features = features.float()
+        return features, self.model.read(features, ["hm"])["hm"]
+
+
 class NetworkDetections:
     """The one-shot network as a source of detections with embeddings."""
 
@@ -160,6 +175,9 @@ class NetworkDetections:
         wanted = embeddings and model.config.embedding_dim > 0
         self.heads = ("wh", "reg", "id") if wanted else ("wh", "reg")
         on_gpu = self.runner.device.type == "cuda"
+        maps = _Maps(self.model, self.runner)
+        # A network of another kind, as somebody may have, can do what no recording sees.
+        self.maps = maps if on_gpu or not isinstance(model, OneShotTracker) else TracedOnce(maps)
         self.captured = CapturedWork(self.look, self.runner.device) if on_gpu else None
 
     def __call__(self, frame: int, image: Image) -> Detections:
@@ -194,10 +212,7 @@ class NetworkDetections:
 
     def look(self, pixels: torch.Tensor) -> torch.Tensor:
         """Bytes (B, H, W, 3) RGB -> (B, K, 5 + D): corners in cells, score, embedding (where it is wanted)."""
-        with self.runner.lowered():
-            features = self.model.features(as_input(pixels))
-        features = features.float()
-        heatmap = self.model.read(features, ["hm"])["hm"]
+        features, heatmap = self.maps(pixels)
         cells, scores = find_peaks(heatmap, self.max_objects)  # (B, K)
         found = self.model.read_at(features, cells, self.heads)
         corners = boxes_at(cells, heatmap.shape[-1], found["wh"], found["reg"])

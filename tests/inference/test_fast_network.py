@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from clmot.inference.fast_network import fast_network
+from clmot.inference.fast_network import TracedOnce, fast_network
 from clmot.models.dcn import DeformConv2d
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import default_params
@@ -87,3 +87,45 @@ def test_a_convolution_that_is_used_twice_keeps_its_normalisations() -> None:
 
     model = Twice().eval()
     assert norms(fast_network(model, CPU)) == 2  # type: ignore[arg-type]
+
+
+class Pair(nn.Module):
+    """Features and heatmap of a network."""
+
+    def __init__(self, model: OneShotTracker) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.model.features(images)
+        return features, self.model.read(features, ["hm"])["hm"]
+
+
+@pytest.mark.parametrize("operator", ["conv", "dcn"])
+def test_a_recorded_network_gives_the_same_bits(operator: str) -> None:
+    pair = Pair(fast_network(trained(operator=operator, neck_channels=(8, 8, 16, 16)), CPU)).eval()
+    recorded = TracedOnce(pair)
+    with torch.inference_mode():
+        for size in ((64, 96), (96, 64)):
+            for _ in range(5):
+                images = torch.rand(1, 3, *size)
+                for found, wanted in zip(recorded(images), pair(images), strict=True):
+                    assert torch.equal(found, wanted)
+    assert all(isinstance(ready, torch.jit.ScriptModule) for ready in recorded._ready.values())
+
+
+def test_what_cannot_be_recorded_runs_as_it_is() -> None:
+    class Chance(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+            self.calls += 1
+            return (images * self.calls,)
+
+    chance = Chance()
+    recorded = TracedOnce(chance)
+    ones = torch.ones(1, 3, 4, 4)
+    first, second = recorded(ones)[0], recorded(ones)[0]
+    assert second[0, 0, 0, 0] == first[0, 0, 0, 0] + 1
