@@ -59,17 +59,18 @@ def report_evaluation(
 
 
 def annotated_frames(params: Params, out: Path) -> dict[str, Path]:
-    """Draw a frame of every benchmark whose frames are here into `out`; the pictures by benchmark."""
+    """Draw a frame of every benchmark whose frames are here and tracked into `out`; the pictures by benchmark."""
     pictures = {}
     for benchmark in sorted(params.data.benchmarks):
         if (FRAMES / benchmark).is_dir():
             path = out / f"{benchmark}.jpg"
             try:
-                path.write_bytes(annotated_frame(benchmark, Split.from_params(params.data)))
+                drawn = annotated_frame(benchmark, Split.from_params(params.data))
+                path.write_bytes(drawn)
             except (InputError, OSError) as error:
                 print(f"warning: no frame of {benchmark} is drawn ({reason_of(error)})", file=sys.stderr)
             else:
-                pictures[benchmark] = path
+                pictures |= {benchmark: path} if drawn else {}
     return pictures
 
 
@@ -89,12 +90,14 @@ def identity_pictures(params: Params, out: Path) -> dict[str, Path]:
 
 
 def annotated_frame(benchmark: str, split: Split) -> bytes:
-    """The frame with the most tracks of all sequences of a benchmark, drawn, as JPEG.
+    """The frame with the most tracks of all sequences of a benchmark, drawn, as JPEG; empty where none is tracked.
 
     Raises:
         InputError: frames or tracks are absent or faulty.
     """
     parts = find_tracked_parts(FRAMES / benchmark, split)
+    if not parts:
+        return b""
     tracks = {name: read_results(TRACKS / benchmark / f"{name}.txt") for name in parts}
     numbers = {name: fullest_frame(found.frame) for name, found in tracks.items()}
     name = max(tracks, key=lambda name: (tracks[name].frame == numbers[name]).sum())

@@ -518,6 +518,7 @@ def test_a_benchmark_of_which_no_film_is_held_out_has_no_tracks(project, monkeyp
     assert not any((project / "tracks/MOT17").iterdir())
     assert not any((project / "tracks/MOT17.detections").iterdir())
     assert measured_speeds(project / "tracks", ["MOT17"]) == {}
+    assert annotated_frames(load_params(), project) == {}
 
 
 @pytest.mark.parametrize("arguments", [[], ["MOT16"], ["MOT17", "MOT20"]])
