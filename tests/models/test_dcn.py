@@ -116,6 +116,25 @@ def test_auto_is_grid_sample_on_a_cpu() -> None:
     assert torch.equal(deform_conv2d(*inputs), deform_conv2d(*inputs, implementation="grid_sample"))
 
 
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_gradients_in_bfloat16_point_where_those_in_float32_do(implementation: Implementation) -> None:
+    """Offsets of hundreds of cells too: a coordinate in bfloat16 would have lost its fraction."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        torch.randn(2, 16, 12, 400, generator=generator),
+        torch.randn(2, 18, 12, 400, generator=generator),
+        torch.rand(2, 9, 12, 400, generator=generator),
+        torch.randn(8, 16, 3, 3, generator=generator) / 12,
+        torch.randn(8, generator=generator),
+    ]
+    grad = torch.randn(2, 8, 12, 400, generator=generator)
+    output, gradients = outputs_and_gradients(inputs, grad, implementation)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = outputs_and_gradients([inputs[0].bfloat16(), *inputs[1:]], grad.bfloat16(), implementation)
+    for exact, other in zip((output, *gradients), (rounded[0], *rounded[1]), strict=True):
+        assert torch.cosine_similarity(exact.flatten(), other.float().flatten(), dim=0) > 0.999
+
+
 def test_kernels_for_gpus_agree() -> None:
     """On a CPU, where Triton interprets them: slowly, but with the same arithmetic."""
     script = Path(__file__).parents[1] / "support" / "interpreted_dcn.py"
