@@ -60,7 +60,7 @@ def report_evaluation(
 
 def annotated_frames(params: Params, out: Path) -> dict[str, Path]:
     """Draw a frame of every benchmark whose frames are here and tracked into `out`; the pictures by benchmark."""
-    pictures = {}
+    pictures: dict[str, Path] = {}
     for benchmark in sorted(params.data.benchmarks):
         if (FRAMES / benchmark).is_dir():
             path = out / f"{benchmark}.jpg"
