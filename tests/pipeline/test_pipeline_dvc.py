@@ -21,6 +21,8 @@ from clmot.errors import InputError
 
 pytestmark = pytest.mark.slow
 
+STAGES = ("pretrain", "train")
+
 
 def test_everything_is_there_and_nothing_runs_twice(project: Project) -> None:
     assert project.dvc("repro") == set()
@@ -53,7 +55,12 @@ def test_experiments_run_what_depends_on_their_params(project: Project) -> None:
     assert [run.info.status for run in runs] == ["FINISHED"] * 4
     assert [run.data.params["loss.temperature"] for run in runs] == ["0.2", "0.1", "0.1", "0.2"]
     assert [run.data.params["track.match_threshold"] for run in runs] == ["0.4", "0.4", "0.3", "0.4"]
-    assert all(set(run.data.metrics) == set(runs[0].data.metrics) for run in runs)
+    of = [{stage: {m for m in run.data.metrics if m.startswith(f"{stage}/")} for stage in STAGES} for run in runs]
+    assert [bool(found["pretrain"]) for found in of] == [True, False, False, False], "what the cache has is not copied"
+    assert [bool(found["train"]) for found in of] == [True, True, False, False]
+    scores = [set(run.data.metrics).difference(*found.values()) for run, found in zip(runs, of, strict=True)]
+    assert scores[0]
+    assert scores == [scores[0]] * 4
     assert all(run.info.run_name.startswith(f"{run.data.tags['DVC_EXP_NAME']}: ") for run in runs[1:])
     names = project.call("dvc", "exp", "list", "--name-only").stdout.split()
     assert {run.data.tags["DVC_EXP_NAME"] for run in runs[1:]} <= set(names)
