@@ -40,7 +40,7 @@ class Project:
         self.folder = folder
         monkeypatch.chdir(folder)
         monkeypatch.delenv("DVC_ROOT", raising=False)
-        monkeypatch.setattr(mlflow_run, "training_run", lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr(mlflow_run, "training_run", lambda *_, **__: contextlib.nullcontext())
         monkeypatch.setattr(mlflow_run, "log_evaluation", lambda *_: None)
         self.monkeypatch = monkeypatch
         params = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -262,6 +262,10 @@ CONTRADICTIONS = [
         "'track.refind_seconds' is 3, but with 'track.embedding: none' there is nothing to find a track again by: "
         "set it to 0.",
     ),
+    (
+        {"hardware__cluster": "local"},
+        "'hardware.cluster' should be none, auto or ray://HOST:PORT, got 'local'.",
+    ),
 ]
 
 

@@ -529,7 +529,7 @@ class TestProject:
         """Frames of a film and images of four sets, all of other sizes, train one detector."""
         import stages.pretrain
 
-        monkeypatch.setattr(stages.pretrain, "training_run", lambda *_: contextlib.nullcontext())
+        monkeypatch.setattr(stages.pretrain, "training_run", lambda *_, **__: contextlib.nullcontext())
         params = yaml.safe_load(Path("params.yaml").read_text())
         params["data"]["benchmarks"] = ["MOT17"]
         params["model"] |= {"input_size": [64, 64], "neck_channels": [8, 8, 8, 8], "head_channels": 8}

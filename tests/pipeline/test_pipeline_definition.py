@@ -230,7 +230,7 @@ def test_a_stage_lists_exactly_the_params_it_reads(tmp_path: Path, monkeypatch: 
     params = load_params(tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setattr(mlflow_run, "training_run", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(mlflow_run, "training_run", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(mlflow_run, "log_evaluation", lambda *_: None)
 
     listed, read = {}, {}

@@ -27,7 +27,7 @@ FRAMES = 8
 def project(tmp_path, monkeypatch):
     """Two films of eight grey frames each, of which 6 to 8 are tracked, and their tracks."""
     text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(text.replace("[MOT15, MOT17, MOT20]", "[MOT17]"))
+    (tmp_path / "params.yaml").write_text(text.replace("  - MOT15\n", "").replace("  - MOT20\n", ""))
     entries = []
     for name, (width, height) in {"door": (90, 71), "gate": (64, 48)}.items():
         folder = tmp_path / "data" / "frames" / "MOT17" / name

@@ -66,12 +66,16 @@ def difference(first, second):
     ids=["default", "batch", "triplets"],
 )
 def test_two_processes_learn_what_one_does(tmp_path, changes):
-    """Weights, batch norm's statistics and the losses' weights, after twenty steps of Adam."""
+    """Weights, batch norm's statistics and the losses' weights, after twenty steps of Adam.
+
+    A triplet at the edge of its hinge counts or does not by the last bit.
+    """
+    close = 5e-5 if changes.get("loss__embedding") == "triplet_all" else 1e-5
     alone, _ = train(tmp_path / "one", **changes)
     together, told = train(tmp_path / "two", devices=2, **changes)
     assert "2 ranks" in told
     assert told.count("train epoch 10/10") == 1
-    assert difference(alone, together) < 1e-5
+    assert difference(alone, together) < close
     begun, _ = train(tmp_path / "begun", train__epochs=0, **changes)
     assert all(difference({"": alone[key]}, {"": begun[key]}) > 1e-4 for key in ("hm.0.weight", "weighting.detection"))
     apart, _ = train(tmp_path / "apart", devices=2, train__sync_batch_norm="false", **changes)

@@ -513,7 +513,7 @@ def result_of_stage(text, frames, folder):
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
         patch.setattr(stage, "find_training_frames", lambda *_, **__: frames)
-        patch.setattr(stage, "training_run", lambda *_: contextlib.nullcontext())
+        patch.setattr(stage, "training_run", lambda *_, **__: contextlib.nullcontext())
         stage.main()
     return torch.cat([w.flatten().float() for w in load_model(folder / "models/tracker").state_dict().values()])
 
