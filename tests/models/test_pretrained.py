@@ -519,7 +519,7 @@ def test_every_stage_sees_frames_of_the_size_that_is_asked_for(
     real = OneShotTracker.features
 
     def features(self: OneShotTracker, images: Tensor) -> Tensor:
-        seen.append(tuple(images.shape[-2:]))
+        seen.append((int(images.shape[-2]), int(images.shape[-1])))
         return real(self, images)
 
     monkeypatch.setattr(OneShotTracker, "features", features)
