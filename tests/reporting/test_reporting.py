@@ -227,8 +227,13 @@ def test_a_stage_that_dies_before_it_reports_shows(
         "none": lambda: None,
     }
     monkeypatch.setenv("DVC_STAGE", "track@MOT17")
-    with contextlib.suppress(IndexError, KeyboardInterrupt):
-        watched(deaths[death])()
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with contextlib.suppress(IndexError, KeyboardInterrupt):
+            watched(deaths[death])()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert [run.info.status for run in store.client.search_runs(["1"])] == ([status] if status else [])
 
