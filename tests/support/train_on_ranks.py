@@ -48,7 +48,9 @@ def main() -> None:
     torch.manual_seed(0)
     model = Precise(ModelConfig.from_params(params.model, embedding=True)).double()
     criterion = TrackerCriterion(params.views, params.loss, params.train)
-    data = TrainingFrames(film_of(Path(folder), COUNTS, step=1.0), params.model.input_size, criterion.previous_min_iou)
+    images = Path(folder) / f"images{ranks.rank()}"  # each rank draws its own: none reads what another has half written
+    images.mkdir(exist_ok=True)
+    data = TrainingFrames(film_of(images, COUNTS, step=1.0), params.model.input_size, criterion.previous_min_iou)
     recipe = Recipe("train", 0, params.train, data)
     loop.fit_and_save(model, criterion, recipe, hardware, Path(folder) / "model")
     if ranks.is_first():
