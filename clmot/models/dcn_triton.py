@@ -42,6 +42,16 @@ def _place(offset, mask, cell, tap, height, width, side: tl.constexpr, ob, oc, o
 
 
 @triton.jit
+def _on_the_map(top, left, height, width, inside):
+    """Which neighbours are there: the upper row, the lower one, the left column, the right one."""
+    above = inside & (top >= 0) & (top < height)
+    below = inside & (top >= -1) & (top < height - 1)
+    before = (left >= 0) & (left < width)
+    after = (left >= -1) & (left < width - 1)
+    return above, below, before, after
+
+
+@triton.jit
 def _sample_columns(
     features, offset, mask, columns, cells, height, width, channels,
     ob, oc, oh, ow, mb, mc, mh, mw,
@@ -54,10 +64,7 @@ def _sample_columns(
     image, top, left, fy, fx, scale = _place(
         offset, mask, cell, tap, height, width, side, ob, oc, oh, ow, mb, mc, mh, mw, inside
     )
-    above = inside & (top >= 0) & (top < height)
-    below = inside & (top >= -1) & (top < height - 1)
-    before = (left >= 0) & (left < width)
-    after = (left >= -1) & (left < width - 1)
+    above, below, before, after = _on_the_map(top, left, height, width, inside)
     corner = features + ((image * height + top) * width + left) * channels
     into = columns + (cell * side * side + tap) * channels
     for start in range(0, channels, CHANNELS):
@@ -93,10 +100,7 @@ def _sample_columns_backward(
     image, top, left, fy, fx, scale = _place(
         offset, mask, cell, tap, height, width, side, ob, oc, oh, ow, mb, mc, mh, mw, inside
     )
-    above = inside & (top >= 0) & (top < height)
-    below = inside & (top >= -1) & (top < height - 1)
-    before = (left >= 0) & (left < width)
-    after = (left >= -1) & (left < width - 1)
+    above, below, before, after = _on_the_map(top, left, height, width, inside)
     corner = ((image * height + top) * width + left) * channels
     of = grad_columns + (cell * side * side + tap) * channels
     by_y = tl.zeros([CELLS], tl.float32)
