@@ -192,7 +192,6 @@ def test_submit_says_which_file_it_writes(capsys: pytest.CaptureFixture[str]) ->
     assert "(default: MOT17.zip for MOT17)" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_mlflow_takes_a_port(tmp_path: Path) -> None:
     """Here the environment's Python tells how it is called."""
     shutil.copy(ROOT / "Makefile", tmp_path)
@@ -283,7 +282,6 @@ def test_a_stage_says_how_to_get_its_results_back(project: Path, where: str, tol
     assert ("git checkout params.yaml && dvc checkout" in done.stderr) == told
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_repro_looks_at_params_before_dvc_does(project: Path) -> None:
     shutil.copy(ROOT / "Makefile", project)
     shutil.copytree(ROOT / "tools", project / "tools")

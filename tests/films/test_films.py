@@ -171,8 +171,7 @@ class TestPixels:
 
     @pytest.mark.parametrize(("codec", "suffix"), [("libsvtav1", ".mkv"), ("libvpx-vp9", ".webm"), ("libx265", ".mp4")])
     def test_what_opencv_lacks_is_read(self, codec: str, suffix: str, tmp_path: Path) -> None:
-        if codec not in av.codecs_available:
-            pytest.skip(f"this PyAV writes no {codec}")
+        assert codec in av.codecs_available, "the locked PyAV has it"
         video = encode(tmp_path / f"door{suffix}", codec=codec)
         write_boxes(video, "mot")
         out = download(video, tmp_path / "out")
