@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -367,20 +367,15 @@ def median_time(work: Callable[[], Any], device: torch.device, repeats: int = 9)
     return statistics.median(times)
 
 
-class timed:
-    """Appends the seconds of a block, the device's work included, divided by `share`, where it is `counted`."""
-
-    def __init__(self, times: list[float], device: torch.device, counted: bool = True, share: int = 1) -> None:
-        self.times, self.device, self.counted, self.share = times, device, counted, share
-
-    def __enter__(self) -> None:
-        synchronise(self.device)
-        self.begin = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        synchronise(self.device)
-        if self.counted:
-            self.times.append((time.perf_counter() - self.begin) / self.share)
+@contextmanager
+def timed(times: list[float], device: torch.device, counted: bool = True, share: int = 1) -> Iterator[None]:
+    """Append the seconds of a block, the device's work included, divided by `share`, where it is `counted`."""
+    synchronise(device)
+    begin = time.perf_counter()
+    yield
+    synchronise(device)
+    if counted:
+        times.append((time.perf_counter() - begin) / share)
 
 
 def synchronise(device: torch.device) -> None:
