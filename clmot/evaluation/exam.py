@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from clmot.data.tracklets import coexistence, link_boxes
 from clmot.evaluation.across_tracklets import TRACKLET_IOU, TRACKLET_MARGIN
 from clmot.evaluation.repeats import Film, Replay, replay
-from clmot.inference.recording import read_embeddings, read_recording
+from clmot.inference.recording import RecordedDetections, read_embeddings, read_recording
 from clmot.params import TrackParams
 
 EXAM_METRICS = ("Exam", "ExamRecall", "ExamPrecision", "LooksDecide")
@@ -114,14 +114,25 @@ def sit_exam(path: str | os.PathLike[str], exam: Exam, length: int, frame_rate: 
     right = int((together**2).sum())
     wrong = int((together * (others @ together)).sum())
     given = np.bincount(tracklet[seen], minlength=len(asked))[asked]
-    links, decided = decided_by_looks(path, exam.track, Film(length, frame_rate))
+    links, decided = decided_by_looks(path, recorded, exam.track, Film(length, frame_rate))
     return ExamScores(right, int((given**2).sum()), right + wrong, links, decided)
 
 
-def decided_by_looks(path: str | os.PathLike[str], track: TrackParams, film: Film) -> tuple[int, int]:
+def decided_by_looks(
+    path: str | os.PathLike[str], recorded: RecordedDetections, track: TrackParams, film: Film
+) -> tuple[int, int]:
     """How many links there are between one box of a track and its next, and how many of them the tracker does not make
-    where it is given the boxes alone; 0 and 0 where no embeddings were recorded."""
-    recorded = read_recording(path)
+    where it is given the boxes alone; 0 and 0 where no embeddings were recorded.
+
+    Args:
+        path: file of the recorded detections.
+        recorded: the same without embeddings.
+        track: the tracker's params.
+        film: that they are of.
+
+    Raises:
+        InputError: the file is gone or damaged.
+    """
     every = np.ones(len(recorded), bool)
     if read_embeddings(path, np.zeros(0, np.int64)) is None:
         return 0, 0

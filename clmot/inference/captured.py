@@ -34,6 +34,12 @@ class CapturedWork:
         Args:
             images: at most `batch_size`.
             batch_size: what is missing is filled with black: a film's end is calculated as its middle.
+
+        Returns:
+            The work's result, (B, ...) on the CPU.
+
+        Raises:
+            RuntimeError: the GPU's memory does not suffice, or the work failed there.
         """
         shape = (batch_size, *images[0].shape)
         with self._lock:  # recordings come one after the other

@@ -151,12 +151,12 @@ def test_looks_decide_where_someone_was_gone(tmp_path: Path, looks: str, decided
     path = recorded(tmp_path / "film", 200, looks=looks)
     frame, person = np.divmod(np.arange(1000), 5)
     path = without(path, np.isin(person, (1, 3)) & (frame >= 80) & (frame < 120))
-    links, by_looks = decided_by_looks(path, TRACK, Film(200, RATE))
+    links, by_looks = decided_by_looks(path, read_recording(path), TRACK, Film(200, RATE))
     assert by_looks == decided
     assert links == 1000 - 80 - (5 + 4) + decided
 
 
 def test_without_embeddings_nothing_is_decided_by_them(tmp_path: Path) -> None:
     path = recorded(tmp_path / "film", 60, looks="none")
-    assert decided_by_looks(path, TRACK, Film(60, RATE)) == (0, 0)
+    assert decided_by_looks(path, read_recording(path), TRACK, Film(60, RATE)) == (0, 0)
     assert "LooksDecide" not in sit_exam(path, Exam(0, TRACK), 60, RATE).metrics()
