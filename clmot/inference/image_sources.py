@@ -85,6 +85,8 @@ class ImageSource:
         self.damaged = 0
         """Pieces that could not be decoded."""
         self.live = live
+        self.again: Callable[[], ImageSource] | None = None
+        """Opens the same once more; None: what has passed is gone."""
         self._read, self._close = read, close
 
     def __iter__(self) -> Iterator[SourceImage]:
@@ -122,6 +124,13 @@ def open_images(source: Source, fps: float | None = None, every: int = 1) -> Ima
         raise InputError(f"every {every} frames: should be at least 1.")
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise InputError(f"{fps} frames per second: should be above 0.")
+    images = _opened(source, fps, every)
+    if not images.live:
+        images.again = functools.partial(_opened, source, fps, every)
+    return images
+
+
+def _opened(source: Source, fps: float | None, every: int) -> ImageSource:
     if isinstance(source, int) or (isinstance(source, str) and source.isdecimal() and not Path(source).exists()):
         return _camera(int(source), fps, every)
     if isinstance(source, str) and is_address(source):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from clmot.inference.fast_network import fast_network
 from clmot.inference.found_ahead import found_ahead
 from clmot.inference.given_detections import GivenDetections, HeadEmbeddings
 from clmot.inference.image_sources import DEFAULT_RATE, ImageSource, Source, open_images
+from clmot.inference.joined_film import JoinedFilm
 from clmot.inference.pipeline import DetectionSource, EmbedBoxes, NetworkDetections, Runner
-from clmot.inference.session import Session, TrackedFrame, lowest_used
+from clmot.inference.session import Session, TrackedFrame, Watch, lowest_used
 from clmot.model_description import ModelDescription, model_params, read_description
 from clmot.models.checkpoint import load_model
 from clmot.models.crop_encoder import CropEncoder
@@ -60,6 +60,7 @@ class Model:
         Args:
             fps: frames per second where none is dropped.
         """
+        self._told_at_once()
         return self._session(fps, self._detector())
 
     def track(
@@ -80,12 +81,36 @@ class Model:
             every: take every n-th frame.
 
         Returns:
-            The frames, tracked as they are asked for.
+            The frames, tracked as they are asked for; with `track.link: offline` all of them when the first is asked
+            for, and joined, if the source can be read again.
 
         Raises:
             InputError: the source cannot be read, or there is nothing that finds people.
         """
-        return Tracking(self.tracked(open_images(source, fps, every), boxes))
+        images = open_images(source, fps, every)
+        again = self.joins(images)
+        return Tracking(self.tracked(images, boxes) if again is None else self._joined(images, boxes, again))
+
+    def joins(self, images: ImageSource) -> Callable[[], ImageSource] | None:
+        """What opens a film again once it is over, if its tracks are to be joined then; None: they are told as they are
+        found. Where the params want what a stream cannot give, that is said.
+        """
+        if self.params.link != "offline":
+            return None
+        if images.again is None:
+            self._told_at_once()
+        return images.again
+
+    def _told_at_once(self) -> None:
+        if self.params.link == "offline":
+            print("'track.link: offline' needs whole films; here tracks are told as they are found.", file=sys.stderr)
+
+    def _joined(
+        self, images: ImageSource, boxes: AnnotationTable | None, again: Callable[[], ImageSource]
+    ) -> Generator[TrackedFrame, None, None]:
+        film = JoinedFilm(self.params, images)
+        film.keep(self.tracked(images, boxes, film.see))
+        yield from film.pictured(again())
 
     def check(self, boxes: AnnotationTable | None = None) -> None:
         """Raise an InputError if there is nothing that finds people."""
@@ -95,12 +120,18 @@ class Model:
                 "`session.update(image, boxes, scores)`)."
             )
 
-    def tracked(self, images: ImageSource, boxes: AnnotationTable | None = None) -> Generator[TrackedFrame, None, None]:
-        """The tracked frames of an open source, which is closed in the end. Else as `track`."""
+    def tracked(
+        self, images: ImageSource, boxes: AnnotationTable | None = None, watch: Watch | None = None
+    ) -> Generator[TrackedFrame, None, None]:
+        """The tracked frames of an open source, as they are found; it is closed in the end. Else as `track`.
+
+        `watch` is told of each frame's tracks and of what they look like.
+        """
         self.check(boxes)
         detector = self._detector() if boxes is None else self._with_looks(boxes)
         assert detector is not None
         session = self._session(images.frame_rate / images.every, detector)
+        session.watch = watch
         with closing(images):
             if images.live:
                 for one in images:
@@ -205,7 +236,4 @@ def supported(track: TrackParams) -> TrackParams:
             f"'track.embedding' is '{track.embedding}', which is for judging films with ground truth: here it is "
             f"{NETWORK} or {NONE} (`--set track.embedding={NETWORK}`)."
         )
-    if track.link == "offline":
-        print("'track.link: offline' needs whole films; here tracks are told as they are found.", file=sys.stderr)
-        return dataclasses.replace(track, link="none")
     return track

@@ -22,6 +22,8 @@ from clmot.tracking.tracks import Tracks
 WHOLE = 0.1
 """Of a frame: times of a video are rounded (to milliseconds in Matroska), so that what is nearly a whole number of
 frames is one."""
+Watch = Callable[[int, Tracks, "NDArray[np.float32] | None"], None]
+"""Told of each frame's number, tracks, and embeddings of all that was found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +103,7 @@ class Session:
         self.time = 0.0
         """Of the last frame, in seconds."""
         self.network_seconds = self.camera_seconds = self.association_seconds = 0.0
-        self.watch: Callable[[int, Tracks, NDArray[np.float32] | None], None] | None = None
-        """Told of each frame's number, tracks, and embeddings of all that was found."""
+        self.watch: Watch | None = None
         self._source, self._embed, self._floor = source, embed, floor
         self._tracker = start_tracker(params, frame_rate)
         self._camera = CameraMotion() if params.camera_motion else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.inference.image_sources import ImageSource
+from clmot.inference.joined_film import JoinedFilm
 from clmot.inference.model import Model
+from clmot.inference.session import TrackedFrame
 from clmot.motchallenge.annotations import AnnotationTable
 from clmot.progress import progress
 from clmot.reporting.track_tables import TrackTable
@@ -74,13 +77,14 @@ def track_film(
         outs.enter_context(table)
         if video is not None:
             outs.enter_context(video)
-        tracked = model.tracked(images, boxes)
+        pictures = video is not None or window is not None
+        tracked = _joined(model, images, boxes, outcome, pictures) or model.tracked(images, boxes)
         try:
             for frame in progress(tracked, images.name, total=images.length, unit="frame"):
                 table.add(frame)
                 outcome.frames += 1
                 outcome.last, outcome.boxes = frame.number, table.boxes
-                if video is not None or window is not None:
+                if pictures:
                     picture = trails.draw(frame)
                     if video is not None:
                         video.add(picture, frame.time)
@@ -91,6 +95,26 @@ def track_film(
         tracked.close()
     outcome.trouble, outcome.damaged = images.trouble, images.damaged
     return outcome
+
+
+def _joined(
+    model: Model, images: ImageSource, boxes: AnnotationTable | None, outcome: Outcome, pictures: bool
+) -> Generator[TrackedFrame, None, None] | None:
+    """A film's frames with joined identities, after all of it is tracked; None: they are told as they are found.
+
+    After Ctrl-C those that were tracked until then; `outcome` is told. `pictures`: whether images are wanted.
+    """
+    again = model.joins(images)
+    if again is None:
+        return None
+    film = JoinedFilm(model.params, images)
+    tracked = model.tracked(images, boxes, film.see)
+    try:
+        film.keep(progress(tracked, f"{images.name}: tracking", total=images.length, unit="frame"))
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+    tracked.close()
+    return film.pictured(again()) if pictures else film.joined()
 
 
 class Window:
