@@ -119,7 +119,13 @@ class Video:
                 self.trouble = one_line(_reason(error))
                 packets, frames = iter(()), self._held_back()
             for frame in frames:
-                yield frame.time, frame
+                yield self._time(frame), frame
+
+    def _time(self, frame: Any) -> float | None:
+        if frame.pts is None:
+            return None
+        # What a decoder held back when the connection was cut has no clock of its own.
+        return float(frame.time if frame.time_base else frame.pts * self._stream.time_base)
 
     def _held_back(self) -> list[Any]:
         """What the decoder has not given yet, because pictures that are shown before may come after."""
