@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from clmot.tracking.kalman import squared_mahalanobis
 
@@ -139,7 +139,7 @@ def smoothed(features: NDArray[np.float32], embeddings: NDArray[np.float32], mom
 
 def gate_threshold(probability: float, coordinates: int = 4) -> float:
     """Squared Mahalanobis distance within which a true box, or some coordinates of it, lies with `probability`."""
-    return float(chi2.ppf(probability, df=coordinates))
+    return float(2 * gammaincinv(coordinates / 2, probability))  # as scipy.stats.chi2.ppf, which takes long to load
 
 
 def gated_pairs(mean: Floats, variance: Floats, measured: Floats, threshold: float) -> Pairs:
