@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from clmot.evaluation import across_tracklets
 from clmot.evaluation.across_tracklets import (
@@ -13,6 +13,7 @@ from clmot.evaluation.across_tracklets import (
     combine_across,
     compare_places,
     count_links,
+    ranks_of,
     tracklets_of,
 )
 from clmot.evaluation.embedding import compare_embeddings, similarity_counts
@@ -194,3 +195,10 @@ def test_purity() -> None:
     assert found.metrics() == {"Purity": 0.8, "TracksPerPerson": 1.5}
     assert combine_purity([found, found]).metrics() == found.metrics()
     assert TrackPurity(0, 0, 0, 0).metrics() == {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 1000])
+def test_ranks_are_scipy_s(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for values in (rng.random(count), rng.integers(0, 4, count).astype(float), np.full(count, 2.0)):
+        np.testing.assert_array_equal(ranks_of(values), rankdata(values))
