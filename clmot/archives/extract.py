@@ -34,7 +34,7 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
-from clmot.motchallenge.meaning import class_numbers, corners_for_sizes, unlabelled_between
+from clmot.motchallenge.meaning import class_numbers, unlabelled_between, wrong_units
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -270,7 +270,7 @@ class _Truth:
         if text:
             raise InputError(f"{self.name}: {text}.")
         boxes = self.table.box - [1, 1, 0, 0]  # files count pixels from 1
-        text = corners_for_sizes(boxes, np.array([info.width, info.height], np.float64))
+        text = wrong_units(boxes, np.array([info.width, info.height], np.float64))
         if text:
             raise InputError(f"{self.name}: {text}.")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from clmot.check.findings import Findings, Summary
-from clmot.data.index import read_box_set, select_boxes
+from clmot.data.index import READERS, select_boxes
 from clmot.files import dvc_root
-from clmot.labels.box_set import BoxSet, image_problems, unreadable
+from clmot.labels.box_set import BoxSet, image_problems, unreadable, wrong_units_of_set
 from clmot.motchallenge.classes import PEOPLE, is_person
 from clmot.pictures import UnreadablePicture, decodes, picture_size
 from clmot.problems import Problem
@@ -42,32 +42,36 @@ def check_box_set(
         InputError: there are no images or no labels at all, or a class is asked for that does not exist.
     """
     known = findings.errors
-    box_set = read_box_set(kind, images, labels, findings.report)
+    box_set = READERS[kind](images, labels, findings.report)
     counts: Counter[str] = Counter()
     for image in box_set.images:
         counts.update(np.array(image.categories, object)[~image.ignored].tolist())
     chosen = classes if classes is not None else _people(box_set, counts, labels, findings)
     people = box_set.people(chosen, labels)
     _check_unlabelled(box_set, labels, findings)
-    sizes: Counter[tuple[int, int]] = Counter()
+    sizes: list[tuple[int, int] | None] = []
     kept = dropped = 0
     samples = sampled(len(box_set.images))
     shown = progress(box_set.images, f"check {labels.name}", total=len(box_set.images), unit="image")
     for position, image in enumerate(shown):
         size = _look_at(image.path, position in samples, findings)
+        sizes.append(size)
         if size is None:
             continue
-        sizes[size] += 1
         for problem in image_problems(box_set, image, size):
             findings.report(problem)
         boxes, reasons = select_boxes(box_set, image, size, people)
         kept, dropped = kept + len(boxes), dropped + sum(reasons.values())
+    units = wrong_units_of_set(box_set, sizes)
+    if units is not None:
+        findings.report(Problem("units", str(labels), units))
     if not kept:
         why = f"none of the {dropped} boxes can train" if dropped else "there is no box"
         text = f"{why}: no image shows people (classes: {list(chosen) or 'all'})"
         findings.report(Problem("no people", str(labels), text, fatal=bool(dropped)))
     classes_by_name = Counter({box_set.names.get(key, key): count for key, count in counts.items()})
-    findings.summaries.append(Summary(name, len(box_set.images), sum(counts.values()), None, classes_by_name, sizes))
+    measured = Counter(size for size in sizes if size is not None)
+    findings.summaries.append(Summary(name, len(box_set.images), sum(counts.values()), None, classes_by_name, measured))
     if findings.errors > known:
         return
     entry = {

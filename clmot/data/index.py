@@ -20,7 +20,7 @@ from clmot.labels.box_set import (
     outside,
     unreadable,
     without_extent,
-    wrong_units,
+    wrong_units_of_set,
 )
 from clmot.labels.coco import read_coco
 from clmot.labels.crowdhuman import read_crowdhuman
@@ -85,18 +85,10 @@ def check_sets(sets: Sequence[ExtraSet], tracked: Mapping[str, str]) -> None:
                 )
 
 
-def read_box_set(kind: str, images: Path, labels: Path, report: Report) -> BoxSet:
-    """Read a set in one of the formats of `READERS`, and judge what its numbers mean."""
-    box_set = READERS[kind](images, labels, report)
-    for text in wrong_units(box_set):
-        report(Problem("units", str(labels), text))
-    return box_set
-
-
 def index_set(entry: ExtraSetParams) -> ExtraSet:
     """Read one set. Raises as `index_sets`."""
     labels = in_project(entry.labels)
-    box_set = read_box_set(entry.format, in_project(entry.images), labels, refuse)
+    box_set = READERS[entry.format](in_project(entry.images), labels, refuse)
     people = box_set.people(entry.classes, labels)
     pictures = _pictures(box_set.images, f"index {entry.name}")
     images = []
@@ -109,6 +101,9 @@ def index_set(entry: ExtraSetParams) -> ExtraSet:
         for reason in REASONS:
             dropped[reason] += reasons[reason]
         images.append(ExtraImage(image.name, *size, picture.bytes, picture.digest, boxes))
+    units = wrong_units_of_set(box_set, [(picture.width, picture.height) for picture in pictures])
+    if units is not None:
+        refuse(Problem("units", str(labels), units))
     total = sum(dropped.values())
     if total and not any(len(image.boxes) for image in images):
         counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)

@@ -8,7 +8,6 @@ where a format has them (only evaluation reads them), and are -1 where it has no
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,8 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.classes import PEOPLE, is_person
-from clmot.motchallenge.meaning import ALL_ALIKE, classes_asked_for, no_identities, unlabelled_between
+from clmot.motchallenge.meaning import ALL_ALIKE, classes_asked_for, no_identities, unlabelled_between, wrong_units
+from clmot.motchallenge.rows import lines_of_rows, text_of_rows
 from clmot.problems import Problem, Report
 from clmot.wording import listed
 
@@ -68,7 +68,7 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
         numbers = classes_beside(film.boxes, report, classes)
         table = parse_ground_truth(data, str(film.boxes), classes=numbers)
         late = np.flatnonzero(table.frame > measured.frames).tolist()
-        lines = lines_of_rows(data) if late else []
+        lines = lines_of_rows(text_of_rows(data)).tolist() if late else []
         _report_end(
             film,
             measured,
@@ -109,6 +109,10 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
     )
     found = _with_identities(found, film.boxes, report)
     _check_identities(found, counting)
+    size = np.array([measured.width, measured.height], np.float64)
+    units = wrong_units(found.box, size, centred=film.boxes.is_dir())
+    if units is not None and not faults:
+        counting(Problem("units", str(film.boxes), units))
     gaps = unlabelled_between(found.frame, measured.frames)
     if gaps is not None and not faults:
         counting(Problem("frames without labels", str(film.boxes), gaps))
@@ -124,12 +128,6 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
 def is_mot(boxes: Path) -> bool:
     """Whether a file beside a video holds rows of MOTChallenge."""
     return boxes.suffix == ".txt" and boxes.is_file()
-
-
-def lines_of_rows(data: bytes) -> list[int]:
-    """The line of each row of a table that was read, counted from 1: of all lines that are not blank."""
-    text = io.StringIO(data.decode("utf-8-sig"))
-    return [number for number, line in enumerate(text, 1) if line.strip()]
 
 
 def tracked_rows(found: FilmBoxes, source: Path, classes: Sequence[int | str], report: Report) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES, walk
-from clmot.motchallenge.meaning import corners_for_sizes, not_in_pixels
+from clmot.motchallenge.meaning import wrong_units
 from clmot.problems import Problem, Report
 from clmot.wording import listed
 
@@ -98,24 +98,19 @@ def outside(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.boo
     return np.asarray(beyond.any(axis=1), bool)
 
 
-def wrong_units(box_set: BoxSet) -> Iterator[str]:
-    """What the boxes of a set, all together, say against the unit that its format gives them."""
-    images = [image for image in box_set.images if len(image.boxes)]
-    if not images:
-        return
-    boxes = np.concatenate([image.boxes for image in images])
-    if not box_set.normalised:
-        text = not_in_pixels(boxes)
-        if text:
-            yield text
-    stated = [(1, 1) if box_set.normalised else image.size for image in images]
-    sizes = [size for image, size in zip(images, stated, strict=True) for _ in image.boxes if size is not None]
-    if len(sizes) == len(boxes):
-        # Corners in the place of centre and size: the corner that was made of them leads back.
-        written = boxes + np.array([0.5, 0.5, 0, 0]) * np.tile(boxes[:, 2:], 2) if box_set.normalised else boxes
-        text = corners_for_sizes(written, np.array(sizes, np.float64), centred=box_set.normalised)
-        if text:
-            yield text
+def wrong_units_of_set(box_set: BoxSet, sizes: Sequence[tuple[int, int] | None]) -> str | None:
+    """What the boxes of a set, all together, say against the unit that its format gives them, or None.
+
+    Args:
+        box_set: the set.
+        sizes: true (width, height) of each image; None where it cannot be read.
+    """
+    known = [(i, size) for i, size in zip(box_set.images, sizes, strict=True) if size is not None and len(i.boxes)]
+    if not known:
+        return None
+    boxes = np.concatenate([image.boxes * np.array(size * 2 if box_set.normalised else (1,)) for image, size in known])
+    per_box = np.repeat(np.array([size for _, size in known], np.float64), [len(i.boxes) for i, _ in known], axis=0)
+    return wrong_units(boxes, per_box, centred=box_set.normalised)
 
 
 def image_problems(box_set: BoxSet, image: LabelledImage, size: tuple[int, int]) -> Iterator[Problem]:

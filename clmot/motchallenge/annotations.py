@@ -28,10 +28,10 @@ from clmot.motchallenge.meaning import (
     LABELS_FILE,
     OTHER_CLASS,
     class_numbers,
-    corners_for_sizes,
     foreign_columns,
     no_identities,
     not_in_pixels,
+    wrong_units,
 )
 from clmot.motchallenge.rows import parse_rows
 from clmot.motchallenge.sequence import MOST_FRAMES
@@ -229,10 +229,10 @@ def _report_meaning(
     """Columns that mean something else, for the file as a whole."""
     boxes = values[:, 2:6] - [1, 1, 0, 0]  # files count pixels from 1
     faults = [foreign_columns(values)] if kind.truth else []
-    if kind.truth or not kind.unique:  # a tracker may report anything
-        faults.append(not_in_pixels(values[:, 2:6]))
     if size is not None:
-        faults.append(corners_for_sizes(boxes, np.array(size, np.float64)))
+        faults.append(wrong_units(boxes, np.array(size, np.float64)))
+    elif kind.truth or not kind.unique:  # a tracker may report anything
+        faults.append(not_in_pixels(boxes))
     for fault in filter(None, faults):
         report(Problem("columns", name, fault))
 

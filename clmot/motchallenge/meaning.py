@@ -24,6 +24,11 @@ _SHARE_BEYOND = (
     0.25  # of the boxes; where corners are read as sizes, whatever is right of or below the centre is beyond
 )
 
+_FEWEST_BOXES = 10  # of percentages; fewer may lie in one corner of the image
+_SMALLEST_FOR_PERCENT = 400  # pixels of a side: there, 100 pixels are a corner of the image
+_FEWEST_JUDGED = 3  # boxes at fault; fewer are slips
+_SHARE_OUTSIDE = 0.1  # of the boxes; ground truth of real films has next to none that is wholly outside
+
 _FEWEST_LABELLED = 4  # frames; fewer may lie that evenly by chance
 
 _SYNONYMS = {"motorcycle": ObjectClass.MOTORBIKE, "bike": ObjectClass.BICYCLE}
@@ -56,10 +61,29 @@ def foreign_columns(values: NDArray[np.float64]) -> str | None:
     return None
 
 
+def wrong_units(boxes: NDArray[np.float64], size: NDArray[np.float64], *, centred: bool = False) -> str | None:
+    """What is wrong with all boxes of a file together, judged against their images: the first of `not_in_pixels`,
+    `corners_for_sizes`, `percentages` and `of_another_size`; or None.
+
+    Args:
+        boxes: (N, 4) x, y of the upper left corner, w, h in pixels; the image's corner is 0, 0.
+        size: (2,) or (N, 2) width and height of the images.
+        centred: the file has the centres, as fractions of the image.
+    """
+    # Corners in the place of centre and size: the corner that was made of them leads back.
+    written = boxes + np.array([0.5, 0.5, 0, 0]) * np.tile(boxes[:, 2:], 2) if centred else boxes
+    return (
+        not_in_pixels(boxes)
+        or corners_for_sizes(written, size, centred)
+        or (None if centred else percentages(boxes, size))
+        or of_another_size(boxes, size)
+    )
+
+
 def not_in_pixels(boxes: NDArray[np.float64]) -> str | None:
-    """Why boxes (N, 4) x, y, w, h, as their file has them, are not in pixels, or None."""
+    """Why boxes (N, 4) x, y, w, h, counted from 0 or from 1, are not in pixels, or None."""
     corner, extent = boxes[:, :2], boxes[:, 2:]
-    if len(boxes) and 0 < extent.max() <= 1 and corner.min() >= 0 and corner.max() < 1:
+    if len(boxes) and 0 < extent.max() <= 1 and corner.min() >= -1 and corner.max() < 1:
         return "all boxes are smaller than a pixel: are they fractions of the image? Multiply them by its sides"
     return None
 
@@ -76,7 +100,7 @@ def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64], cen
         centred: x, y are of the centre.
     """
     first, second = boxes[:, :2], boxes[:, 2:]
-    if not len(boxes) or (second <= first).any() or (second > (1 + _BEYOND) * size).any():
+    if len(boxes) < _FEWEST_JUDGED or (second <= first).any() or (second > (1 + _BEYOND) * size).any():
         return None
     far = (first + second > (1 + _BEYOND) * size) if not centred else (first - second / 2 < -_BEYOND * size)
     beyond = far.any(axis=1) | (centred & (first + second / 2 > (1 + _BEYOND) * size).any(axis=1))
@@ -85,6 +109,45 @@ def corners_for_sizes(boxes: NDArray[np.float64], size: NDArray[np.float64], cen
     return (
         f"{beyond.sum()} of {len(boxes)} boxes reach out of the image, and width and height are never below x and y: "
         "are they the corners x2, y2? Write x, y, width and height as the format has them"
+    )
+
+
+def percentages(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> str | None:
+    """Why boxes (N, 4) x, y, w, h are percentages of the image's sides, as Label Studio writes them, or None.
+
+    Args:
+        boxes: as in `wrong_units`.
+        size: (2,) or (N, 2) width and height of the images; of small ones one cannot tell.
+    """
+    if len(boxes) < _FEWEST_BOXES or np.min(size) < _SMALLEST_FOR_PERCENT:
+        return None
+    end = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    whole = (boxes == np.floor(boxes)).all()
+    if whole or boxes[:, :2].min() < -1 or (end > 101).any() or (end < 50).any():  # off by the pixel that counts from 1
+        return None
+    return (
+        f"all {len(boxes)} boxes lie within {end[0]:.4g}x{end[1]:.4g} pixels of far larger images: are they "
+        "percentages? Multiply them by the image's sides and divide them by 100"
+    )
+
+
+def of_another_size(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> str | None:
+    """Why boxes (N, 4) x, y, w, h are of images of another size, or None: many have no part in theirs.
+
+    Args:
+        boxes: as in `wrong_units`.
+        size: (2,) or (N, 2) width and height of the images.
+    """
+    end = boxes[:, :2] + boxes[:, 2:]
+    shown = (boxes[:, 2:] > 0).all(axis=1)
+    gone = shown & ((end <= 0) | (boxes[:, :2] >= size)).any(axis=1)
+    if gone.sum() < _FEWEST_JUDGED or gone.sum() < _SHARE_OUTSIDE * shown.sum():
+        return None
+    reach, image = end[shown].max(axis=0), np.atleast_2d(size).max(axis=0)
+    return (
+        f"{gone.sum()} of {len(boxes)} boxes have no part in their image ({image[0]:g}x{image[1]:g}; boxes reach to "
+        f"{reach[0]:.0f}, {reach[1]:.0f}): are they of images of another size? Scale them, or get the images that were "
+        "labelled"
     )
 
 

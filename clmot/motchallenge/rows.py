@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ def parse_rows(
     report: Report,
     delimiter: str | None = None,
 ) -> Rows:
-    """Read rows of numbers; blank lines, a byte order mark and Windows line ends are fine.
+    """Read rows of numbers; blank lines, a byte order mark and any line ends are fine.
 
     A long text goes through numpy's parser; only where that fails, or gives something that is not finite, is it read
     line by line, to say which lines are at fault.
@@ -46,16 +47,102 @@ def parse_rows(
         delimiter: between columns; None: any blanks.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = text_of_rows(data)
     except UnicodeDecodeError as error:
         at = data[: error.start].count(b"\n") + 1
-        report(Problem("no text", f"{name}:{at}", f"is not text, expected {expected}"))
+        report(Problem("no text", f"{name}:{at}", f"is not text{_encoding(data)}, expected {expected}"))
         text = ""
     if len(text) >= _LONG:
         values = _parse_at_once(text, delimiter)
         if values is not None and values.shape[1] in columns:
-            return Rows(values, _lines_of_rows(text))
+            return Rows(values, lines_of_rows(text))
+    why = _other_rows(text, columns, delimiter)
+    if why is not None:
+        report(Problem("other rows", f"{name}:1", f"{why}; expected {expected}"))
+        return Rows(np.zeros((0, columns[0])), np.zeros(0, np.int64))
     return _parse_lines(text, name, columns, expected, report, delimiter)
+
+
+def text_of_rows(data: bytes) -> str:
+    """The text of such a file, with one kind of line ends. Raises a UnicodeDecodeError where it is none."""
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding(data: bytes) -> str:
+    """What to do about bytes that are not UTF-8, where they say what they are."""
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return " in UTF-8 but in UTF-16: save it as UTF-8" if wide else " in UTF-8"
+
+
+def _other_rows(text: str, columns: tuple[int, ...], delimiter: str | None) -> str | None:
+    """What the file as a whole is instead of rows of numbers, and what to do; None: at most some rows are at fault.
+
+    Its first two lines with something in them must both be so, or a single fault would be taken for the file's kind.
+    """
+    lines = [line for line in text[:_LONG].split("\n") if line.strip()][:2]
+    if not lines:
+        return None
+    if lines[0].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+        return "is a web page or XML: get the file itself"
+    if lines[0].startswith("version https://git-lfs"):
+        return "is a pointer of Git LFS: `git lfs pull` fetches the file itself"
+    first = [cell.strip() for cell in lines[0].split(delimiter)]
+    titles = len(lines) > 1 and len(first) in columns and all(_number(cell) is None for cell in first)
+    if titles and _are_numbers(lines[1], delimiter):
+        return f"begins with a line of titles ({lines[0].strip()[:60]}): remove it"
+    if any(_are_numbers(line, delimiter) for line in lines):
+        return None
+    for reads, why in _DIALECTS:
+        if all(reads(line, delimiter) for line in lines):
+            return why
+    return None
+
+
+def _are_numbers(line: str, delimiter: str | None) -> bool:
+    return all(_number(cell.strip()) is not None for cell in line.split(delimiter))
+
+
+def _separated(by: str | None) -> Callable[[str, str | None], bool]:
+    """Whether a line is numbers separated by `by` (None: blanks), with or without commas for decimal points."""
+
+    def reads(line: str, delimiter: str | None) -> bool:
+        cells = line.strip().split(by)
+        if by == delimiter or len(cells) < _FEWEST_COLUMNS:
+            return False
+        return all(_number(cell.strip() if by == "," else cell.strip().replace(",", ".")) is not None for cell in cells)
+
+    return reads
+
+
+def _with_decimal_commas(line: str, delimiter: str | None) -> bool:
+    return delimiter is None and "," in line and _are_numbers(line.replace(",", "."), None)
+
+
+def _in_quotes(line: str, delimiter: str | None) -> bool:
+    return '"' in line and _are_numbers(line.replace('"', ""), delimiter)
+
+
+def _ends_with_delimiter(line: str, delimiter: str | None) -> bool:
+    return delimiter is not None and line.strip().endswith(delimiter) and _are_numbers(line.strip()[:-1], delimiter)
+
+
+def _begins_with_a_name(line: str, delimiter: str | None) -> bool:
+    first, *others = line.split(delimiter)
+    return len(others) >= _FEWEST_COLUMNS - 1 and first.strip().isidentifier() and _are_numbers(" ".join(others), None)
+
+
+_FEWEST_COLUMNS = 5  # of any format; a line of fewer numbers says nothing of what separates them
+_DIALECTS: tuple[tuple[Callable[[str, str | None], bool], str], ...] = (
+    (_separated(";"), "separates columns with semicolons: write it as CSV with commas, and decimals with a point"),
+    (_separated("\t"), "separates columns with tabs: write commas between them, and decimals with a point"),
+    (_separated(None), "separates columns with blanks: write commas between them, and decimals with a point"),
+    (_separated(","), "separates columns with commas: write blanks between them"),
+    (_with_decimal_commas, "writes decimals with a comma: write a point"),
+    (_in_quotes, "has its numbers in quotes: write them without"),
+    (_ends_with_delimiter, "has a comma at the end of its rows: remove it"),
+    (_begins_with_a_name, "has names in its first column: write their numbers"),
+)
+"""Ways in which other programs write rows: whether a line that is not as it should be reads so, and what to do."""
 
 
 def _parse_at_once(text: str, delimiter: str | None) -> NDArray[np.float64] | None:
@@ -69,8 +156,8 @@ def _parse_at_once(text: str, delimiter: str | None) -> NDArray[np.float64] | No
     return values if np.isfinite(values).all() else None
 
 
-def _lines_of_rows(text: str) -> NDArray[np.int64]:
-    """(N,) the lines that are not blank, counted from 1."""
+def lines_of_rows(text: str) -> NDArray[np.int64]:
+    """(N,) the lines that are not blank, counted from 1: those of the rows, where none is at fault."""
     return np.array([number for number, line in enumerate(io.StringIO(text), 1) if line.strip()], np.int64)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from clmot.errors import InputError
 from clmot.files import read_bytes, write_json, write_text
+from clmot.wording import one_line
 
 MANIFEST_FILE = "manifest.json"
 RESERVED = (MANIFEST_FILE, "strip.json")
@@ -82,7 +83,7 @@ def parse_seqinfo(data: bytes, name: str) -> SequenceInfo:
     extension = values.text("imExt")
     extension = extension if extension.startswith(".") else f".{extension}"
     if not re.fullmatch(r"\.[A-Za-z0-9]+", extension):
-        raise InputError(f"{name}: 'imExt' should be like .jpg, got '{values.text('imExt')}'.")
+        raise InputError(f"{name}: 'imExt' should be like .jpg, got '{one_line(values.text('imExt'))}'.")
     return SequenceInfo(
         name=values.plain_name("name"),
         image_dir=values.plain_name("imDir"),
@@ -130,7 +131,7 @@ class _Seqinfo:
         # It ends up in paths: nothing in it may lead out of the sequence's folder.
         value = self.text(key).rstrip("/" if key == "imDir" else "")
         if not re.fullmatch(r"[^\\/:\x00-\x1f]+", value) or value in (".", ".."):
-            text = f"'{key}' should be a plain name without slashes, got '{self.text(key)}'"
+            text = f"'{key}' should be a plain name without slashes, got '{one_line(self.text(key))}'"
             raise InputError(f"{self.file}: {text}.")
         return value
 
@@ -140,20 +141,20 @@ class _Seqinfo:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{self.file}: '{key}' should be a number above 0, got '{self.text(key)}'.")
+            raise InputError(f"{self.file}: '{key}' should be a number above 0, got '{one_line(self.text(key))}'.")
         return value
 
     def rate(self, key: str) -> float:
         value = self.number(key)
         if not SLOWEST <= value <= FASTEST:
-            text = f"'{key}' should be frames per second, {SLOWEST:g} to {FASTEST:g}, got '{self.text(key)}'"
+            text = f"'{key}' should be frames per second, {SLOWEST:g} to {FASTEST:g}, got '{one_line(self.text(key))}'"
             raise InputError(f"{self.file}: {text}.")
         return value
 
     def count(self, key: str) -> int:
         value = self.number(key)
         if value != int(value) or value > MOST_FRAMES:  # no image has more pixels a side either
-            text = f"'{key}' should be a whole number below {MOST_FRAMES + 1}, got '{self.text(key)}'"
+            text = f"'{key}' should be a whole number below {MOST_FRAMES + 1}, got '{one_line(self.text(key))}'"
             raise InputError(f"{self.file}: {text}.")
         return int(value)
 

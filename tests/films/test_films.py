@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_archive import sequence_files, tree, write_zip
 from tiny_films import (
@@ -44,6 +44,7 @@ from clmot.films.open_films import open_with_films
 from clmot.films.video import FrameReader, measure
 from clmot.motchallenge.annotations import AnnotationTable, read_ground_truth
 from clmot.motchallenge.frame_names import numbered
+from clmot.motchallenge.meaning import wrong_units
 from clmot.motchallenge.sequence import read_manifest, read_seqinfo
 from clmot.motchallenge.splits import Split
 from clmot.params import StripParams
@@ -136,6 +137,8 @@ class TestPixels:
     )
     def test_any_boxes(self, tmp_path_factory: pytest.TempPathFactory, boxes: list[tuple]) -> None:
         """Boxes may reach outside; what is written as gt.txt reads back as what was read."""
+        drawn = np.array(boxes, np.float64)[:, 1:]
+        assume(not any(wrong_units(drawn, np.array([WIDTH, HEIGHT]), centred=c) for c in (False, True)))
         video = tmp_path_factory.mktemp("film") / "door.avi"
         rows: list[Row] = [(frame, number, *box) for number, (frame, *box) in enumerate(boxes, 1)]  # type: ignore[misc]
         tables = []
@@ -696,3 +699,27 @@ class TestVideos:
         capfd.readouterr()
         download(tmp_path / "f", tmp_path / "out")
         assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize("kind", ["mot", "coco"])
+@pytest.mark.parametrize(
+    ("scale", "corners", "expected"),
+    [(1, True, r"corners x2, y2"), (4, False, "of another size"), (1 / WIDTH, False, "smaller than a pixel")],
+)
+def test_boxes_in_another_unit(kind: str, scale: float, corners: bool, expected: str, tmp_path: Path) -> None:
+    video = write_film(tmp_path / "door.avi", None)
+    rows: list[Row] = []
+    for frame, identity, x, y, w, h in walkers():
+        ends = (x + w, y + h) if corners else (w, h)
+        rows.append((frame, identity, *(float(value) * scale for value in (x, y, *ends))))  # type: ignore[arg-type]
+    write_boxes(video, kind, rows)
+    with pytest.raises(InputError, match=expected):
+        download(video, tmp_path / "out")
+
+
+def test_corners_in_the_place_of_centres(tmp_path: Path) -> None:
+    video = write_film(tmp_path / "door.avi", "yolo")
+    for path in (tmp_path / "door_labels").glob("*.txt"):
+        path.write_text("0 .5 .5 .7 .9\n0 .6 .2 .8 .7\n")
+    with pytest.raises(InputError, match="corners x2, y2"):
+        download(video, tmp_path / "out")

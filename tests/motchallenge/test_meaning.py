@@ -18,6 +18,8 @@ from clmot.motchallenge.meaning import (
     corners_for_sizes,
     foreign_columns,
     not_in_pixels,
+    of_another_size,
+    percentages,
     unlabelled_between,
 )
 from clmot.problems import Problem, refuse
@@ -79,10 +81,28 @@ def test_units(seed: int) -> None:
     assert "fractions" in (not_in_pixels(boxes / np.tile(size, 2)) or "")
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_units_of_large_images(seed: int) -> None:
+    """Boxes in an image are taken as they are, and neither as percentages nor as those of another image."""
+    random = np.random.default_rng(seed)
+    size = random.integers(500, 2000, 2).astype(float)
+    boxes = np.concatenate([random.uniform(0, 0.8, (60, 2)), random.uniform(0.02, 0.2, (60, 2))], axis=1)
+    in_pixels = boxes * np.tile(size, 2)
+    assert percentages(in_pixels, size) is None
+    assert of_another_size(in_pixels, size) is None
+    assert "percentages" in (percentages(boxes * 100, size) or "")
+    assert percentages(np.round(boxes * 100), size) is None  # pixels are whole, percentages hardly ever are
+    assert "of another size" in (of_another_size(in_pixels * random.uniform(1.5, 4), size) or "")
+    assert of_another_size(in_pixels + np.array([0, 0, 3, 3]) * np.tile(size, 2), size) is None  # they reach out only
+
+
 def test_few_or_no_boxes() -> None:
     none = np.zeros((0, 4))
     assert not_in_pixels(none) is None
     assert corners_for_sizes(none, np.array([10.0, 10])) is None
+    assert of_another_size(none, np.array([10.0, 10])) is None
+    assert percentages(none, np.array([500.0, 500])) is None
     assert foreign_columns(np.zeros((0, 9))) is None
     close_up = np.array([[2.0, 1, 600, 470], [4, 3, 590, 460]])  # one person who fills the picture
     assert corners_for_sizes(close_up, np.array([640.0, 480])) is None

@@ -106,3 +106,54 @@ def test_the_readers_use_it() -> None:
         parse_ground_truth(b"900000000,1,1,1,5,5,1,1,1", "gt.txt")
     with pytest.raises(InputError, match="identity -1 appears twice"):
         parse_results(b"1,-1,1,1,5,5,1\n1,-1,2,1,5,5,1\n", "a.txt")
+
+
+ROWS = "1,1,10.5,20,5,8,1,1,0.5\n1,2,30,20,5,8,1,1,0.5\n2,1,11,20,5,8,1,1,0.5\n"
+
+
+@pytest.mark.parametrize("times", [1, 2000])  # numpy reads long files
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ROWS.replace(",", ";"), "semicolons"),
+        (
+            ROWS.replace(",", ";").replace(".", ","),
+            "semicolons: write it as CSV with commas, and decimals with a point",
+        ),
+        (ROWS.replace(",", "\t"), "tabs"),
+        (ROWS.replace(",", " "), "blanks"),
+        ("".join('"' + line.replace(",", '","') + '"\n' for line in ROWS.split()), "in quotes"),
+        (ROWS.replace("\n", ",\n"), "a comma at the end"),
+        ("frame,id,x,y,w,h,flag,class,vis\n" + ROWS, "line of titles \\(frame,id,x"),
+        ("<!DOCTYPE html>\n<p>not found\n", "web page"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 12\n", "git lfs pull"),
+    ],
+)
+def test_rows_of_other_programs_are_told_once(data: str, expected: str, times: int) -> None:
+    problems: list[Problem] = []
+    assert not len(judge_rows((data * times).encode(), "gt.txt", GROUND_TRUTH, problems.append))
+    assert len(problems) == 1
+    assert problems[0].where == "gt.txt:1"
+    with pytest.raises(InputError, match=expected):
+        parse_ground_truth((data * times).encode(), "gt.txt")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("times", [1, 2000])
+def test_any_line_ends(end: str, times: int) -> None:
+    rows = "".join(ROWS.replace("1,1,", f"{n},1,", 1).replace("\n", end) for n in range(1, times + 1))
+    found = judge_rows(("\ufeff" + rows).encode(), "gt.txt", GROUND_TRUTH, lambda problem: None)
+    assert found.frame.max() == max(times, 2)
+
+
+def test_wide_text_is_named() -> None:
+    with pytest.raises(InputError, match="UTF-16: save it as UTF-8"):
+        parse_ground_truth(ROWS.encode("utf-16"), "gt.txt")
+
+
+@pytest.mark.parametrize("row", ["1;1;10;20;5;8;1;1;0.5", "x,y,z", '"1",1,10,20,5,8,1,1,1', "1,1,10,20,5,8,1,1,1,"])
+def test_one_faulty_row_is_no_dialect(row: str) -> None:
+    problems: list[Problem] = []
+    found = judge_rows(f"{row}\n{GOOD[GROUND_TRUTH]}\n".encode(), "gt.txt", GROUND_TRUTH, problems.append)
+    assert len(found) == 1
+    assert [problem.kind for problem in problems] == ["faulty row"]
