@@ -19,6 +19,8 @@ from clmot.errors import InputError, at
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 """How files with images end, in lower case: of films' frames and of sets of images."""
+OTHER_IMAGES = (".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".dng", ".raw", ".npy")
+"""The same of images that are not read, to be named."""
 
 try:
     import fcntl

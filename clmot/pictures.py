@@ -13,9 +13,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from clmot.errors import InputError
-from clmot.images import read_image
-
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF's tag, and the first of its values that swaps width and height
 _LARGEST_FILE = 1 << 28  # bytes; no photograph is larger
 _TAIL = 12  # bytes of a PNG's last chunk
@@ -50,16 +47,16 @@ def read_picture(path: Path) -> Picture:
         data = path.read_bytes()
     except OSError as error:
         raise UnreadablePicture(f"cannot be read ({error.strerror})") from None
-    width, height = picture_size(io.BytesIO(data), path)
+    width, height = picture_size(io.BytesIO(data))
     return Picture(width, height, len(data), hashlib.sha256(data).hexdigest()[:32])
 
 
-def picture_size(stream: BinaryIO, path: Path | None = None) -> tuple[int, int]:
-    """Width and height in pixels of an image, from its header; its end is looked at, its pixels are not decoded.
+def picture_size(stream: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels of an image as training reads it, from its header; its end is looked at, its pixels
+    are not decoded.
 
     Args:
         stream: the file, open for reading at any place of it.
-        path: where it is, if it is a file of its own; only then is its EXIF orientation taken into account.
 
     Raises:
         UnreadablePicture: it is no image, or ends too early.
@@ -74,25 +71,34 @@ def picture_size(stream: BinaryIO, path: Path | None = None) -> tuple[int, int]:
         raise UnreadablePicture("is empty" if empty else "is not a readable image") from None
     if not _is_whole(stream, kind):
         raise UnreadablePicture("is cut off: its end is missing")
-    if exif and path is not None and _turned(exif):
+    if exif and _turned(exif):
         # Rare, and readers differ in how they turn: the one that training uses decides.
-        try:
-            height, width = read_image(path).shape[:2]
-        except InputError:
-            raise UnreadablePicture("is not a readable image") from None
-        return width, height
+        stream.seek(0)
+        turned = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR_BGR)
+        if turned is None:
+            raise UnreadablePicture("is not a readable image")
+        return turned.shape[1], turned.shape[0]
     return size
 
 
-def check_picture(data: bytes) -> None:
-    """Look at the whole content of an image file: header, end and pixels.
+def other_size(size: tuple[int, int], wanted: tuple[int, int]) -> str:
+    """What is said of a frame of (width, height) in a film whose first frame has another size."""
+    return (
+        f"is {size[0]}x{size[1]}, but the film's first frame is {wanted[0]}x{wanted[1]}: boxes would lie elsewhere; "
+        "get the frames as they were labelled (a camera's EXIF orientation may turn one)"
+    )
+
+
+def check_picture(data: bytes) -> tuple[int, int]:
+    """Look at the whole content of an image file: header, end and pixels; its `picture_size`.
 
     Raises:
         UnreadablePicture: it is no image, ends too early, or cannot be decoded.
     """
-    picture_size(io.BytesIO(data))
+    size = picture_size(io.BytesIO(data))
     if not decodes(data):
         raise UnreadablePicture("cannot be decoded")
+    return size
 
 
 def decodes(data: bytes) -> bool:

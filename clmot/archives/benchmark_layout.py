@@ -147,7 +147,7 @@ def _own_by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[S
     found: dict[_Root, dict[tuple[str, str], SequenceCopy]] = {}
     for folder in folders:
         *root, name = folder.split("/") if folder else [path.stem if path.is_file() else path.name]
-        found.setdefault(tuple(root), {})["train", name] = SequenceCopy(path, folder or ".", name, "train")
+        found.setdefault(tuple(root), {})["train", name] = SequenceCopy(path, folder or name, name, "train")
     for name, entry in members.items():
         parts = name.split("/")
         # The innermost sequence that the file is in.

@@ -115,7 +115,7 @@ class Tree:
 
     def where(self, name: str) -> str:
         """How to call a file or folder in messages."""
-        return f"{self.root}:{name}" if self.in_zip else str(self.root / name)
+        return f"{self.root}:{name}" if self.in_zip and name else str(self.root / name)
 
 
 def is_litter(name: str) -> bool:

@@ -25,7 +25,7 @@ from clmot.archives.entries import (
     open_contents,
 )
 from clmot.errors import InputError
-from clmot.files import require_space, staged_directory, write_json
+from clmot.files import OTHER_IMAGES, require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import (
     GROUND_TRUTH,
     AnnotationTable,
@@ -47,7 +47,7 @@ from clmot.motchallenge.sequence import (
     write_seqinfo,
 )
 from clmot.motchallenge.splits import ITSELF, MOT15_FRAME_RATES
-from clmot.pictures import UnreadablePicture, check_picture
+from clmot.pictures import UnreadablePicture, check_picture, other_size
 from clmot.problems import Problem, warn_or_refuse
 from clmot.progress import progress
 from clmot.wording import counted
@@ -182,7 +182,7 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
     if not pictured:
         raise InputError(
             f"{path} holds no frames of {copies[0].folder} (expected {IMAGE_DIR}/000001.jpg and so on): "
-            "get the archive with the images."
+            f"{_what_to_get(copies)}."
         )
     offers = [_Offer(copy, *_info(name, copy)) for copy in pictured]
     chosen = min(offers, key=lambda offer: len(offer.missing()))  # the first of the most complete
@@ -215,6 +215,14 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
     if truth is None:
         return _Sequence(entry, stored, frames, None, None, public)
     return _Sequence(entry, stored, frames, truth.stored(), truth.table, public)
+
+
+def _what_to_get(copies: Sequence[SequenceCopy]) -> str:
+    """What to do about a sequence without images that can be read."""
+    names = [name for copy in copies for name in copy.members if name.lower().endswith(OTHER_IMAGES)]
+    if names:
+        return f"{names[0]} is of a kind that is not read; convert the frames to .jpg or .png"
+    return "get the archive with the images"
 
 
 def _ground_truth(copies: Sequence[SequenceCopy], asked: Sequence[int | str]) -> _Truth | None:
@@ -340,23 +348,23 @@ def _without_missing_end(offer: _Offer, last_row: int | None) -> SequenceInfo:
         return dataclasses.replace(info, length=end)
     absent = f"{offer.where}/{info.image_dir}/{offer.files.called(missing[0])}"
     more = f" and {counted(len(missing) - 1, 'other frame')} are" if len(missing) > 1 else " is"
-    raise InputError(
-        f"{absent}{more} missing although the sequence has {info.length} frames: get the complete archive."
+    numbers = list(offer.files.names)
+    misnumbered = len(numbers) == info.length or numbers[-1:] == [info.length]
+    todo = (
+        f"the {counted(len(numbers), 'frame')} there are numbered from {numbers[0]} to {numbers[-1]}; number them from "
+        "1 without gaps, in the boxes too, or get the complete archive"
+        if numbers and misnumbered
+        else "get the complete archive"
     )
+    raise InputError(f"{absent}{more} missing although the sequence has {info.length} frames: {todo}.")
 
 
 def _with_true_size(info: SequenceInfo, frame: Entry) -> SequenceInfo:
     """`info` with the size of the first frame, which must be a readable image."""
-    import cv2  # only extraction looks into images; readers of tables need not load it
-
-    data = np.frombuffer(frame.read(), np.uint8)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error:  # its header announces more pixels than OpenCV opens
-        image = None
-    if image is None:
-        raise InputError(f"{frame.source}: {frame.name} is not a readable image: get the archive again.")
-    height, width = image.shape[:2]
+        width, height = check_picture(frame.read())
+    except UnreadablePicture as error:
+        raise InputError(f"{frame.source}: {frame.name} {error}: get the archive again.") from None
     if info.width and (info.width, info.height) != (width, height):
         _warn(
             f"{frame.source}: {frame.name} is {width}x{height} but its {SEQINFO_FILE} says "
@@ -379,13 +387,17 @@ def _check_size(sequences: Sequence[_Sequence], out: Path) -> None:
 
 def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_dir: Path) -> None:
     """Write the chosen frames and tables; both folders are empty."""
-    targets: list[tuple[Entry, Path]] = []
+    targets: list[tuple[Entry, Path, tuple[int, int]]] = []
     for sequence in sequences:
         folder = frames_dir / sequence.entry.name
         (folder / IMAGE_DIR).mkdir(parents=True)
         write_seqinfo(folder / SEQINFO_FILE, sequence.info)
         targets += [
-            (frame, folder / IMAGE_DIR / frame_name(number, sequence.info.extension))
+            (
+                frame,
+                folder / IMAGE_DIR / frame_name(number, sequence.info.extension),
+                (sequence.info.width, sequence.info.height),
+            )
             for number, frame in enumerate(sequence.frames, 1)
         ]
         if sequence.ground_truth is not None:
@@ -393,12 +405,14 @@ def _write(benchmark: str, sequences: Sequence[_Sequence], frames_dir: Path, gt_
             folder.mkdir()
             write_seqinfo(folder / SEQINFO_FILE, sequence.info)
             (folder / "gt.txt").write_bytes(sequence.ground_truth)
-    for frame, target in progress(targets, f"extract {benchmark}", total=len(targets), unit="frame"):
+    for frame, target, wanted in progress(targets, f"extract {benchmark}", total=len(targets), unit="frame"):
         data = frame.read()
         try:
-            check_picture(data)
+            size = check_picture(data)
         except UnreadablePicture as error:
             raise InputError(f"{frame.source}: {frame.name} {error}: get the archive or the frame again.") from None
+        if size != wanted:
+            raise InputError(f"{frame.source}: {frame.name} {other_size(size, wanted)}.")
         with naming_damage(frame.source, frame.name):
             target.write_bytes(data)
     write_manifest(frames_dir, benchmark, [sequence.entry for sequence in sequences])

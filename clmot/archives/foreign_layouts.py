@@ -18,13 +18,15 @@ LAYOUTS = (
         f"VisDrone's sequences: take the rows of categories 1 and 2 (pedestrian, people), {_ROWS}",
     ),
     (
-        r"(^|/)(box_track_20|bdd100k)(/.*)?/[^/]+\.json$",
+        r"(^|/)(box_track_20|bdd100k|det_20|labels)(/.*)?/[^/]+\.json$",
         f"BDD100K's: take the boxes of category pedestrian, turn x1, y1, x2, y2 into x, y, width, height, {_ROWS}",
     ),
     (
         r"(^|/)rgb/[^/]+\.(jpg|png)$",
         "MOTSynth's: its tables are in mot_annotations/; put the frames of each sequence as img1/ beside its gt/",
     ),
+    (r"(^|/)ann/[^/]+\.json$", f"Supervisely's: export COCO, YOLO or MOT instead, or convert it {_ROWS}"),
+    (r"\.(tfrecord|record|parquet|mat)s?$", f"records of other programs: convert them {_ROWS}"),
     (r"(^|/)[^/]+\.xml$", f"Pascal VOC's or CVAT's XML: export COCO, YOLO or MOT instead, or convert it {_ROWS}"),
 )
 """A path that such a set has -> whose it is, and what to do."""

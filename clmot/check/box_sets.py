@@ -12,7 +12,7 @@ from clmot.data.index import READERS, select_boxes
 from clmot.files import dvc_root
 from clmot.labels.box_set import BoxSet, image_problems, unreadable, wrong_units_of_set
 from clmot.motchallenge.classes import PEOPLE, is_person
-from clmot.pictures import UnreadablePicture, decodes, picture_size
+from clmot.pictures import UnreadablePicture, check_picture, picture_size
 from clmot.problems import Problem
 from clmot.progress import progress
 from clmot.wording import listed
@@ -94,12 +94,7 @@ def _look_at(path: Path, decode: bool, findings: Findings) -> tuple[int, int] | 
     """(Width, height) of an image; None, with a problem, if it cannot be read."""
     try:
         with path.open("rb") as stream:
-            size = picture_size(stream, path)
-            if decode:
-                stream.seek(0)
-                if not decodes(stream.read()):
-                    raise UnreadablePicture("cannot be decoded")
-        return size
+            return check_picture(stream.read()) if decode else picture_size(stream)
     except UnreadablePicture as error:
         reason = str(error)
     except OSError as error:

@@ -11,7 +11,7 @@ from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.labels.box_set import plain_name, read_text
 from clmot.labels.coco import load_coco
-from clmot.labels.normalised import JDE, YOLO
+from clmot.labels.normalised import JDE, NAME_FILES, YOLO
 
 FORMAT_OF_SUFFIX = {".odgt": "crowdhuman", ".json": "coco"}
 """Formats whose labels are one file, by how it ends."""
@@ -74,6 +74,15 @@ def box_sets_below(folder: Path, kind: str | None) -> list[BoxSetPlace]:
     return found
 
 
+def set_around(path: Path) -> Path:
+    """The folder of a set of which one part was named: its file of names, its folder of images or of labels."""
+    if path.is_file():
+        return path.parent if path.name in NAME_FILES else path
+    around = path.parent
+    parts = path.name in ("images", JDE.folder, YOLO.folder) and (around / "images").is_dir()
+    return around if parts and any((around / layout.folder).is_dir() for layout in (JDE, YOLO)) else path
+
+
 def box_set_of(labels: Path, images: Path | None, kind: str | None) -> BoxSetPlace | None:
     """The set whose labels are one file: annotations, or a list of images; None for other files.
 
@@ -101,7 +110,7 @@ def box_set_of(labels: Path, images: Path | None, kind: str | None) -> BoxSetPla
     if root is None:
         raise InputError(
             f"{labels}:1: {first} is neither in {roots[0]} nor in a folder above it: name the one its paths start "
-            "from with --images."
+            "from with --images, or the folder of the set in place of the list."
         )
     if form is None:
         named = {layout.folder: name for name, layout in (("yolo", YOLO), ("jde", JDE))}

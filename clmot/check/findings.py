@@ -42,6 +42,8 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
     entries: list[dict[str, object]] = field(default_factory=list)
     """Entries for `data.extra` in params.yaml."""
+    use: str = ""
+    """As what the data can be used, where it is not for training."""
     _told: set[Problem] = field(default_factory=set)
 
     def as_dict(self) -> dict[str, Any]:

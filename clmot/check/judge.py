@@ -22,6 +22,7 @@ from clmot.check.find_box_sets import (
     coco_files,
     images_of,
     names_of,
+    set_around,
 )
 from clmot.check.findings import Findings, Summary, format_problems, format_table
 from clmot.check.project import film_classes
@@ -83,6 +84,8 @@ def check(
     path = _absolute(data)
     if not path.exists():
         raise InputError(f"{path} does not exist: name a file or folder with boxes; the README shows which there are.")
+    if not (images or kind):
+        path = set_around(path)
     findings = Findings(film_classes() if classes is None else classes)
     given = {"--images": images, "--format": kind}
     try:
@@ -117,7 +120,7 @@ def _print(data: str, findings: Findings, show_all: bool) -> None:
         print(problems)
     errors, warnings = findings.errors, len(findings.problems) - findings.errors
     if not errors:
-        print(f"{data} can be used" + (f", with {counted(warnings, 'warning')}." if warnings else "."))
+        print(f"{data} can be used{findings.use}" + (f", with {counted(warnings, 'warning')}." if warnings else "."))
     if findings.entries:
         which = "what can be used" if errors else "it"
         print(f"To train on {which}, put this below 'extra:' of 'data' in params.yaml:")
@@ -252,6 +255,7 @@ def _check_results(path: Path, findings: Findings) -> None:
         findings.report(Problem("no identities", str(path), text, fatal=False))
     if not len(table.frame):
         findings.report(Problem("no rows", str(path), "holds no box", fatal=False))
+    findings.use = " as results or detections"
     findings.summaries.append(
         Summary(path.stem, int(table.frame.max(initial=0)), len(table.frame), table.known_identities())
     )

@@ -22,7 +22,7 @@ from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
 from clmot.motchallenge.meaning import class_numbers, unlabelled_between
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, parse_seqinfo
-from clmot.pictures import UnreadablePicture, decodes, picture_size
+from clmot.pictures import UnreadablePicture, check_picture, other_size
 from clmot.problems import Problem, Report
 from clmot.progress import progress
 from clmot.wording import runs
@@ -168,20 +168,20 @@ def _look_at_frames(sequence: _Sequence, info: SequenceInfo | None, files: Frame
         file = f"{info.image_dir if info else IMAGE_DIR}/{name}"
         try:
             with sequence.open(file) as stream:
-                size = picture_size(stream, None if sequence.tree.in_zip else Path(sequence.where(file)))
-                stream.seek(0)
-                if not decodes(stream.read()):
-                    raise UnreadablePicture("cannot be decoded")
+                size = check_picture(stream.read())
         except UnreadablePicture as error:
             report(unreadable(sequence.where(file), error))
             continue
         except InputError as error:
             report(Problem("damaged", "", str(error)))
             continue
-        sizes[size] += 1
-        if info and size != (info.width, info.height):
+        first = next(iter(sizes), size)
+        if size != first:
+            report(Problem("image size", sequence.where(file), other_size(size, first)))
+        elif not sizes and info and size != (info.width, info.height):
             text = f"is {size[0]}x{size[1]} but {SEQINFO_FILE} says {info.width}x{info.height}; the image is believed"
             report(Problem("image size", sequence.where(file), text, fatal=False))
+        sizes[size] += 1
     return sizes
 
 

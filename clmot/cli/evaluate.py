@@ -135,6 +135,12 @@ def evaluate(
             "truth, so nothing can match: frames should be counted from 1 in both.",
             file=sys.stderr,
         )
+    if scores.unmatched:
+        print(
+            f"note: the results of {', '.join(scores.unmatched)} meet no box of the ground truth: are they of this "
+            "film, and x, y, w, h in pixels of its images?",
+            file=sys.stderr,
+        )
     if scores.seem_halves:
         print(
             "note: no result goes beyond the first half of its film: if these are second halves, numbered from 1 "

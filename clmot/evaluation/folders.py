@@ -51,6 +51,8 @@ class FolderScores:
     nothing."""
     apart: tuple[str, ...] = ()
     """Names of sequences whose results have no frame in which the ground truth has a box."""
+    unmatched: tuple[str, ...] = ()
+    """Names of other sequences that have both, and of whose true boxes no result meets one."""
 
     @property
     def combined(self) -> Scores:
@@ -89,7 +91,7 @@ def score_folder(
     Raises:
         InputError: true boxes have no identities; a film cannot be halved; rows lie outside of the film.
     """
-    sequences, ends, without_truth, apart = [], [], [], []
+    sequences, ends, without_truth, apart, unmatched = [], [], [], [], []
     for pair in progress(pairs.found, "evaluate", unit="sequence"):
         judged = _judged(pair, split, pairs)
         if not judged.boxes:
@@ -97,6 +99,8 @@ def score_folder(
         sequences.append(score_sequence(judged, pair.tracked, iou_threshold, evaluator, str(pair.path)))
         if judged.boxes and len(pair.tracked) and not np.isin(pair.tracked.frame, judged.table.frame).any():
             apart.append(pair.name)
+        elif judged.boxes and len(pair.tracked) and judged.boxes == sequences[-1].FN:
+            unmatched.append(pair.name)
         ends.append(_Ends(pair.truth.length, last_frame(pair.true), last_frame(pair.tracked)))
     return FolderScores(
         rules=pairs.rules,
@@ -108,6 +112,7 @@ def score_folder(
         seem_halves=split == "all" and _seem_halves(ends),
         without_truth=tuple(without_truth),
         apart=tuple(apart),
+        unmatched=tuple(unmatched),
     )
 
 

@@ -253,8 +253,9 @@ def _check_identities(table: AnnotationTable, name: str) -> None:
     twice = (frame[1:] == frame[:-1]) & (identity[1:] == identity[:-1])
     if twice.any():
         at = int(np.argmax(twice))
+        unknown = " (boxes without identities, on which no track can be scored)" if identity[at] < 0 else ""
         raise InputError(
-            f"{name}: identity {int(identity[at])} appears more than once in frame {int(frame[at])}; "
+            f"{name}: identity {int(identity[at])} appears more than once in frame {int(frame[at])}{unknown}; "
             f"give every box of a frame an identity of its own."
         )
 

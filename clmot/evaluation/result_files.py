@@ -170,7 +170,8 @@ def _paired(
     wanted = set(only) or set(by_film)
     files = {path.stem: path for path in sorted(results.glob("*.txt"))}
     if not files:
-        inside = sorted({path.parent for pattern in ("*/*.txt", "*/*/*.txt") for path in results.glob(pattern)})
+        below = ("*/*.txt", "*/*/*.txt", "*/*/*/*.txt")
+        inside = sorted({path.parent for pattern in below for path in results.glob(pattern)})
         hint = f" (but {inside[0]} has files like these)" if inside else ""  # TrackEval's layout: <tracker>/data
         raise InputError(f"{results} has no <sequence>.txt{hint}: expected one for every sequence that is scored.")
     pairs, left_out = [], []

@@ -22,7 +22,10 @@ from clmot.motchallenge.sequence import SUBSETS, is_sequence_name
 from clmot.problems import Problem, Report
 from clmot.wording import joined
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    *(".wmv", ".flv"),
+)
 
 LABELS_SUFFIX = "_labels"
 LISTS = (*NAME_FILES, "train.txt", "val.txt", "test.txt", "labels.txt")

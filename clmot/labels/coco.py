@@ -77,6 +77,26 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
     return BoxSet(tuple(found[name] for name in sorted(found)), names, place="{source}: annotations[{place}]")
 
 
+_OTHER_JSON = (
+    (("labels", "name"), "BDD100K's; convert it to COCO"),
+    (("image_id", "bbox", "score"), "the results of a detector; join them with the images they are of"),
+    (("annotations", "data"), "Label Studio's; export it as COCO or YOLO"),
+    (("shapes", "imagePath"), "LabelMe's; export it as COCO or YOLO"),
+    (("objects", "tags"), "Supervisely's; export it as COCO or YOLO"),
+    (("items", "categories"), "Datumaro's; export it as COCO or YOLO"),
+    (("_via_img_metadata",), "VIA's; export it as COCO"),
+)
+"""Keys of JSON that is not COCO's, in the whole or in an entry of its list -> whose it is."""
+
+
+def _whose(content: object) -> str:
+    """Whose file this is instead, as the middle of a sentence; empty for one that is not known."""
+    first = content[0] if isinstance(content, list) and content else content
+    keys = first.keys() if isinstance(first, dict) else ()
+    told = next((text for wanted, text in _OTHER_JSON if all(key in keys for key in wanted)), None)
+    return "" if told is None else f" (it looks like {told})"
+
+
 def load_coco(labels: Path) -> dict[str, Any]:
     """The tables of a COCO file, without outlines and the like.
 
@@ -95,7 +115,9 @@ def load_coco(labels: Path) -> dict[str, Any]:
         raise InputError(f"{labels} holds no annotations of COCO: check the labels.") from None
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
-            raise InputError(f"{labels} has no list '{table}': expected COCO's images, annotations and categories.")
+            raise InputError(
+                f"{labels} has no list '{table}'{_whose(content)}: expected COCO's images, annotations and categories."
+            )
     return content
 
 

@@ -83,10 +83,9 @@ def class_names(labels: Path) -> dict[str, str]:
         InputError: that file does not hold names.
     """
     start = labels if labels.is_dir() else labels.parent
-    folders = [start, start.parent]
-    if "labels" in start.parts:  # labels/train or train/labels: as far as the folder above that which holds `labels`
-        below = start.parts[::-1].index("labels")
-        folders = [start, *start.parents][: below + 3]
+    # labels/train or train/labels: as far as the folder above that which holds `labels`; obj_train_data/film/ of CVAT.
+    below = start.parts[::-1].index("labels") if "labels" in start.parts else 0
+    folders = [start, *start.parents][: below + 3]
     for path in (folder / name for folder in folders for name in NAME_FILES):
         if path.is_file():
             names = _names_in(path)
@@ -220,6 +219,8 @@ def _meant(values: NDArray[np.float64]) -> str:
         return "these look like `class cx cy w h identity`: remove the last column"
     if columns == 6:
         return "these look like `class cx cy w h confidence`, a detector's: remove the last column"
+    if columns > 6 and (columns - 5) % 3 == 0 and np.isin(values[:, 7::3], (0, 1, 2)).all():
+        return "these look like poses, `class cx cy w h` and points behind: keep the first five columns"
     if columns > 6 and columns % 2 == 1:
         return "these look like outlines, `class x1 y1 x2 y2 ...`: export boxes"
     return "expected one box a row"

@@ -30,6 +30,8 @@ CONFIG_FILE = "config.json"
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_state", "net", "network", "weights", "params", "ema")
 """Keys under which checkpoints keep the state dict, the usual ones first."""
+_PREFIXES = ("_orig_mod.", "module.", "model.")
+"""What compiling, parallel training and Lightning put before every name."""
 _PADDLE = (".pdparams", ".pdopt", ".pdiparams", ".pdmodel")
 _SAFETENSORS = "safetensors"
 
@@ -134,8 +136,8 @@ def read_config(path: str | os.PathLike[str]) -> ModelConfig:
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file, or from a .pth that holds nothing but data.
 
-    A training checkpoint's state dict is unwrapped (see `_WRAPPERS`), and the `module.` that parallel training
-    puts before every name is taken away.
+    A training checkpoint's state dict is unwrapped (see `_WRAPPERS`), and what others put before every name
+    is taken away (see `_PREFIXES`).
 
     Raises:
         InputError: the file is missing or damaged, holds code, or holds no tensors.
@@ -144,27 +146,32 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected weights (.safetensors or .pth).")
     with path.open("rb") as stream:
-        kind = _kind_of_file(stream.read(512))
+        start = stream.read(512)
+    kind, is_pickle = _kind_of_file(start), start.startswith((b"PK", b"\x80"))
     if kind not in ("", _SAFETENSORS):
         raise InputError(f"{path}: is {kind}, and no weight file; fetch the weights again (.safetensors or .pth).")
     if kind != _SAFETENSORS and path.suffix in _PADDLE:
         raise InputError(f"{path}: is PaddlePaddle's, whose weights PyTorch cannot read: take some made for PyTorch.")
     content: Any
     try:
-        if kind == _SAFETENSORS or path.suffix == ".safetensors":
+        if kind == _SAFETENSORS or (path.suffix == ".safetensors" and not is_pickle):
             content = load_file(path)
         else:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), path.open("rb") as stream:  # of a path torch would believe the ending
                 warnings.simplefilter("ignore")  # about pickle dialects; what matters is refused below
-                content = torch.load(path, map_location="cpu", weights_only=True)
+                content = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
+        if not named and not is_pickle:
+            raise InputError(f"{path}: is no weight file; expected .safetensors or .pth, fetch it again.") from error
         what = f"it would run {named[1].rstrip('.,')}" if named else "no pickle of tensors"
         raise InputError(
             f"{path}: refused, because it holds more than tensors ({what}); ask its author for the bare "
             f"state dict or a .safetensors file."
         ) from error
     except Exception as error:  # a damaged pickle can make torch stumble over anything
+        if "TorchScript" in str(error):
+            raise InputError(f"{path}: is a TorchScript program; ask its author for the bare state dict.") from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged, or no weight file ({reason}); fetch it again.") from error
     return _state_dict(content, path)
@@ -186,8 +193,9 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
             f"{path}: holds numbers that are not finite (in {listed(broken)}), as a training that diverged leaves; "
             "take other weights."
         )
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): value for name, value in state.items()}
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 

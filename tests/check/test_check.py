@@ -3,6 +3,7 @@ used."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import tiny_films
+from PIL import Image
 from tiny_archive import damage, gt_rows, jpeg, seqinfo, sequence_files, write_zip
 from tiny_box_sets import FAULTS, FORMATS, Change, replace_text, text_files, tree, write_image, write_set
 from tiny_films import write_boxes, write_film
@@ -658,8 +660,8 @@ class TestFilms:
         assert [error.rpartition("/")[2].split(";")[0] for error in found.errors] == [
             "000002.jpg: is empty",
             "000003.jpg: is cut off: its end is missing",
+            "000004.jpg: is 20x10, but the film's first frame is 48x32: boxes would lie elsewhere",
         ]
-        assert "000004.jpg: is 20x10 but seqinfo.ini says 48x32" in found.warnings[0]
         assert found.rows[SEQUENCE][3] == "20x10 to 48x32 (2)"
 
     def test_seqinfo(self, film: Path, check: Check) -> None:
@@ -835,6 +837,58 @@ class TestZips:
         assert found.rows["MOT17-02-FRCNN"][:5] == ["600", "30003", "83", "1088x612", "30"]
         assert found.rows["PETS09-S2L1"][:5] == ["795", "4650", "19", "768x576", "7"]
         assert found.warnings == []
+
+
+class TestFramesOfOneSize:
+    @pytest.mark.parametrize("at", [2, 4, 6])
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_frame_of_another_size(self, at: int, turned: bool, check: Check, film: Path, tmp_path: Path) -> None:
+        """Its boxes would lie elsewhere: refused by both."""
+        path = film / "img1" / f"{at:06d}.jpg"
+        with Image.open(path) as image:
+            image.load()
+        exif = Image.Exif()
+        if turned:
+            exif[0x0112] = 6
+        (image if turned else image.resize((image.width // 2, image.height // 2))).save(path, exif=exif)
+        found = check(film)
+        assert len(found.errors) == 1
+        assert f"{at:06d}.jpg: is " in found.errors[0]
+        with pytest.raises(InputError, match=f"{at:06d}.jpg is .* but the film's first frame is"):
+            extract_benchmark(film, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+class TestPartsOfASet:
+    @pytest.mark.parametrize("part", ["images", "labels", "data.yaml"])
+    def test_any_part_stands_for_the_set(self, part: str, check: Check, tmp_path: Path) -> None:
+        write_set(tmp_path / "set", "yolo")
+        whole = check(tmp_path / "set")
+        found = check(tmp_path / "set" / part)
+        assert found.rows == whole.rows
+        assert not found.refused
+
+    def test_names_above_folders_of_cvat(self, check: Check, tmp_path: Path) -> None:
+        """obj_train_data/film/: images beside labels, and obj.names two folders above."""
+        folder = tmp_path / "export" / "obj_train_data" / "film"
+        given = write_set(tmp_path / "set", "yolo")
+        folder.mkdir(parents=True)
+        for path in [*Path(given.images).rglob("*.*"), *Path(given.labels).rglob("*.txt")]:
+            (folder / path.name).write_bytes(path.read_bytes())
+        (tmp_path / "export" / "obj.names").write_text("car\nperson\nbicycle\n")
+        assert any("classes: [person]" in line for line in check(tmp_path / "export").lines)
+
+    @pytest.mark.parametrize(
+        ("content", "whose"),
+        [
+            ([{"annotations": [], "data": {"image": "a.jpg"}}], "Label Studio"),
+            ({"shapes": [], "imagePath": "a.jpg"}, "LabelMe"),
+            ({"items": [], "categories": {}}, "Datumaro"),
+            ([{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "results of a detector"),
+        ],
+    )
+    def test_json_of_others_is_named(self, content: object, whose: str, check: Check, tmp_path: Path) -> None:
+        (tmp_path / "labels.json").write_text(json.dumps(content))
+        assert whose in check(tmp_path / "labels.json").refused
 
 
 class TestForeignLayouts:

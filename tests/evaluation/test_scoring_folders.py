@@ -322,6 +322,19 @@ def test_rules_can_be_chosen(official: Path, results: Path, tmp_path: Path) -> N
     assert wrong == {"MOT17": 1, "MOT20": 0}
 
 
+@pytest.mark.parametrize("row", ["{f},{i},0.1,0.2,0.1,0.3,1", "{f},{i},900,900,20,40,1", "{f},{i},1,1,1000,900,1"])
+def test_results_that_meet_no_box_are_named(row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fractions, another film, corners: the numbers say nothing of the tracker."""
+    truth = write(tmp_path / "truth.txt", people(1, 10).replace(",11,", ",-1,").replace(",12,", ",-1,"))
+    rows = (row.format(f=frame, i=identity) for frame in range(1, 11) for identity in (4, 9))
+    found = write(tmp_path / "door.txt", "\n".join(rows))
+    run(["evaluate", str(found), str(truth), "--benchmark", "MOT17"])
+    assert "meet no box of the ground truth" in capsys.readouterr().err
+    write(found, tracks(range(1, 11)))
+    run(["evaluate", str(found), str(truth), "--benchmark", "MOT17"])
+    assert "meet no box" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("people_without", [1, 2])
 def test_without_identities_no_number_is_made_up(people_without: int, tmp_path: Path) -> None:
     """In files of someone's own; regions that do not count need none."""

@@ -363,6 +363,21 @@ def test_safetensors_of_others_are_read(tmp_path: Path) -> None:
     assert read_weights(tmp_path / "x.safetensors").keys() == {"a"}
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "_orig_mod.module."])
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_prefixes_and_endings_are_seen_through(prefix: str, name: str, tmp_path: Path) -> None:
+    """A pickle under the ending of the other format is read as what it is."""
+    torch.save({"state_dict": {f"{prefix}a": torch.ones(2)}}, tmp_path / name)
+    assert read_weights(tmp_path / name).keys() == {"a"}
+
+
+def test_programs_are_named(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"x\.pt: is a TorchScript program") as refused:
+        read_weights(tmp_path / "x.pt")
+    assert "weights_only" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("start", "words"),
     [
@@ -373,6 +388,8 @@ def test_safetensors_of_others_are_read(tmp_path: Path) -> None:
         (b"\x08\x07\x12\x07pytorch\x1a\x05", "ONNX"),
         (b"\x89HDF\r\n", "Keras"),
         (b'{"error": "not found"}', "JSON"),
+        (b"\x89PNG\r\n\x1a\n", "no weight file"),
+        (b"\x1c\x00\x00\x00TFL3", "no weight file"),
     ],
 )
 def test_what_is_no_weight_file_is_called_what_it_is(start: bytes, words: str, tmp_path: Path) -> None:

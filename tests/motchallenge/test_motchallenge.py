@@ -541,7 +541,7 @@ class TestExtraction:
         for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(b"0")), (b"IEND", b"")):
             frame += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         files = sequence_files("train/TUD-Campus", 1) | {"train/TUD-Campus/img1/000001.jpg": frame}
-        outs.refuse("is not a readable image", write_zip(tmp_path / "MOT15.zip", files))
+        outs.refuse("has more pixels than an image", write_zip(tmp_path / "MOT15.zip", files))
 
     def test_size_is_that_of_the_frames(self, tmp_path: Path, outs: Outs, capsys: pytest.CaptureFixture[str]) -> None:
         files = sequence_files("train/TUD-Campus", 2, info=seqinfo("TUD-Campus", 2, imWidth="640"))

@@ -15,6 +15,8 @@ FILES = {
     "KITTI": ["training/label_02/0000.txt", "training/image_02/0000/000000.png"],
     "VisDrone": ["annotations/uav0000013_00000_v.txt", "sequences/uav0000013_00000_v/0000001.jpg"],
     "BDD100K": ["labels/box_track_20/train/0000f77c.json", "images/track/train/0000f77c/0000f77c-0000001.jpg"],
+    "BDD100K's: take": ["labels/det_20/det_train.json", "images/100k/train/0000f77c.jpg"],
+    "Supervisely": ["ds0/ann/a.jpg.json", "ds0/img/a.jpg"],
     "MOTSynth": ["frames/000/rgb/0001.jpg", "mot_annotations/000/gt/gt_.txt"],
 }
 
@@ -26,10 +28,10 @@ def test_a_foreign_layout_is_named(name: str, tmp_path: Path) -> None:
     for file, data in contents.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(data)
-    with pytest.raises(InputError, match=f"data is laid out as {name}'s"):
+    with pytest.raises(InputError, match=f"data is laid out as {name}"):
         on_disk(folder, str(folder), "MOT17")
     zipped = write_zip(tmp_path / "MOT17.zip", contents)
-    with pytest.raises(InputError, match=f"MOT17.zip is laid out as {name}'s"):
+    with pytest.raises(InputError, match=f"MOT17.zip is laid out as {name}"):
         extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
 
 
@@ -42,3 +44,21 @@ def test_sets_in_the_format_are_read_as_they_are(name: str, tmp_path: Path) -> N
     (archive,) = on_disk(tmp_path / "data", "data", "MOT17")
     found = extract_benchmark(archive, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
     assert [(entry.name, entry.frames) for entry in found] == [(name, 4)]
+
+
+@pytest.mark.parametrize("ending", ["tif", "GIF", "heic"])
+def test_frames_of_a_kind_that_is_not_read(ending: str, tmp_path: Path) -> None:
+    files = {name.replace(".jpg", f".{ending}"): data for name, data in sequence_files("train/film", 4).items()}
+    zipped = write_zip(tmp_path / "films.zip", files)
+    with pytest.raises(InputError, match=rf"img1/000001\.{ending} is of a kind that is not read; convert"):
+        extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+@pytest.mark.parametrize("numbers", [range(100, 104), range(1, 13, 3), range(2, 6)])
+def test_frames_that_are_numbered_otherwise(numbers: range, tmp_path: Path) -> None:
+    files = sequence_files("train/film", 4)
+    frames = [files.pop(f"train/film/img1/{n:06d}.jpg") for n in range(1, 5)]
+    files |= {f"train/film/img1/{n:06d}.jpg": data for n, data in zip(numbers, frames, strict=True)}
+    zipped = write_zip(tmp_path / "films.zip", files)
+    with pytest.raises(InputError, match=f"numbered from {numbers[0]} to {numbers[-1]}; number them from 1"):
+        extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
