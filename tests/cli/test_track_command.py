@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from small_encoder import QUICK_LEARNING
 from tiny_films import FRAMES, encode, write_boxes, write_video
 
 from clmot.cli.main import run
@@ -32,10 +33,7 @@ from clmot.reporting.tracked_video import TrackedVideo
 
 ROOT = Path(__file__).parents[2]
 SIZE = (96, 64)
-LEARN = (
-    *("--learn", "--device", "cpu", "--set", "crop.weights=weights/none", "--set", "train.epochs=1"),
-    *("--set", "crop.steps=1", "--set", "train.batch_size=4", "--set", "crop.input_size=[32, 64]"),
-)
+LEARN = ("--learn", *QUICK_LEARNING)
 
 
 def decoded(path: Path) -> list[np.ndarray]:

@@ -69,6 +69,14 @@ def test_every_command_exists(document: str, command: str, capsys: pytest.Captur
         assert program in ("mkdir", "cp", "python", "mlflow", "curl")
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_modules_that_are_to_be_run_exist(document: Path) -> None:
+    named = set(
+        re.findall(r"python -m ((?:tools|benchmarks|stages|clmot)[\w.]*\w)", document.read_text(encoding="utf-8"))
+    )
+    assert [name for name in sorted(named) if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
 def test_params_named_in_prose_exist() -> None:
     """`loss.temperature`, `views.*`, and `train.views=3` are params; a dotted name of another kind is not meant."""
     names = load_params(ROOT / "params.yaml").flat()

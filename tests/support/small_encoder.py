@@ -12,6 +12,11 @@ from clmot.models.crop_weights import create_crop_encoder, save_crop_encoder
 from clmot.params import load_params
 
 ROOT = Path(__file__).parents[2]
+QUICK_LEARNING = (
+    *("--device", "cpu", "--set", "crop.weights=weights/none", "--set", "train.epochs=1", "--set", "crop.steps=1"),
+    *("--set", "train.batch_size=4", "--set", "crop.input_size=[32, 64]"),
+)
+"""Options with which `clmot track --learn` learns next to nothing, in a moment."""
 
 
 def save_small_encoder(folder: Path) -> CropEncoder:
