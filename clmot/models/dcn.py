@@ -40,8 +40,7 @@ def deform_conv2d(
     Returns:
         (B, O, H, W).
     """
-    if implementation in ("auto", "triton"):
-        implementation = _fastest_on_gpu() if features.is_cuda else "grid_sample"
+    implementation = formulation(implementation, features)
     if implementation == "triton":
         from clmot.models.dcn_triton import TritonDeformConv2d  # Triton is not everywhere
 
@@ -88,6 +87,13 @@ def _deform_conv2d_by_sampling(features: Tensor, offset: Tensor, mask: Tensor, w
         )
         output = torch.addcmul(output, sampled, mask[:, tap : tap + 1])  # (B, O, H, W)
     return output
+
+
+def formulation(implementation: Implementation, features: Tensor) -> Implementation:
+    """The formulation that runs where `implementation` was asked for, which is never `auto`."""
+    if implementation in ("auto", "triton"):
+        return _fastest_on_gpu() if features.is_cuda else "grid_sample"
+    return implementation
 
 
 @functools.cache

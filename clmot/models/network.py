@@ -34,7 +34,7 @@ class ModelConfig:
     operator: Operator
     """Operator of the neck's nodes."""
     dcn_implementation: Implementation
-    """Which formulation of deformable convolution runs; does not change the weights."""
+    """Which formulation of deformable convolution (and of upsampling beside it) runs; does not change the weights."""
     neck_channels: tuple[int, ...]
     """Channels of the neck at strides 4, 8, 16, 32; empty: those of the published networks."""
     head_channels: int

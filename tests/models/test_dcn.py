@@ -137,6 +137,6 @@ def test_gradients_in_bfloat16_point_where_those_in_float32_do(implementation: I
 
 def test_kernels_for_gpus_agree() -> None:
     """On a CPU, where Triton interprets them: slowly, but with the same arithmetic."""
-    script = Path(__file__).parents[1] / "support" / "interpreted_dcn.py"
+    script = Path(__file__).parents[1] / "support" / "interpreted_kernels.py"
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     subprocess.run([sys.executable, script], check=True, env=environment, cwd=Path(__file__).parents[2])

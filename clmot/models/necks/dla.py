@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from clmot.models.dcn import Implementation
+from clmot.models.dcn import Implementation, formulation
 from clmot.models.necks.blocks import Node, Operator, bilinear_kernel, reductions
 from clmot.models.necks.interface import Neck
 
@@ -19,7 +19,8 @@ from clmot.models.necks.interface import Neck
 class Upsample(nn.ConvTranspose2d):
     """Learnt upsampling by a power of two, channel by channel; begins as bilinear interpolation."""
 
-    def __init__(self, channels: int, factor: int) -> None:
+    def __init__(self, channels: int, factor: int, implementation: Implementation = "auto") -> None:
+        """`implementation`: `auto` and `triton` take a kernel of ours on a GPU, where cuDNN's is slow."""
         super().__init__(
             channels,
             channels,
@@ -31,6 +32,16 @@ class Upsample(nn.ConvTranspose2d):
         )
         with torch.no_grad():
             self.weight.copy_(bilinear_kernel(2 * factor))  # the same for every channel
+        self.implementation: Implementation = implementation
+
+    def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, C, factor * H, factor * W)."""
+        if formulation(self.implementation, features) == "triton":
+            from clmot.models.upsample_triton import TritonUpsample  # Triton is not everywhere
+
+            output: Tensor = TritonUpsample.apply(features, self.weight)
+            return output
+        return super().forward(features, output_size)
 
 
 class IDAUp(nn.Module):
@@ -49,7 +60,7 @@ class IDAUp(nn.Module):
         self.steps = range(1, len(in_channels))
         for i in self.steps:
             self.add_module(f"proj_{i}", Node(in_channels[i], out_channels, operator, implementation))
-            self.add_module(f"up_{i}", Upsample(out_channels, factors[i]))
+            self.add_module(f"up_{i}", Upsample(out_channels, factors[i], implementation))
             self.add_module(f"node_{i}", Node(out_channels, out_channels, operator, implementation))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

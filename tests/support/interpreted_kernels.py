@@ -1,4 +1,4 @@
-"""Hold the Triton kernels of deformable convolution to the reference and to torchvision's operator, without a GPU.
+"""Hold the Triton kernels to the reference and to PyTorch's and torchvision's operators, without a GPU.
 
 A program of its own: Triton looks at TRITON_INTERPRET when it is imported.
 """
@@ -8,17 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from clmot.models.dcn import deform_conv2d  # noqa: E402
 from clmot.models.dcn_triton import TritonDeformConv2d  # noqa: E402
+from clmot.models.upsample_triton import TritonUpsample  # noqa: E402
 
 CASES = [  # (B, C, H, W), O, k, how far taps are moved
     ((2, 5, 4, 6), 3, 3, 2.0),
     ((1, 66, 3, 4), 4, 3, 30.0),
     ((1, 2, 1, 5), 1, 1, 0.3),
+    ((2, 3, 19, 27), 2, 3, 3.0),  # several windows, which some taps leave
+]
+UPSAMPLED = [  # (B, C, H, W), factor
+    ((2, 5, 3, 4), 2),
+    ((1, 66, 4, 3), 4),
+    ((3, 2, 1, 1), 8),
 ]
 
 
@@ -28,7 +36,7 @@ def both(leaves, grad):
     return output, torch.autograd.grad(output, leaves, grad)
 
 
-def main():
+def deformable_convolution():
     with np.load(ROOT / "tests/reference/dcnv2.npz") as file:
         reference = {name: torch.from_numpy(file[name]) for name in file}
     names = ("x", "offset", "mask", "weight", "bias")
@@ -48,6 +56,9 @@ def main():
         ]
         grad = torch.randn(batch, outputs, height, width, generator=generator)
         output, gradients = both(leaves, grad)
+        halves = both([leaves[0].half(), *leaves[1:]], grad.half())
+        for exact, other in zip((output, *gradients), (halves[0], *halves[1]), strict=True):
+            assert (other.float() - exact).norm() <= 0.003 * exact.norm()
         leaves = [leaf.requires_grad_() for leaf in leaves]
         wanted = deform_conv2d(*leaves, implementation="torchvision")
         torch.testing.assert_close(output, wanted, rtol=1e-4, atol=1e-4)
@@ -55,5 +66,20 @@ def main():
             torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-4)
 
 
+def upsampling():
+    generator = torch.Generator().manual_seed(0)
+    for (batch, channels, height, width), factor in UPSAMPLED:
+        features = torch.randn(batch, channels, height, width, generator=generator, requires_grad=True)
+        weight = torch.randn(channels, 1, 2 * factor, 2 * factor, generator=generator, requires_grad=True)
+        output = TritonUpsample.apply(features, weight)
+        wanted = F.conv_transpose2d(features, weight, stride=factor, padding=factor // 2, groups=channels)
+        torch.testing.assert_close(output, wanted, rtol=1e-5, atol=1e-5)
+        grad = torch.randn(wanted.shape, generator=generator)
+        gradients = [torch.autograd.grad(result, (features, weight), grad) for result in (output, wanted)]
+        for gradient, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-4)
+
+
 if __name__ == "__main__":
-    main()
+    deformable_convolution()
+    upsampling()
