@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import timm
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clmot.errors import InputError
@@ -69,6 +70,57 @@ class UnusedProjection(nn.Sequential):
         return features
 
 
+class ImageConv2d(nn.Conv2d):
+    """A convolution of images, of whose three channels tensor cores are no use: see `convolve_rows_as_channels`, which
+    is what runs on a GPU in 16 bits."""
+
+    @classmethod
+    def replace_first(cls, module: nn.Module) -> None:
+        """Make the first convolution of a backbone, weights and all, one of these, where it is a plain one."""
+        first = next((layer for layer in module.modules() if isinstance(layer, nn.Conv2d)), None)
+        if first is None or type(first) is not nn.Conv2d:  # timm has kinds of its own
+            return
+        if first.groups == 1 and first.dilation == (1, 1) and not isinstance(first.padding, str):
+            first.__class__ = cls
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As `nn.Conv2d`."""
+        if not (images.is_cuda and torch.is_autocast_enabled("cuda")):
+            return super().forward(images)
+        dtype, padding = torch.get_autocast_dtype("cuda"), self.padding
+        return convolve_rows_as_channels(images, self.weight, self.bias, self.stride, padding, dtype)  # type: ignore[arg-type]
+
+
+def convolve_rows_as_channels(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dtype: torch.dtype,
+) -> Tensor:
+    """`F.conv2d` of images that need no gradient: a row of the kernel is laid out as channels.
+
+    Of a kernel of 7x7 over 3 channels that makes 21 (with zeros, 24: tensor cores take multiples of eight), and columns
+    of 7 are left to convolve.
+
+    Args:
+        images: (B, C, H, W).
+        weight: (O, C, k, l).
+        bias: (O,).
+        stride, padding: down and across.
+        dtype: in which the result is calculated; or that of autocast.
+    """
+    (down, across), (up, aside) = stride, padding
+    side = weight.shape[-1]
+    rows = F.pad(images, (aside, aside, 0, 0)).unfold(3, side, across).permute(0, 2, 3, 1, 4)  # (B, H, w, C, l)
+    used = weight.shape[1] * side
+    spread = rows.new_zeros(*rows.shape[:3], used + -used % 8, dtype=dtype)
+    spread[..., :used].unflatten(3, (-1, side)).copy_(rows)
+    columns = F.pad(weight.transpose(2, 3).flatten(1, 2), (0, 0, 0, -used % 8))[..., None]  # (O, C*l and more, k, 1)
+    return F.conv2d(spread.permute(0, 3, 1, 2), columns, bias, (down, 1), (up, 0))
+
+
 def is_hrnet(name: str) -> bool:
     """Whether timm model `name` is a high-resolution network, with all strides side by side."""
     return name.startswith("hrnet_")
@@ -112,6 +164,7 @@ def create_backbone(name: str) -> tuple[nn.Module, Pyramid]:
     if name == "dla34":
         for level, width in (("level3", 64), ("level4", 128)):
             module.get_submodule(level).project = UnusedProjection(width, 2 * width)
+    ImageConv2d.replace_first(module)
     channels_last = getattr(module, "output_fmt", "NCHW") == "NHWC"
     return module, Pyramid(tuple(indices), tuple(channels[i] for i in indices), channels_last)
 

@@ -120,5 +120,12 @@ class DeformConv2d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
-        offset, mask = self.conv_offset_mask(features).split([18, 9], dim=1)  # (B, 18, H, W), (B, 9, H, W)
+        steering = self.conv_offset_mask
+        if features.is_cuda and torch.is_autocast_enabled("cuda"):
+            # In 16 bits cuDNN is faster by half with a multiple of eight channels: zeros fill them up.
+            weight = F.pad(steering.get_parameter("weight"), (0, 0, 0, 0, 0, 0, 0, 5))
+            bias = F.pad(steering.get_parameter("bias"), (0, 5))
+            offset, mask, _ = F.conv2d(features, weight, bias, padding=1).split([18, 9, 5], dim=1)
+        else:
+            offset, mask = steering(features).split([18, 9], dim=1)  # (B, 18, H, W), (B, 9, H, W)
         return deform_conv2d(features, offset, mask.sigmoid(), self.weight, self.bias, self.implementation)

@@ -12,11 +12,12 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from dla34_recipe import assert_reference_outputs, dla34_recipe, dla34_shapes, reference_images
 from safetensors.torch import load_file, save_file
 
 from clmot.errors import InputError
-from clmot.models.backbone import create_backbone
+from clmot.models.backbone import ImageConv2d, convolve_rows_as_channels, create_backbone
 from clmot.models.checkpoint import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -428,3 +429,33 @@ def test_safetensors_under_another_ending(tmp_path: Path) -> None:
     save_file({"a": torch.ones(3)}, tmp_path / "x.safetensors")
     (tmp_path / "x.safetensors").rename(tmp_path / "x.pth")
     assert read_weights(tmp_path / "x.pth").keys() == {"a"}
+
+
+# ---------------------------------------------------------------- the first convolution
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("side", "stride", "padding"), [((7, 7), (1, 1), (3, 3)), ((3, 5), (2, 1), (1, 0))])
+def test_rows_as_channels_are_the_same_convolution(
+    side: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], layout: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 12, 17, generator=generator).to(memory_format=layout)
+    weight = torch.randn(4, 3, *side, generator=generator, requires_grad=True)
+    bias = torch.randn(4, generator=generator, requires_grad=True)
+    expected = F.conv2d(images, weight, bias, stride, padding)
+    output = convolve_rows_as_channels(images, weight, bias, stride, padding, torch.float32)
+    torch.testing.assert_close(output, expected, rtol=1e-4, atol=1e-5)
+    grad = torch.randn(expected.shape, generator=generator)
+    gradients = [torch.autograd.grad(result, (weight, bias), grad) for result in (output, expected)]
+    for gradient, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dla34", "resnet18"])
+def test_first_convolution_alone_is_one_of_images(name: str) -> None:
+    module, _ = create_backbone(name)
+    layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert [isinstance(layer, ImageConv2d) for layer in layers] == [True] + [False] * (len(layers) - 1)
+    images = torch.rand(1, 3, 32, 32)
+    assert torch.equal(layers[0](images), torch.nn.Conv2d.forward(layers[0], images))
