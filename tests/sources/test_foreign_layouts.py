@@ -8,8 +8,9 @@ import pytest
 from tiny_archive import sequence_files, write_zip
 
 from clmot.archives.extract import extract_benchmark
+from clmot.cli.main import run
 from clmot.errors import InputError
-from clmot.sources.fetch import on_disk
+from clmot.sources.fetch import fetch_archives, on_disk
 
 FILES = {
     "KITTI": ["training/label_02/0000.txt", "training/image_02/0000/000000.png"],
@@ -62,3 +63,22 @@ def test_frames_that_are_numbered_otherwise(numbers: range, tmp_path: Path) -> N
     zipped = write_zip(tmp_path / "films.zip", files)
     with pytest.raises(InputError, match=f"numbered from {numbers[0]} to {numbers[-1]}; number them from 1"):
         extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "kind"),
+    [
+        ("films.rar", b"Rar!\x1a\x07\x01\x00", "RAR"),
+        ("MOT17.zip", b"7z\xbc\xaf\x27\x1c", "7z"),
+        ("films.tar.gz", b"\x1f\x8b\x08\x00", "gzip"),
+        ("films.tar", b"film/".ljust(257, b"\0") + b"ustar\x0000", "tar"),
+    ],
+)
+def test_what_is_packed_otherwise_is_to_be_unpacked(name: str, start: bytes, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(start + bytes(600))
+    with pytest.raises(InputError, match=rf"is packed as {kind}.*: unpack it and name the folder"):
+        run(["check", str(path)])
+    with pytest.raises(InputError, match=rf"is packed as {kind}.*: unpack it and name the folder"):
+        archives = fetch_archives(str(path), "MOT17", tmp_path / "archives", 0, 0)
+        extract_benchmark(archives, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
