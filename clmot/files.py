@@ -22,6 +22,17 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 OTHER_IMAGES = (".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".dng", ".raw", ".npy")
 """The same of images that are not read, to be named."""
 
+PACKED = (
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "zstandard"),
+    (0, b"7z\xbc\xaf", "7z"),
+    (0, b"Rar!", "RAR"),
+    (257, b"ustar", "tar"),
+)
+"""Where files that are packed otherwise than as a zip say so, with what, and the name of that."""
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -298,3 +309,13 @@ def dvc_root() -> Path:
     it is the current folder. MLflow's store, archives and checkpoints live below it.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def stand_in(start: bytes) -> str:
+    """What a file is that came in the place of the one that was meant, by its first 512 bytes; empty for others."""
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS (`git lfs pull` fetches the file itself)"
+    packed = next((kind for at, magic, kind in PACKED if start[at:].startswith(magic)), None)
+    return f"a compressed file ({packed}; unpack it)" if packed else ""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from clmot.errors import InputError
-from clmot.files import walk
+from clmot.files import stand_in, walk
 
 # Frames hardly shrink in a zip and tables shrink some ten times: more than this is made to fill the disk.
 HIGHEST_COMPRESSION = 200
@@ -38,16 +38,6 @@ DAMAGE = (
 )
 """What `zipfile` raises where a zip is damaged; with bz2 also an `OSError` without a number. Where it does not know a
 compression, a version or a patch it raises `NotImplementedError`, which readers here catch beside these."""
-PACKED = (
-    (0, b"\x1f\x8b", "gzip (.tar.gz, .gz)"),
-    (0, b"BZh", "bzip2"),
-    (0, b"\xfd7zXZ", "xz"),
-    (0, b"\x28\xb5\x2f\xfd", "zstandard"),
-    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
-    (0, b"Rar!", "RAR"),
-    (257, b"ustar", "tar"),
-)
-"""Where files that are packed otherwise than as a zip say so, with what, and the name of that."""
 LARGEST_WHOLE = 1 << 28
 """Bytes of the largest file that is read into memory at once: a table, or one image."""
 
@@ -83,13 +73,14 @@ class Entry:
             return stream.read()
 
 
-def refuse_packed(path: Path) -> None:
-    """Raise an InputError for a file that is packed otherwise than as a zip: it has to be unpacked."""
+def refuse_stand_in(path: Path) -> None:
+    """Raise an InputError for a file that is not what its name says, or is packed otherwise than as a zip."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
-        start = stream.read(512)
-        kind = next((kind for at, magic, kind in PACKED if start[at:].startswith(magic)), None)
-        if kind is not None:
-            raise InputError(f"{path} is packed as {kind}, which is not read: unpack it and name the folder.")
+        kind = stand_in(stream.read(512))
+        if kind:
+            raise InputError(
+                f"{path} is {kind}, and no zip, folder or file of boxes: delete it, get what was meant and run again."
+            )
 
 
 @contextlib.contextmanager
@@ -165,7 +156,7 @@ def _opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): expected a benchmark's zip.") from None
     if not start.startswith(b"PK"):
-        refuse_packed(path)
+        refuse_stand_in(path)
         text = re.match(rb"[\x20-\x7e]{4,}", start)
         what = f"it starts with {text.group().decode()!r}" if text else "its first bytes are not a zip's"
         what = what if start else "it is empty"

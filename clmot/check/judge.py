@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from clmot.archives.benchmark_layout import sequence_folders
-from clmot.archives.entries import Tree, refuse_packed
+from clmot.archives.entries import Tree, refuse_stand_in
 from clmot.archives.extract import DETECTION_SOURCES_FILE
 from clmot.archives.foreign_layouts import foreign_layout
 from clmot.check.box_sets import check_box_set
@@ -85,7 +85,7 @@ def check(
     if not path.exists():
         raise InputError(f"{path} does not exist: name a file or folder with boxes; the README shows which there are.")
     if path.is_file():
-        refuse_packed(path)
+        refuse_stand_in(path)
     if not (images or kind):
         path = set_around(path)
     findings = Findings(film_classes() if classes is None else classes)

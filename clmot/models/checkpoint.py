@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from clmot.errors import InputError
-from clmot.files import staged_file, write_json
+from clmot.files import staged_file, stand_in, write_json
 from clmot.models.backbone import UnusedProjection
 from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.wording import listed, one_line
@@ -203,18 +203,14 @@ def _kind_of_file(start: bytes) -> str:
     """What a file that is no pickle is, by how it begins; empty where it may be one."""
     if len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32:
         return _SAFETENSORS
-    text = start.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS (`git lfs pull` fetches the file itself)"
-    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")):
-        return "a compressed file (unpack it)"
+    kind = stand_in(start)
+    if kind:
+        return kind
     if start.startswith(b"\x08") and (b"pytorch" in start or b"onnx" in start.lower()):
         return "an ONNX network (export the state dict instead)"
     if start.startswith(b"\x89HDF"):
         return "an HDF5 file, as Keras writes"
-    if text.startswith((b"{", b"[")):
+    if start.lstrip().startswith((b"{", b"[")):
         return "a text of JSON"
     return ""
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clmot.files import stand_in
 from clmot.problems import Problem, Report
 from clmot.wording import counted
 
@@ -82,10 +83,9 @@ def _other_rows(text: str, columns: tuple[int, ...], delimiter: str | None) -> s
     lines = [line for line in text[:_LONG].split("\n") if line.strip()][:2]
     if not lines:
         return None
-    if lines[0].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
-        return "is a web page or XML: get the file itself"
-    if lines[0].startswith("version https://git-lfs"):
-        return "is a pointer of Git LFS: `git lfs pull` fetches the file itself"
+    kind = stand_in(text[:512].encode())
+    if kind:
+        return f"is {kind}: get the file itself"
     first = [cell.strip() for cell in lines[0].split(delimiter)]
     titles = len(lines) > 1 and len(first) in columns and all(_number(cell) is None for cell in first)
     if titles and _are_numbers(lines[1], delimiter):

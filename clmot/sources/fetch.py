@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.addresses import VARIABLE, readable
-from clmot.archives.entries import refuse_packed
+from clmot.archives.entries import refuse_stand_in
 from clmot.archives.foreign_layouts import foreign_layout
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path, walk
@@ -161,7 +161,7 @@ def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     """
     if path.is_file():
         if not is_video(path) and path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
-            refuse_packed(path)
+            refuse_stand_in(path)
             raise InputError(
                 f"data.source '{source}' is neither a zip nor a video: expected {_KNOWN}; "
                 "boxes are found beside their video."

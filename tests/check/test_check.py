@@ -774,7 +774,7 @@ class TestZips:
         damage(path, "MOT17/train/MOT17-02-SDP/img1/000003.jpg")
         assert any("is damaged at" in error and "000003.jpg" in error for error in check(path).errors)
         path.write_bytes(b"<html>")
-        assert "is not a zip archive" in check(path).refused
+        assert "is a web page, and no zip" in check(path).refused
 
     def test_one_bad_zip_of_two(self, check: Check, tmp_path: Path) -> None:
         write_zip(tmp_path / "MOT17.zip", sequence_files("MOT17/train/MOT17-02-SDP", 4))

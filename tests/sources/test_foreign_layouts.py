@@ -77,8 +77,8 @@ def test_frames_that_are_numbered_otherwise(numbers: range, tmp_path: Path) -> N
 def test_what_is_packed_otherwise_is_to_be_unpacked(name: str, start: bytes, kind: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(start + bytes(600))
-    with pytest.raises(InputError, match=rf"is packed as {kind}.*: unpack it and name the folder"):
+    with pytest.raises(InputError, match=rf"is a compressed file \({kind}; unpack it\)"):
         run(["check", str(path)])
-    with pytest.raises(InputError, match=rf"is packed as {kind}.*: unpack it and name the folder"):
+    with pytest.raises(InputError, match=rf"is a compressed file \({kind}; unpack it\)"):
         archives = fetch_archives(str(path), "MOT17", tmp_path / "archives", 0, 0)
         extract_benchmark(archives, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
