@@ -118,7 +118,13 @@ def read_truth(film: Film, measured: Measured, report: Report, classes: Sequence
         counting(Problem("frames without labels", str(film.boxes), gaps))
     _report_useless(found, film.boxes, (measured.width, measured.height), report)
     if not faults and not len(found.frame):
-        counting(Problem("no people", str(film.boxes), "has no box of what is tracked: add boxes, or remove the file"))
+        counting(
+            Problem(
+                "no people",
+                str(film.boxes),
+                "has no box of what is tracked: add boxes, name their classes in 'data.classes', or remove the file",
+            )
+        )
     if faults:
         return None
     table = _table(found)
