@@ -26,8 +26,11 @@ repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show t
 # Where this is set, every test process would rewrite and compile every test file again.
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
+# One more than there are cores: many tests wait, for servers, locks and deadlines.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 test: $(INSTALLED) ## run every test on all cores, a file at a time on each, the longest files first
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## run the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow" -n auto
