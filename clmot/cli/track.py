@@ -62,6 +62,9 @@ def add_command(commands: Any) -> None:
         help="learn this film's people from the boxes first, in minutes; needs no model of ours",
     )
     parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep what --learn learnt: a model's folder, for --model and Python"
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a param: track.confidence=0.4"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
@@ -94,6 +97,8 @@ def track(given: argparse.Namespace) -> None:
         raise InputError(f"--out {given.out}: should be a folder, or end in .mp4.")
     if given.learn and given.boxes is None:
         raise InputError("--learn learns from boxes: name them with `--boxes FILE`.")
+    if given.keep is not None:
+        _check_kept(given, films)
     if given.learn and given.model is not None:
         raise InputError("--learn makes a model of its own: leave --model away, or --learn.")
     if not is_cluster(given.cluster) or given.workers < 0:
@@ -104,6 +109,17 @@ def track(given: argparse.Namespace) -> None:
         worst = _track_spread(films, given, changes) if spreads else _track_in_turn(films, given, changes)
     if worst:
         raise SystemExit(worst)
+
+
+def _check_kept(given: argparse.Namespace, films: list[str | list[str]]) -> None:
+    from clmot.model_description import DESCRIPTION_FILE
+
+    if not given.learn:
+        raise InputError("--keep keeps what was learnt: give --learn too, or leave it away.")
+    if len(films) > 1:
+        raise InputError(f"--keep {given.keep}: these are {len(films)} films, and each learns a model: name one.")
+    if given.keep.exists() and not (given.keep / DESCRIPTION_FILE).is_file():
+        raise InputError(f"--keep {given.keep} exists and is no model's folder: name another, it would be replaced.")
 
 
 def _track_in_turn(films: list[str | list[str]], given: argparse.Namespace, changes: list[tuple[str, str]]) -> int:
@@ -282,7 +298,7 @@ def _learnt(
 
     params = film_params(given.device, changes)
     track = supported(params.track)
-    encoder = learn_film(open_images(film, given.fps), boxes, params)
+    encoder = learn_film(open_images(film, given.fps), boxes, params, given.keep)
     return Model(track, set_up(params.hardware).device, encoder=encoder)
 
 

@@ -41,18 +41,21 @@ def pack_model(model: Path, out: Path, *, measured: bool = True) -> ModelDescrip
     load_model(model)  # whole and of one piece, or an error
     found = read_description(model)
     params = model_params(model, found)
-    track = params.as_dict()["track"]
-    # Files of this project's own are nothing to a model that goes elsewhere.
-    track |= {"detections": "network", "embedding": "none" if track["embedding"] == "none" else "network"}
     project = model.resolve().parent.parent
     packed = found.packed or (_known(project, params, measured) if (project / PARAMS_FILE).is_file() else {})
-    description = dataclasses.replace(found, track=track, packed=packed)
+    description = dataclasses.replace(found, track=packed_track(params), packed=packed)
     with staged_directory(out) as aside:
         for path in sorted(model.iterdir()):
             if path.is_file() and path.name not in (DESCRIPTION_FILE, CARD_FILE):
                 shutil.copyfile(path, aside / path.name)
         write_description(aside, description)
     return description
+
+
+def packed_track(params: Params) -> dict[str, Any]:
+    """Section `track` of the params as it goes with a model: without files of the project's own."""
+    track: dict[str, Any] = params.as_dict()["track"]
+    return track | {"detections": "network", "embedding": "none" if track["embedding"] == "none" else "network"}
 
 
 def _known(project: Path, params: Params, measured: bool) -> dict[str, Any]:

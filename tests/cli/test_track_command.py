@@ -20,11 +20,13 @@ import torch
 from small_encoder import QUICK_LEARNING
 from tiny_films import FRAMES, encode, write_boxes, write_video
 
+import clmot
 from clmot.cli.main import run
 from clmot.errors import InputError
 from clmot.films.detections import read_film_detections
 from clmot.inference.image_sources import ImageSource, SourceImage, open_images
 from clmot.inference.model import Model
+from clmot.model_description import read_description
 from clmot.motchallenge.annotations import read_results
 from clmot.params import TrackParams
 from clmot.reporting.track_film import track_film
@@ -55,6 +57,24 @@ def test_a_video_and_its_boxes_are_the_whole_way(tmp_path: Path, capsys: pytest.
     # What was grey has colour now: the boxes are drawn.
     assert np.ptp(pictures[-1].astype(int), axis=2).max() > 60
     assert "12 frames" in capsys.readouterr().out
+
+
+def test_what_was_learnt_can_be_kept(tmp_path: Path) -> None:
+    """A model's folder: by `--model` the same tracks, in Python a session that is given boxes."""
+    video = write_video(tmp_path / "phone.mp4")
+    boxes = write_boxes(video, "mot", identities=False)
+    kept, given = tmp_path / "kept", ["--boxes", str(boxes), "--no-video"]
+    run(["track", str(video), *given, *LEARN, "--keep", str(kept), "-o", str(tmp_path / "learnt")])
+    run(["track", str(video), *given, "--model", str(kept), "-o", str(tmp_path / "again")])
+    assert (tmp_path / "again" / "phone.txt").read_bytes() == (tmp_path / "learnt" / "phone.txt").read_bytes()
+    description = read_description(kept)
+    assert (description.detects, description.embedder, description.seen_identities) == (False, "crop", ())
+    table = read_film_detections(boxes, "phone", SIZE)
+    session = clmot.load(kept).session(fps=10)
+    for number, picture in enumerate(decoded(video), start=1):
+        rows = table.frame == number
+        frame = session.update(picture, table.corners()[rows].astype(np.float32), table.confidence[rows])
+    assert sorted(frame.identities.tolist()) == [1, 2]
 
 
 @pytest.mark.parametrize("kind", ["mot", "coco", "yolo"])
@@ -255,6 +275,9 @@ main.run(["track", {endless!r}, "-o", {str(boxes)!r}])
         (["nowhere.mp4"], r"models/tracker is no model's folder.*--learn"),
         (["door.mp4", "--learn"], "--learn learns from boxes"),
         (["door.mp4", "--learn", "--boxes", "x", "--model", "m"], "leave --model away"),
+        (["door.mp4", "--keep", "k"], "give --learn too"),
+        (["door.mp4", "hall.mp4", "--learn", "--boxes", "x", "--keep", "k"], "each learns a model"),
+        (["door.mp4", "--learn", "--boxes", "x", "--keep", "."], "no model's folder"),
         (["a.mp4", "b.mp4", "-o", "c.mp4"], "these are 2 films"),
         (["a.mp4", "-o", "c.avi"], "should be a folder, or end in .mp4"),
         (["a.mp4", "--set", "track.confidence"], "expected KEY=VALUE"),
