@@ -28,7 +28,7 @@ from clmot import ranks
 from clmot.data.frames import single_threaded
 from clmot.errors import InputError
 from clmot.files import staged_directory, write_text
-from clmot.hardware import Setup, set_up
+from clmot.hardware import Setup, keep_memory, set_up
 from clmot.model_description import ModelDescription, write_description
 from clmot.models.checkpoint import save_model
 from clmot.params import HardwareParams
@@ -148,6 +148,8 @@ def fit(
     """
     stage, params = recipe.stage, recipe.params
     setup = set_up(hardware, params.precision, workers=True)
+    if setup.device.type == "cpu":
+        keep_memory()
     tell(f"{stage} runs on {setup}{f', {ranks.count()} ranks' if ranks.count() > 1 else ''}.")
     state, checkpoint = begin(model, criterion, recipe, setup), Checkpoint(folder)
     if checkpoint.restore(state):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from clmot import hardware
 from clmot.errors import InputError
-from clmot.hardware import pick_device, set_up, why_no_gpu
+from clmot.hardware import keep_memory, pick_device, set_up, why_no_gpu
 from clmot.params import load_params
 
 HARDWARE = load_params(Path(__file__).parents[2] / "params.yaml").hardware
@@ -84,3 +85,21 @@ def test_a_gpu_that_is_asked_for_and_cannot_be_used_says_why(machine):
         InputError, match=r"'cuda', but this machine shows 0 CUDA devices \(The NVIDIA driver .*auto\.$"
     ):
         pick_device("cuda")
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(1, [-3, -1]), (0, [-3]), (None, [])])
+def test_freed_memory_is_kept_where_glibc_takes_both_thresholds(
+    answer: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the second alone an older glibc would hand back more than by default."""
+    asked: list[int] = []
+
+    def mallopt(what: int, _: int) -> int | None:
+        asked.append(what)
+        return answer
+
+    library = SimpleNamespace() if answer is None else SimpleNamespace(mallopt=mallopt)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: library)
+    monkeypatch.setattr("sys.platform", "linux")
+    keep_memory()
+    assert asked == expected
