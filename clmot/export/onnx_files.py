@@ -167,15 +167,17 @@ def _difference(graph: FrameAndBoxes | Crops | Frames, session: Any, examples: t
 
 def _in_order(ours: Sequence[Any], theirs: Sequence[Any]) -> list[Any]:
     """Their rows (B, K, ...) in the order of ours, as equal scores may come in any. A peak that they have not got is
-    taken from ours; where those are many, all is nan."""
+    taken from ours; where those are many, the boxes are nan."""
     ordered = [one.copy() for one in ours]
     for image, (boxes, scores) in enumerate(zip(ours[0], ours[1], strict=True)):
         apart = np.abs(boxes[:, None] - theirs[0][image][None]).max(axis=2)
         there = apart.min(axis=1) < SAME_PEAK
         sure = scores > scores[-1] + TIE
-        lacking = sure.any() and there[sure].mean() < FOUND_AGAIN
+        if sure.any() and there[sure].mean() < FOUND_AGAIN:
+            ordered[0][image] = np.nan
+            continue
         for one, other in zip(ordered, theirs, strict=True):
-            one[image][there] = np.nan if lacking else other[image][apart.argmin(axis=1)[there]]
+            one[image][there] = other[image][apart.argmin(axis=1)[there]]
     return ordered
 
 

@@ -177,7 +177,7 @@ class TestCheck:
             ("1,-1,1,1,9,9,1,-1,-1,-1\n" * 2, r"MOT20-04\.txt:2: identity -1 appears twice in frame 1"),
             ("1,1,1,1,9,0,1,-1,-1,-1\n", r"MOT20-04\.txt: the box of identity 1 in frame 1 has no width or no height"),
             ("1,1,1,1,9,9\n", r"MOT20-04\.txt:1: has 6 columns"),
-            ("1;1;1;1;9;9;1\n", r"MOT20-04\.txt:1: has 1 column"),
+            ("1;1;1;1;9;9;1\n", r"MOT20-04\.txt:1: separates columns with semicolons"),
         ],
     )
     def test_faulty_rows(self, tmp_path: Path, row: str, sentence: str) -> None:

@@ -67,10 +67,10 @@ class Project:
         params = yaml.safe_load(path.read_text())
         params["data"] |= {"source": "synthetic", "benchmarks": list(BENCHMARKS), "split": "half"}
         params["data"]["synthetic"]["frames"] = 8
-        params["model"]["input_size"] = [160, 96]
+        params["model"] |= {"input_size": [160, 96], "neck": "dla"}  # which finds something after one epoch
         params["hardware"] |= {"device": "cpu", "workers": 0}
-        for training in ("pretrain", "train"):
-            params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1}
+        for training, rate in (("pretrain", 0.004), ("train", 0.002)):
+            params[training] |= {"epochs": 1, "batch_size": 8, "frame_stride": 1, "learning_rate": rate}
         # After one epoch nothing is certain; the tracks shall not be empty.
         low = dict.fromkeys(("confidence", "new_track_confidence", "recorded_confidence"), 0.001)
         params["track"] |= {**low, "match_threshold": 0.4}

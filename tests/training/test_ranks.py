@@ -19,6 +19,7 @@ from clmot.training.loop import shareable
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "model.backbone": "lcnet_050",
+    "model.neck": "dla",
     "model.neck_channels": "[8, 8, 8, 8]",
     "model.head_channels": "8",
     "model.embedding_dim": "8",
