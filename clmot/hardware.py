@@ -82,7 +82,7 @@ def keep_memory() -> None:
     """Let glibc keep what is freed for what comes next, where this process runs on it.
 
     By default it hands large blocks back to the kernel, which clears them again when a layer asks for the same amount a
-    moment later: a fifth of a small network's training step. A process holds what it has needed at most anyway.
+    moment later. A training needs as much at every step, so that nothing is lost by keeping it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     # An older glibc refuses the first; with the second alone it would hand back more.
