@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clmot.errors import InputError
-from clmot.evaluation import hota, preprocessing, score
+from clmot.evaluation import preprocessing, score
 from clmot.evaluation.benchmark import score_benchmark
 from clmot.evaluation.clear import Evaluator, identity_matches
 from clmot.evaluation.preprocessing import ScoredFrames, iou_matrix, judge_truth
@@ -491,17 +491,6 @@ def test_combining_sums_before_dividing():
     assert list(alone.metrics().values()) == pytest.approx(list(sequences[0].metrics().values()), abs=1e-12)
     with pytest.raises(ValueError, match="no sequence"):
         combine([])
-
-
-def test_hota_in_several_passes_is_the_same(monkeypatch):
-    """Many tracks: the thresholds do not fit into memory at once."""
-    frames = preprocess(*scene(4), LENGTH, "MOT17")
-    whole = hota.score_hota(frames)
-    monkeypatch.setattr(hota, "MATRIX_BYTES", 8 * frames.truth_identities * frames.tracked_identities * 4)
-    parts = hota.score_hota(frames)
-    assert (parts.HOTA, parts.DetA, parts.AssA) == (whole.HOTA, whole.DetA, whole.AssA)
-    for name, values in whole.fields.items():
-        np.testing.assert_array_equal(parts.fields[name], values)
 
 
 def test_boxes_without_area_overlap_nothing():
