@@ -31,6 +31,7 @@ from clmot.motchallenge.meaning import (
     foreign_columns,
     no_identities,
     not_in_pixels,
+    swapped_columns,
     wrong_units,
 )
 from clmot.motchallenge.rows import parse_rows
@@ -60,7 +61,10 @@ class RowKind:
 
 
 GROUND_TRUTH = RowKind(
-    (9, 10), "9 columns (frame,id,x,y,w,h,flag,class,visibility), or 10 as in MOT15 (...,flag,X,Y,Z)", True, True
+    (9, 10),
+    "9 columns (frame,id,x,y,w,h,flag,class,visibility; 1,1,1 where unknown), or 10 as in MOT15 (...,flag,X,Y,Z)",
+    True,
+    True,
 )
 DETECTIONS = RowKind((7, 8, 9, 10), "7 to 10 columns (frame,id,x,y,w,h,confidence,-1,-1,-1)", False, False)
 RESULTS = dataclasses.replace(DETECTIONS, unique=True)
@@ -164,7 +168,7 @@ def judge_rows(
             those that are left out.
     """
     values, lines = parse_rows(data, name, kind.columns, kind.expected, report, delimiter=",")
-    if kind.truth and not data.removeprefix(b"\xef\xbb\xbf").strip():
+    if kind.truth and not data.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n,"):
         report(Problem("no rows", name, "has no rows: expected one row for every box of the sequence"))
     _report_meaning(values, kind, name, size, report)
     with_class = kind.truth and values.shape[1] == 9
@@ -183,7 +187,9 @@ def judge_rows(
         fraction = (numbers != np.floor(numbers)) | (np.abs(numbers) > _LARGEST_WHOLE)
         tell("faulty row", fraction, f"{word} {{{column}}} is not a whole number")
     frames = values[:, 0]
-    tell("faulty row", frames < 1, "frame {0} is below 1, the first frame")
+    below = "frame {0} is below 1, the first frame"
+    tell("faulty row", frames == 0, f"{below}: if the file counts frames from 0, add 1 to its first column")
+    tell("faulty row", frames < 0, below)
     # Scoring lays out all frames up to the last: a typing error there would take all memory.
     tell("faulty row", frames > MOST_FRAMES, f"frame {{0}} is beyond {MOST_FRAMES}, the last that a film can have")
     if length is not None:
@@ -228,7 +234,7 @@ def _report_meaning(
 ) -> None:
     """Columns that mean something else, for the file as a whole."""
     boxes = values[:, 2:6] - [1, 1, 0, 0]  # files count pixels from 1
-    faults = [foreign_columns(values)] if kind.truth else []
+    faults = [foreign_columns(values), swapped_columns(values)] if kind.truth else []
     if size is not None:
         faults.append(wrong_units(boxes, np.array(size, np.float64)))
     elif kind.truth or not kind.unique:  # a tracker may report anything

@@ -31,6 +31,9 @@ _SHARE_OUTSIDE = 0.1  # of the boxes; ground truth of real films has next to non
 
 _FEWEST_LABELLED = 4  # frames; fewer may lie that evenly by chance
 
+_WAYS = ((0, 1), (1, 0))  # by frame, then identity; by identity, then frame
+_FEWEST_STEPS = 10  # from box to box, each way; fewer tell little
+
 _SYNONYMS = {"motorcycle": ObjectClass.MOTORBIKE, "bike": ObjectClass.BICYCLE}
 
 
@@ -59,6 +62,30 @@ def foreign_columns(values: NDArray[np.float64]) -> str | None:
             "frame,id,x,y,w,h,1,1,1"
         )
     return None
+
+
+def swapped_columns(values: NDArray[np.float64]) -> str | None:
+    """Why the rows (N, 6 or more) of a table have the identity before the frame, or None: whoever is followed moves
+    little from row to row, and the others of a frame are elsewhere."""
+    within, along = (
+        _steps(values[np.lexsort((values[:, second], values[:, first]))], first) for first, second in _WAYS
+    )
+    if min(len(within), len(along)) < _FEWEST_STEPS or np.median(within) < 0.5 or np.median(along) > 0.1:
+        return None
+    return (
+        "the boxes of one frame (column 1) follow each other as those of one person do, and those of one identity "
+        "(column 2) are apart: are the two columns exchanged? Write frame,id,x,y,w,h"
+    )
+
+
+def _steps(rows: NDArray[np.float64], column: int) -> NDArray[np.float64]:
+    """IoU of every row with the next, where both have the same in this column."""
+    same = rows[1:, column] == rows[:-1, column]
+    first, second = rows[:-1][same, 2:6], rows[1:][same, 2:6]
+    end = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+    shared = np.maximum(end - np.maximum(first[:, :2], second[:, :2]), 0).prod(axis=1)
+    areas = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
 
 
 def wrong_units(boxes: NDArray[np.float64], size: NDArray[np.float64], *, centred: bool = False) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -80,22 +81,33 @@ def _other_rows(text: str, columns: tuple[int, ...], delimiter: str | None) -> s
 
     Its first two lines with something in them must both be so, or a single fault would be taken for the file's kind.
     """
-    lines = [line for line in text[:_LONG].split("\n") if line.strip()][:2]
+    lines = [line for line in text[:_LONG].split("\n") if not _is_blank(line, delimiter)][:3]
     if not lines:
         return None
     kind = stand_in(text[:512].encode())
     if kind:
         return f"is {kind}: get the file itself"
-    first = [cell.strip() for cell in lines[0].split(delimiter)]
-    titles = len(lines) > 1 and len(first) in columns and all(_number(cell) is None for cell in first)
-    if titles and _are_numbers(lines[1], delimiter):
-        return f"begins with a line of titles ({lines[0].strip()[:60]}): remove it"
-    if any(_are_numbers(line, delimiter) for line in lines):
-        return None
+    titles = f"begins with a line of titles ({lines[0].strip()[:60]})" if _are_titles(lines, columns, delimiter) else ""
+    rows = lines[1:] if titles else lines[:2]
+    if any(_are_numbers(line, delimiter) for line in rows):
+        return f"{titles}: remove it" if titles else None
     for reads, why in _DIALECTS:
-        if all(reads(line, delimiter) for line in lines):
-            return why
+        if all(reads(line, delimiter) for line in rows):
+            return f"{titles}, to be removed, and {why}" if titles else why
     return None
+
+
+def _is_blank(line: str, delimiter: str | None) -> bool:
+    """Whether there is nothing on a line; spreadsheets write the delimiters of rows that have nothing in them."""
+    return not line.replace(delimiter or " ", " ").strip()
+
+
+def _are_titles(lines: list[str], columns: tuple[int, ...], delimiter: str | None) -> bool:
+    """Whether the first of these lines has words alone, as many as a row has numbers, and others are behind it."""
+    ours = [cell.strip() for cell in lines[0].split(delimiter)]
+    cells = ours if len(ours) in columns else re.split(r"[,;\t]", lines[0].strip())
+    plenty = len(cells) in columns or len(cells) >= _FEWEST_COLUMNS
+    return len(lines) > 1 and plenty and all(_number(cell.strip()) is None for cell in cells)
 
 
 def _are_numbers(line: str, delimiter: str | None) -> bool:
@@ -123,7 +135,9 @@ def _in_quotes(line: str, delimiter: str | None) -> bool:
 
 
 def _ends_with_delimiter(line: str, delimiter: str | None) -> bool:
-    return delimiter is not None and line.strip().endswith(delimiter) and _are_numbers(line.strip()[:-1], delimiter)
+    if delimiter is None or not line.strip().endswith(delimiter):
+        return False
+    return _are_numbers(line.rstrip(f"{delimiter} \t"), delimiter)
 
 
 def _begins_with_a_name(line: str, delimiter: str | None) -> bool:
@@ -139,7 +153,7 @@ _DIALECTS: tuple[tuple[Callable[[str, str | None], bool], str], ...] = (
     (_separated(","), "separates columns with commas: write blanks between them"),
     (_with_decimal_commas, "writes decimals with a comma: write a point"),
     (_in_quotes, "has its numbers in quotes: write them without"),
-    (_ends_with_delimiter, "has a comma at the end of its rows: remove it"),
+    (_ends_with_delimiter, "has a comma at the end of its rows, or several: remove them"),
     (_begins_with_a_name, "has names in its first column: write their numbers"),
 )
 """Ways in which other programs write rows: whether a line that is not as it should be reads so, and what to do."""
@@ -158,23 +172,25 @@ def _parse_at_once(text: str, delimiter: str | None) -> NDArray[np.float64] | No
 
 def lines_of_rows(text: str) -> NDArray[np.int64]:
     """(N,) the lines that are not blank, counted from 1: those of the rows, where none is at fault."""
-    return np.array([number for number, line in enumerate(io.StringIO(text), 1) if line.strip()], np.int64)
+    return np.array([number for number, line in enumerate(io.StringIO(text), 1) if not _is_blank(line, ",")], np.int64)
 
 
 def _parse_lines(
     text: str, name: str, columns: tuple[int, ...], expected: str, report: Report, delimiter: str | None
 ) -> Rows:
-    """As `parse_rows`, in Python, with every faulty line in the report."""
+    """As `parse_rows`, in Python, with every faulty line in the report; a fault that all lines have is told once."""
     rows: list[list[float]] = []
     lines: list[int] = []
+    faults: list[tuple[int, str, str]] = []  # line, what is wrong, and what goes on behind it
     for number, line in enumerate(io.StringIO(text), 1):
-        cells = [cell.strip() for cell in line.split(delimiter)] if line.strip() else []
-        if not cells:
+        if _is_blank(line, delimiter):
             continue
+        cells = [cell.strip() for cell in line.split(delimiter)]
         if len(cells) not in columns:
-            fault = f"has {counted(len(cells), 'column')}, expected {expected}"
+            faults.append((number, f"has {counted(len(cells), 'column')}", f", expected {expected}"))
         elif rows and len(cells) != len(rows[0]):
-            fault = f"has {len(cells)} columns but line {lines[0]} has {len(rows[0])}: all rows of a file have the same"
+            same = f" but line {lines[0]} has {len(rows[0])}: all rows of a file have the same"
+            faults.append((number, f"has {counted(len(cells), 'column')}", same))
         else:
             values = [_number(cell) for cell in cells]
             if None not in values:
@@ -183,10 +199,21 @@ def _parse_lines(
                 continue
             at = values.index(None)
             shown = f"'{cells[at][:40]}'" if cells[at] else "empty"
-            fault = f"column {at + 1} is {shown}, expected a finite number"
-        report(Problem("faulty row", f"{name}:{number}", fault))
+            faults.append((number, f"column {at + 1} is {shown}", ", expected a finite number"))
+    _report_faults(faults, bool(rows), name, report)
     width = len(rows[0]) if rows else columns[0]
     return Rows(np.array(rows, np.float64).reshape(-1, width), np.array(lines, np.int64))
+
+
+def _report_faults(faults: list[tuple[int, str, str]], some_are_right: bool, name: str, report: Report) -> None:
+    """Report the faults (line, what is wrong, what goes on behind it) of a file's rows."""
+    if len(faults) > 1 and not some_are_right and len({fault.split("'")[0] for _, fault, _ in faults}) == 1:
+        number, fault, more = faults[0]
+        alike = len({fault for _, fault, _ in faults}) == 1
+        where = f"in all {len(faults)} rows" if alike else f"and no number in any of the {len(faults)} rows"
+        faults = [(number, f"{fault} {where}", more)]
+    for number, fault, more in faults:
+        report(Problem("faulty row", f"{name}:{number}", fault + more))
 
 
 def _number(cell: str) -> float | None:

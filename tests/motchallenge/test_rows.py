@@ -157,3 +157,59 @@ def test_one_faulty_row_is_no_dialect(row: str) -> None:
     found = judge_rows(f"{row}\n{GOOD[GROUND_TRUTH]}\n".encode(), "gt.txt", GROUND_TRUTH, problems.append)
     assert len(found) == 1
     assert [problem.kind for problem in problems] == ["faulty row"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (ROWS.replace(",0.5", ",0.5,,,"), "or several: remove them"),
+        ("frame\tid\tx\ty\tw\th\tf\tc\tv\n" + ROWS.replace(",", "\t"), "titles .*, to be removed, and .* tabs"),
+        ("fn;id;x;y;w;h;f;c;v\n" + ROWS.replace(",", ";"), "titles .*, to be removed, and .* semicolons"),
+        (ROWS.replace(",1,1,0.5", ",1"), "has 7 columns in all 3 rows, expected 9 .* 1,1,1 where unknown"),
+        (ROWS.replace(",1,0.5", ",person,0.5"), "column 8 is 'person' in all 3 rows"),
+        (
+            ROWS.replace(",1,0.5", ",man,0.5", 1).replace(",1,0.5", ",dog,0.5"),
+            "'man' and no number in any of the 3 rows",
+        ),
+    ],
+)
+def test_what_all_rows_have_is_told_once(data: str, expected: str) -> None:
+    problems: list[Problem] = []
+    assert not len(judge_rows(data.encode(), "gt.txt", GROUND_TRUTH, problems.append))
+    assert len(problems) == 1
+    with pytest.raises(InputError, match=expected):
+        parse_ground_truth(data.encode(), "gt.txt")
+
+
+@pytest.mark.parametrize("empty", [",,,,,,,,", " , ,,,,,,, ", ",\n,,"])
+def test_rows_of_delimiters_alone_are_blank(empty: str) -> None:
+    """Spreadsheets write them below a table; the lines behind keep their numbers."""
+    assert len(parse_ground_truth(f"{empty}\n{ROWS}{empty}\n".encode(), "gt.txt")) == 3
+    with pytest.raises(InputError, match="no rows"):
+        parse_ground_truth(f"{empty}\n".encode(), "gt.txt")
+
+
+def test_a_file_that_counts_from_0_is_told_so() -> None:
+    with pytest.raises(InputError, match="counts frames from 0, add 1 to its first column"):
+        parse_ground_truth(ROWS.replace("1,1,10", "0,1,10").encode(), "gt.txt")
+
+
+def walkers(frames: int, people: int, step: float) -> str:
+    """Rows of people side by side who move `step` pixels a frame."""
+    boxes = ((f, n, 100 * n + step * f, 20 + f) for f in range(1, frames + 1) for n in range(1, people + 1))
+    return "".join(f"{f},{n},{x},{y},40,90,1,1,1\n" for f, n, x, y in boxes)
+
+
+@pytest.mark.parametrize(("frames", "people", "step"), [(30, 3, 2), (12, 12, 0), (5, 40, 5)])
+def test_exchanged_columns_are_told(frames: int, people: int, step: float) -> None:
+    text = walkers(frames, people, step)
+    assert len(parse_ground_truth(text.encode(), "gt.txt")) == frames * people
+    turned = "".join(",".join([b, a, rest]) + "\n" for a, b, rest in (row.split(",", 2) for row in text.split()))
+    with pytest.raises(InputError, match="are the two columns exchanged"):
+        parse_ground_truth(turned.encode(), "gt.txt")
+
+
+@pytest.mark.parametrize(("frames", "people", "step"), [(30, 3, 60), (2, 9, 2), (40, 1, 1), (1, 30, 0)])
+def test_few_or_fast_boxes_are_no_exchanged_columns(frames: int, people: int, step: float) -> None:
+    """Whoever moves farther than his box, and boxes of which one cannot tell."""
+    assert len(parse_ground_truth(walkers(frames, people, step).encode(), "gt.txt")) == frames * people
