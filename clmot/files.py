@@ -22,6 +22,13 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 OTHER_IMAGES = (".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".dng", ".raw", ".npy")
 """The same of images that are not read, to be named."""
 
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".f4v", ".avi", ".divx", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg"),
+    *(".m2v", ".vob", ".ts", ".mts", ".m2ts", ".mxf", ".wmv", ".asf", ".flv", ".dav", ".gif", ".y4m"),
+    *(".mjpeg", ".mjpg", ".h264", ".264", ".h265", ".265", ".hevc"),  # as cameras write them, without a container
+)
+"""How files with videos end, in lower case."""
+
 PACKED = (
     (0, b"\x1f\x8b", "gzip"),
     (0, b"BZh", "bzip2"),
@@ -37,6 +44,11 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a file is called as videos are."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 @contextlib.contextmanager

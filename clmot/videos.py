@@ -10,17 +10,19 @@ import contextlib
 import os
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clmot.addresses import is_address, without_secrets
 from clmot.errors import InputError
+from clmot.files import stand_in
 from clmot.wording import one_line
 
 CLOCK = 1000.0
 """A "rate" from here on is the clock of the container, as recorders of browsers write it."""
+_MOST_ATOMS = 100  # of a file; a dozen kinds are usual
 PATIENCE = 20.0
 """Seconds without a byte after which a stream counts as broken off."""
 
@@ -52,14 +54,11 @@ class Video:
             reason = one_line(_reason(error))
             if live:
                 raise InputError(f"{shown} cannot be reached: {reason}; `ffprobe` tells more.") from None
-            raise InputError(
-                f"{shown} is not a video that can be read (damaged, cut off, or in an unknown format; {reason}): "
-                "export it again, as .mp4 with H.264 for instance."
-            ) from None
-        if not self._container.streams.video:
+            raise InputError(f"{shown} {_why_unreadable(location, reason)}.") from None
+        self._stream: Any = self._container.streams.best("video")  # no cover of a sound
+        if self._stream is None:
             self.close()
             raise InputError(f"{shown} holds no pictures: expected a video.")
-        self._stream = self._container.streams.video[0]
         self._stream.thread_type = "SLICE" if live else "AUTO"  # threads of whole frames give them later
         self.live = live
         self.trouble = ""
@@ -134,6 +133,42 @@ class Video:
         with contextlib.suppress(av.FFmpegError, EOFError):
             return list(self._stream.codec_context.decode(None))
         return []
+
+
+def _why_unreadable(path: str, reason: str) -> str:
+    """What is wrong with a file that FFmpeg does not open, and what to do, as the rest of a sentence about it."""
+    with open(path, "rb") as stream:
+        start = stream.read(512)
+        instead = stand_in(start)
+        if not start:
+            return "is empty: copy it again, or record it again"
+        if instead:
+            return f"is {instead}: get the video itself"
+        if start[4:8] == b"ftyp" and b"moov" not in _atoms(stream):
+            return (
+                "was cut off before its index was written (it has no moov atom), so no program knows where its frames "
+                "are: get the whole file"
+            )
+    return (
+        f"is not a video that can be read (damaged, cut off, or in an unknown format; {reason}): export it again, as "
+        ".mp4 with H.264 for instance"
+    )
+
+
+def _atoms(stream: BinaryIO) -> set[bytes]:
+    """The kinds of the outermost pieces of an MP4 or MOV file."""
+    found: set[bytes] = set()
+    at = 0
+    while len(found) < _MOST_ATOMS:
+        stream.seek(at)
+        head = stream.read(16)
+        size = int.from_bytes(head[:4], "big")
+        size = int.from_bytes(head[8:], "big") if size == 1 else size
+        if len(head) < 8 or size < 8:  # the end, or a piece that goes on to it
+            return found | {head[4:8]}
+        found.add(head[4:8])
+        at += size
+    return found
 
 
 def upright(frame: Any) -> NDArray[np.uint8]:

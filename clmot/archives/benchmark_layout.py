@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clmot.archives.entries import Entry, is_litter
-from clmot.archives.foreign_layouts import foreign_layout
+from clmot.archives.foreign_layouts import foreign_layout, set_of_images
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
 from clmot.motchallenge.meaning import LABELS_FILE
@@ -185,9 +185,10 @@ def _nothing_found(contents: Mapping[Path, Mapping[str, Entry]], subset: str, co
         names = sorted({copy.name for copy in copies})
         held = f"it has only {copies[0].subset}/ with {listed(names)}"
     else:
-        layout = foreign_layout([name for members in contents.values() for name in members])
+        held_members = {name: entry for members in contents.values() for name, entry in members.items()}
+        layout = foreign_layout(held_members) or set_of_images(held_members)
         if layout is not None:
-            return f"{joined(contents)} is laid out as {layout}."
+            return f"{joined(contents)} {layout}."
         tops = sorted({"/".join(name.split("/")[:3]) for members in contents.values() for name in members})
         held = f"it holds {listed(tops)}" if tops else "it is empty"
     wanted = f"{subset}/<sequence>/img1/000001.jpg, at the root or below a folder like MOT17/"

@@ -10,13 +10,19 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from clmot.archives.benchmark_layout import CLASSES_FILE, GROUND_TRUTH_FILE, SequenceCopy, find_copies
+from clmot.archives.benchmark_layout import (
+    CLASSES_FILE,
+    GROUND_TRUTH_FILE,
+    SequenceCopy,
+    find_copies,
+    sequence_folders,
+)
 from clmot.archives.entries import (
     COMPRESSION_FREE,
     HIGHEST_TOTAL_COMPRESSION,
@@ -25,7 +31,7 @@ from clmot.archives.entries import (
     open_contents,
 )
 from clmot.errors import InputError
-from clmot.files import OTHER_IMAGES, require_space, staged_directory, write_json
+from clmot.files import OTHER_IMAGES, is_video, require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import (
     GROUND_TRUTH,
     AnnotationTable,
@@ -50,7 +56,7 @@ from clmot.motchallenge.splits import ITSELF, MOT15_FRAME_RATES
 from clmot.pictures import UnreadablePicture, check_picture, other_size
 from clmot.problems import Problem, warn_or_refuse
 from clmot.progress import progress
-from clmot.wording import counted
+from clmot.wording import counted, listed
 
 DETECTIONS_FILE = "det/det.txt"
 DETECTION_SOURCES_FILE = "sources.json"
@@ -174,10 +180,7 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
     truth = _ground_truth(copies, classes)
     subset = copies[0].subset
     if truth is None and subset == "train" and needs_truth:
-        raise InputError(
-            f"{path}: {copies[0].folder} has no {GROUND_TRUTH_FILE}, which every train sequence needs: "
-            "get the complete archive."
-        )
+        raise InputError(f"{path}: {copies[0].folder} {_why_no_truth(copies[0])}.")
     pictured = [copy for copy in copies if copy.has_images()]
     if not pictured:
         raise InputError(
@@ -219,10 +222,38 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
 
 def _what_to_get(copies: Sequence[SequenceCopy]) -> str:
     """What to do about a sequence without images that can be read."""
-    names = [name for copy in copies for name in copy.members if name.lower().endswith(OTHER_IMAGES)]
-    if names:
-        return f"{names[0]} is of a kind that is not read; convert the frames to .jpg or .png"
-    return "get the archive with the images"
+    instead = (frames_instead(copy.members) for copy in copies)
+    return next(filter(None, instead), "get the archive with the images")
+
+
+def frames_instead(members: Collection[str], image_dir: str = IMAGE_DIR) -> str:
+    """What a sequence has in the place of frames that are read, and what to do; empty where there is nothing.
+
+    Args:
+        members: its files, by their paths below its folder.
+        image_dir: where its frames should be.
+    """
+    others = [name for name in members if name.startswith(f"{image_dir}/") or name.lower().endswith(OTHER_IMAGES)]
+    if others:
+        return f"{others[0]} is of a kind that is not read; convert the frames to .jpg or .png"
+    video = next((name for name in members if is_video(name) and "/" not in name), None)
+    if video is not None and GROUND_TRUTH_FILE in members:
+        boxes = Path(video).with_suffix(".txt").name
+        return f"{video} is here without frames: put {GROUND_TRUTH_FILE} beside it as {boxes}, and remove gt/"
+    return ""
+
+
+def _why_no_truth(copy: SequenceCopy) -> str:
+    """What is wrong with a folder below train/ that has no ground truth, and what to do."""
+    inside = sorted(sequence_folders(copy.members))
+    if inside and "" not in inside:
+        return (
+            f"holds sequences of its own ({listed(inside)}), but they belong directly in train/: move them there, or "
+            "name that folder itself in 'data.source'"
+        )
+    if SEQINFO_FILE not in copy.members and not any(name.startswith(f"{IMAGE_DIR}/") for name in copy.members):
+        return f"is no sequence ({next(iter(copy.members))}, ...): expected {IMAGE_DIR}/ and {GROUND_TRUTH_FILE} in it"
+    return f"has no {GROUND_TRUTH_FILE}, which train sequences need: add it, or put the sequence into test/"
 
 
 def _ground_truth(copies: Sequence[SequenceCopy], asked: Sequence[int | str]) -> _Truth | None:

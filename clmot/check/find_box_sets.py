@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from clmot.archives.foreign_files import START, foreign_file
 from clmot.errors import InputError
 from clmot.files import IMAGE_SUFFIXES
-from clmot.labels.box_set import plain_name, read_text
+from clmot.labels.box_set import plain_name
 from clmot.labels.coco import load_coco
 from clmot.labels.normalised import JDE, NAME_FILES, YOLO
 
@@ -97,7 +98,10 @@ def box_set_of(labels: Path, images: Path | None, kind: str | None) -> BoxSetPla
     form = kind or FORMAT_OF_SUFFIX.get(labels.suffix.lower())
     if form in ("crowdhuman", "coco"):
         return BoxSetPlace(form, images, labels)
-    first = next(filter(None, map(plain_name, read_text(labels).splitlines())), "")
+    data = labels.read_bytes()
+    if kind is None and foreign_file(data[:START]) is not None:
+        return None
+    first = next(filter(None, map(plain_name, data.decode("utf-8-sig", "replace").splitlines())), "")
     if not first.lower().endswith(IMAGE_SUFFIXES):
         if kind is None:
             return None

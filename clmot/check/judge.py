@@ -12,6 +12,7 @@ import yaml
 from clmot.archives.benchmark_layout import sequence_folders
 from clmot.archives.entries import Tree, refuse_stand_in
 from clmot.archives.extract import DETECTION_SOURCES_FILE
+from clmot.archives.foreign_files import START, foreign_file
 from clmot.archives.foreign_layouts import foreign_layout
 from clmot.check.box_sets import check_box_set
 from clmot.check.find_box_sets import (
@@ -30,8 +31,8 @@ from clmot.check.sources import check_folder, check_video, check_zip, check_zips
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
 from clmot.errors import InputError
-from clmot.files import read_bytes, user_path
-from clmot.films.find_films import boxes_beside, is_video, video_of
+from clmot.files import is_video, read_bytes, user_path
+from clmot.films.find_films import boxes_beside, video_of
 from clmot.motchallenge.annotations import DETECTIONS, RESULTS, judge_rows
 from clmot.motchallenge.sequence import MANIFEST_FILE
 from clmot.params import BENCHMARKS
@@ -103,7 +104,7 @@ def check(
             layout = foreign_layout(Tree.of_folder(path).members) if path.is_dir() else None
             if layout is None:
                 raise
-            raise InputError(f"{path} is laid out as {layout}.") from None
+            raise InputError(f"{path} {layout}.") from None
         findings.report(Problem("unusable", "", str(error)))
     if as_json:
         print(json.dumps(findings.as_dict(), indent=2))
@@ -184,7 +185,9 @@ def _examine(path: Path, findings: Findings) -> None:
         elif _is_table(path):
             _check_results(path, findings)
         else:
-            raise InputError(f"{path} is nothing that is known here: expected {KNOWN}.")
+            with path.open("rb") as stream:
+                told = foreign_file(stream.read(START))
+            raise InputError(f"{path} is {told or f'nothing that is known here: expected {KNOWN}'}.")
         return
     if _part_of_pipeline(path):
         raise InputError(

@@ -6,16 +6,14 @@ import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 from clmot.archives.benchmark_layout import CLASSES_FILE, GROUND_TRUTH_FILE
 from clmot.archives.entries import Entry, Tree
-from clmot.archives.extract import DETECTIONS_FILE
+from clmot.archives.extract import DETECTIONS_FILE, frames_instead
 from clmot.check.findings import Summary
 from clmot.check.project import project_kind
 from clmot.errors import InputError
-from clmot.films.find_films import is_video
 from clmot.labels.box_set import unreadable
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
@@ -66,9 +64,12 @@ def check_sequence(
         _check_detections(detections, sequence.where(DETECTIONS_FILE), length or None, report)
     if files.names or not copies.frames:
         last_row = None if table is None else int(table.frame.max(initial=0))
-        _check_numbers(files, length, last_row, _place_of_frames(sequence, info), report)
-    if not files.names:
-        _report_video(sequence)
+        if files.names:
+            _check_numbers(files, length, last_row, _place_of_frames(sequence, info), report)
+        else:
+            instead = frames_instead(sequence.members, info.image_dir if info else IMAGE_DIR)
+            text = f"holds no frame: {instead or f'expected {files.called(1)} and so on'}"
+            report(Problem("no frames", _place_of_frames(sequence, info), text))
     counts = Counter([] if table is None else table.category.tolist())
     return Summary(
         folder.rpartition("/")[2] or tree.root.name,
@@ -185,21 +186,9 @@ def _look_at_frames(sequence: _Sequence, info: SequenceInfo | None, files: Frame
     return sizes
 
 
-def _report_video(sequence: _Sequence) -> None:
-    """Tell where boxes belong that were unpacked beside the video they are of."""
-    for name in sequence.members:
-        if is_video(name) and "/" not in name and GROUND_TRUTH_FILE in sequence.members:
-            boxes = Path(name).with_suffix(".txt").name
-            text = f"{name} is here without frames: put {GROUND_TRUTH_FILE} beside it as {boxes}, and remove gt/"
-            sequence.report(Problem("video of a sequence", sequence.tree.where(sequence.folder), text, fatal=False))
-
-
 def _check_numbers(files: FrameFiles, length: int, last_row: int | None, where: str, report: Report) -> None:
     """Frames that are missing, or that no one expects. `last_row`: the last labelled frame; None: nothing is
     labelled."""
-    if not files.names:
-        report(Problem("no frames", where, f"holds no frame: expected {files.called(1)} and so on"))
-        return
     for first, last in runs(files.missing(length)):
         names, do = _names(first, last, files), "does" if first == last else "do"
         if last == length and last_row is not None and last_row < first:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Tree, open_contents
 from clmot.archives.extract import Reading, inspect_benchmark
+from clmot.archives.foreign_layouts import foreign_layout, set_of_images
 from clmot.check.findings import Findings
 from clmot.check.project import boxes_are_given, project_params
 from clmot.check.sequences import Copies, check_sequence
@@ -78,7 +79,10 @@ def check_zips(paths: Sequence[Path], findings: Findings) -> None:
         trees = [Tree(path, stack.enter_context(open_contents(path))) for path in paths]
         names = _check_sequences(trees, findings)
         if not names:
-            raise InputError(f"{joined(paths)} holds no sequence: expected train/<sequence>/img1/000001.jpg, ...")
+            members = {name: entry for tree in trees for name, entry in tree.members.items()}
+            instead = foreign_layout(members) or set_of_images(members)
+            expected = "holds no sequence: expected train/<sequence>/img1/000001.jpg, ..."
+            raise InputError(f"{joined(paths)} {instead or expected}.")
     if findings.errors == known:
         for benchmark in _benchmarks_of_zips(paths, names):
             with findings.going_on():

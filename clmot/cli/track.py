@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clmot import __version__
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES, content_hash
+from clmot.files import IMAGE_SUFFIXES, content_hash, is_video
 from clmot.inference.finished_films import film_key, finished, note_finished
 from clmot.motchallenge.sequence import IMAGE_DIR
 from clmot.params import DEFAULT_FILE, Params, changed_params, read_text
@@ -225,7 +225,6 @@ def films_in(path: Path) -> list[str]:
     """The films of a folder that is none itself: its videos, and its folders with images; none where it is a film."""
     if not path.is_dir() or (path / IMAGE_DIR).is_dir() or _has_images(path):
         return []
-    from clmot.films.find_films import is_video
 
     entries = sorted(path.iterdir())
     return [

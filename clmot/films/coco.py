@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from clmot.files import is_video
 from clmot.films.film_boxes import FilmBoxes
-from clmot.films.find_films import is_video
 from clmot.labels.box_set import plain_name
 from clmot.labels.coco import (
     Annotation,

@@ -17,15 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from clmot.archives.benchmark_layout import sequence_folders
+from clmot.files import VIDEO_SUFFIXES, is_video
 from clmot.labels.normalised import NAME_FILES
 from clmot.motchallenge.sequence import SUBSETS, is_sequence_name
 from clmot.problems import Problem, Report
 from clmot.wording import joined
-
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".flv"),
-)
 
 LABELS_SUFFIX = "_labels"
 LISTS = (*NAME_FILES, "train.txt", "val.txt", "test.txt", "labels.txt")
@@ -48,11 +44,6 @@ class Film:
     def name(self) -> str:
         """The name of its sequence."""
         return self.video.stem
-
-
-def is_video(path: str | Path) -> bool:
-    """Whether a file is called as videos are."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def film_of(video: Path, report: Report) -> Film | None:

@@ -12,8 +12,9 @@ from typing import IO
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Entry, open_contents
 from clmot.errors import InputError
+from clmot.files import is_video
 from clmot.films.boxes import FilmTruth, read_truth
-from clmot.films.find_films import Film, film_of, find_films, is_video
+from clmot.films.find_films import Film, film_of, find_films
 from clmot.films.video import FrameReader, Measured, measure, report_oddities
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,

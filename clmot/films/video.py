@@ -60,12 +60,16 @@ def measure(path: Path) -> Measured:
         rate, codec = video.rate, video.codec
         total = video.announced(rate or DEFAULT_FRAME_RATE)
         first, size, sizes, count = b"", (0, 0), [], 0
+        held: tuple[int, int] | None = None  # as the frames are stored, be they turned or not
         times: list[float] = []
         told = progress(video.frames(), f"count frames of {path.name}", total=total, unit="frame")
         for count, (time, frame) in enumerate(told, 1):
             if count > MOST_FRAMES:
                 raise InputError(f"{path} has more than {MOST_FRAMES} frames: cut it into several videos.")
             times = [*times[:1], time] if time is not None else times
+            held = held or (frame.width, frame.height)
+            if (frame.width, frame.height) != held:
+                raise InputError(_other_size(path, count, (frame.width, frame.height), held))
             if count % _SAMPLE_EVERY == 1:
                 data, size_now = _encoded(frame)
                 sizes.append(len(data))
@@ -86,6 +90,13 @@ def measure(path: Path) -> Measured:
         announced=total if total is not None and total > count else None,
         frame_bytes=math.ceil(sum(sizes) / len(sizes)),
         first=first,
+    )
+
+
+def _other_size(path: Path, number: int, size: tuple[int, int], first: tuple[int, int]) -> str:
+    return (
+        f"{path}: frame {number} is {size[0]}x{size[1]}, but the first is {first[0]}x{first[1]}: a film needs frames "
+        "of one size, so export it again, or cut it there."
     )
 
 
@@ -151,10 +162,7 @@ class FrameReader:
             self._position += 1
         data, size = _encoded(frame)
         if size != (self.measured.width, self.measured.height):
-            raise InputError(
-                f"{self.path}: frame {number} is {size[0]}x{size[1]}, but the first is {self.measured.width}x"
-                f"{self.measured.height}: a film needs frames of one size, so export it again."
-            )
+            raise InputError(_other_size(self.path, number, size, (self.measured.width, self.measured.height)))
         if number == self.measured.frames:
             self.close()
         return data

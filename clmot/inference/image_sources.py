@@ -5,6 +5,7 @@ Every image has the time at which it was taken, as far as the source tells.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from clmot.addresses import is_address
 from clmot.errors import InputError
-from clmot.files import IMAGE_SUFFIXES
+from clmot.files import IMAGE_SUFFIXES, OTHER_IMAGES, is_video
 from clmot.images import read_image
 from clmot.motchallenge.frame_names import frame_files, numbered
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, read_seqinfo
@@ -170,6 +171,8 @@ def _path(path: Path, fps: float | None, every: int) -> ImageSource:
     if path.is_file():
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return _images([path], fps, every)
+        if path.suffix.lower() in OTHER_IMAGES and not is_video(path):
+            raise InputError(f"{path} is an image of a kind that is not read: convert it to .png or .jpg.")
         return _video(str(path), fps, every)
     files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
     if not files:
@@ -181,11 +184,26 @@ def _path(path: Path, fps: float | None, every: int) -> ImageSource:
     return _images(files, fps, every)
 
 
+def _refuse_several(path: Path) -> None:
+    """Refuse a file of an image that holds a film: all but its first picture would be passed over."""
+    from PIL import Image
+
+    with contextlib.suppress(OSError, ValueError, SyntaxError), Image.open(path) as image:
+        count = getattr(image, "n_frames", 1)
+        if count > 1:
+            raise InputError(
+                f"{path} holds {count} pictures, and of a file called so one is read: convert it to a video "
+                "(`ffmpeg -i IN OUT.mp4`) or to a folder of images."
+            )
+
+
 def _images(files: Sequence[Path], fps: float | None, every: int, name: str | None = None) -> ImageSource:
     """Images as frames of one film, numbered by their names where these have numbers."""
     wrong = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
     if wrong:
         raise InputError(f"{wrong[0]} is no image ({', '.join(IMAGE_SUFFIXES)}): name the frames of one film alone.")
+    if len(files) == 1:
+        _refuse_several(files[0])
     folder = files[0].parent
     by_name = {file.name: file for file in files}
     frames: dict[int, Path] = dict(enumerate(sorted(files), 1))

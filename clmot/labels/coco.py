@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from clmot.archives.foreign_files import START, foreign_file
 from clmot.errors import InputError
+from clmot.files import read_bytes
 from clmot.labels.box_set import BoxSet, LabelledImage, missing, plain_name, read_text
 from clmot.labels.rows import finite_number, pixel_box
 from clmot.problems import Problem, Report
+from clmot.wording import listed
 
 _TABLES = ("images", "annotations", "categories")
 _UNUSED = ("segmentation", "keypoints", "caption")  # most of the file, and nothing here needs it
@@ -77,24 +80,14 @@ def read_coco(images: Path, labels: Path, report: Report) -> BoxSet:
     return BoxSet(tuple(found[name] for name in sorted(found)), names, place="{source}: annotations[{place}]")
 
 
-_OTHER_JSON = (
-    (("labels", "name"), "BDD100K's; convert it to COCO"),
-    (("image_id", "bbox", "score"), "the results of a detector; join them with the images they are of"),
-    (("annotations", "data"), "Label Studio's; export it as COCO or YOLO"),
-    (("shapes", "imagePath"), "LabelMe's; export it as COCO or YOLO"),
-    (("objects", "tags"), "Supervisely's; export it as COCO or YOLO"),
-    (("items", "categories"), "Datumaro's; export it as COCO or YOLO"),
-    (("_via_img_metadata",), "VIA's; export it as COCO"),
-)
-"""Keys of JSON that is not COCO's, in the whole or in an entry of its list -> whose it is."""
-
-
-def _whose(content: object) -> str:
-    """Whose file this is instead, as the middle of a sentence; empty for one that is not known."""
-    first = content[0] if isinstance(content, list) and content else content
-    keys = first.keys() if isinstance(first, dict) else ()
-    told = next((text for wanted, text in _OTHER_JSON if all(key in keys for key in wanted)), None)
-    return "" if told is None else f" (it looks like {told})"
+def _instead(content: object, labels: Path) -> str:
+    """What a file holds that is not COCO's, as the middle of a sentence."""
+    told = foreign_file(read_bytes(labels)[:START])
+    if told is not None:
+        return f"it looks like {told}"
+    if isinstance(content, dict):
+        return f"it has {listed([str(key) for key in content])}"
+    return "it is a list" if isinstance(content, list) else "it is neither an object nor a list"
 
 
 def load_coco(labels: Path) -> dict[str, Any]:
@@ -116,7 +109,8 @@ def load_coco(labels: Path) -> dict[str, Any]:
     for table in _TABLES:
         if not isinstance(content, dict) or not isinstance(content.get(table), list):
             raise InputError(
-                f"{labels} has no list '{table}'{_whose(content)}: expected COCO's images, annotations and categories."
+                f"{labels} has no list '{table}' ({_instead(content, labels)}): expected COCO's images, "
+                "annotations and categories."
             )
     return content
 

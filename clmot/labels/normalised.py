@@ -36,7 +36,7 @@ from clmot.problems import Problem, Report
 LARGEST_FRACTION = 10.0
 """Beyond it, a number was meant as pixels: no labelled person reaches ten images far."""
 
-NAME_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names")
+NAME_FILES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
 """Files that name YOLO's classes."""
 
 

@@ -234,7 +234,8 @@ def _report_meaning(
 ) -> None:
     """Columns that mean something else, for the file as a whole."""
     boxes = values[:, 2:6] - [1, 1, 0, 0]  # files count pixels from 1
-    faults = [foreign_columns(values), swapped_columns(values)] if kind.truth else []
+    faults = [foreign_columns(values)] if kind.truth or values.shape[1] == 8 else []
+    faults += [swapped_columns(values)] if kind.truth else []
     if size is not None:
         faults.append(wrong_units(boxes, np.array(size, np.float64)))
     elif kind.truth or not kind.unique:  # a tracker may report anything

@@ -38,8 +38,16 @@ _SYNONYMS = {"motorcycle": ObjectClass.MOTORBIKE, "bike": ObjectClass.BICYCLE}
 
 
 def foreign_columns(values: NDArray[np.float64]) -> str | None:
-    """Why the rows (N, 9 or 10) of a gt.txt cannot be MOTChallenge's, or None."""
+    """Why the rows (N, 8, 9 or 10) of a table cannot be MOTChallenge's, or None."""
     if not len(values):
+        return None
+    if values.shape[1] == 8:
+        whole = (values == np.floor(values)).all() and values[:, 5].min() >= 0
+        if whole and values[:, 5].max() <= _MOST_CATEGORIES and np.isin(values[:, 6:], (0, 1, 2)).all():
+            return (
+                "8 columns of whole numbers look like VisDrone's boxes of images (x,y,w,h,score,category,truncation,"
+                "occlusion): write YOLO's labels"
+            )
         return None
     if values.shape[1] == 9:
         for column, word, end in ((6, "flag", "0 or 1"), (8, "visibility", "0 to 1")):

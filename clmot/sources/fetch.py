@@ -19,11 +19,10 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.addresses import VARIABLE, readable
-from clmot.archives.entries import refuse_stand_in
-from clmot.archives.foreign_layouts import foreign_layout
+from clmot.archives.entries import Tree, refuse_stand_in
+from clmot.archives.foreign_layouts import foreign_layout, set_of_images
 from clmot.errors import InputError
-from clmot.files import content_hash, dvc_root, remove_abandoned, require_space, user_path, walk
-from clmot.films.find_films import is_video
+from clmot.files import content_hash, dvc_root, is_video, remove_abandoned, require_space, user_path
 from clmot.sources.checksums import file_sha256
 from clmot.sources.download import Unavailable, download
 from clmot.sources.official import ARCHIVES, LICENCE, OFFICIAL_URL, RECIPES
@@ -180,9 +179,10 @@ def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES) or any(map(is_video, path.iterdir())):
         return (path,)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
-    layout = None if names else foreign_layout([file.relative_to(path).as_posix() for file in walk(path)])
+    members = {} if names else Tree.of_folder(path).members
+    layout = foreign_layout(members) or set_of_images(members)
     if layout is not None:
-        raise InputError(f"{path} is laid out as {layout}.")
+        raise InputError(f"{path} {layout}.")
     held = f"it has {listed(names)}" if names else "it has no zip"
     raise InputError(
         f"{path / benchmark}.zip does not exist ({held}) and {path} holds no sequences either: put the archive there, "

@@ -588,13 +588,34 @@ def test_faults_of_boxes(kind: str, fault: Callable[[Path], None], words: str, t
 
 
 class TestVideos:
-    @pytest.mark.parametrize("content", [b"", b"no video" * 99])
-    def test_unreadable(self, content: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [
+            (b"", "is empty: copy it again"),
+            (b"no video" * 99, "is not a video that can be read .*: export it again"),
+            (b"<!DOCTYPE html><html>please log in</html>", "is a web page: get the video itself"),
+            (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a pointer of Git LFS"),
+            (b"\0\0\0\x18ftypmp42" + bytes(12) + b"\0\0\4\0mdat" + bytes(99), "was cut off before its index .* moov"),
+        ],
+    )
+    def test_unreadable(self, content: bytes, why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "door.mp4").write_bytes(content)
         (tmp_path / "door.txt").write_text("1,1,1,1,5,5,1,1,1\n")
-        with pytest.raises(InputError, match=r"door\.mp4 is not a video that can be read .*: export it again"):
+        with pytest.raises(InputError, match=rf"door\.mp4 {why}"):
             download(tmp_path, tmp_path / "out")
         assert "OpenCV" not in "".join(capfd.readouterr())
+
+    @pytest.mark.parametrize("at", [2, 7, 11])
+    def test_a_size_that_changes_is_told_before_anything_is_written(self, at: int, tmp_path: Path) -> None:
+        """By what counts the frames, so that `clmot check` tells it too."""
+        parts = [write_video(tmp_path / "a.avi", at), write_video(tmp_path / "b.avi", 3, size=(64, 48))]
+        images = [frame for part in parts for _, frame in Video(str(part)).frames()]
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            pytest.raises(InputError, match=rf"frame {at + 1} is 64x48, but .*: a film needs frames of one"),
+        ):
+            patch.setattr(Video, "frames", lambda _: iter((None, image) for image in images))
+            measure(parts[0])
 
     def test_no_frames(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write_video(tmp_path / "door.avi")

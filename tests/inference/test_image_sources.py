@@ -11,9 +11,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_films import HEIGHT, WIDTH, encode, picture, turn, walkers, write_video
 
 from clmot.errors import InputError
+from clmot.files import is_video
 from clmot.inference.image_sources import first_size, open_images
 
 ROWS = walkers(40)
@@ -125,8 +127,8 @@ def _sound_alone(path: Path) -> None:
     ("spoil", "sentence"),
     [
         (_no_video, "not a video that can be read"),
-        (_empty, "not a video that can be read"),
-        (_index_cut_off, "not a video that can be read"),
+        (_empty, "is empty"),
+        (_index_cut_off, "was cut off before its index"),
         (_sound_alone, "holds no pictures"),
     ],
 )
@@ -241,3 +243,28 @@ def test_a_connection_that_is_cut_is_told(tmp_path: Path, server: tuple[type[_St
 def test_nobody_listens(server: tuple[type[_Stream], str]) -> None:
     with pytest.raises(InputError, match="cannot be reached"):
         open_images("http://127.0.0.1:9/door.mp4")
+
+
+@pytest.mark.parametrize("ending", ["h264", "dav", "gif"])
+def test_films_of_cameras_without_a_container(ending: str, tmp_path: Path) -> None:
+    kind, pixels = ("gif", "rgb8") if ending == "gif" else ("libx264", "yuv420p")
+    path = encode(tmp_path / f"door.{'gif' if ending == 'gif' else 'h264'}", codec=kind, pix_fmt=pixels)
+    path = path.rename(tmp_path / f"door.{ending}")
+    assert is_video(path)
+    assert len(numbers_and_times(str(path))) == 12
+
+
+@pytest.mark.parametrize("ending", ["webp", "png"])
+def test_an_image_of_several_pictures_is_no_frame(ending: str, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(np.full((9, 9, 3), 60 * n, np.uint8)) for n in range(3)]
+    pictures[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=pictures[1:])
+    for source in (str(tmp_path / f"a.{ending}"), [str(tmp_path / f"a.{ending}")]):
+        with pytest.raises(InputError, match=r"holds 3 pictures, and .* one is read: convert it to a video"):
+            open_images(source)
+
+
+@pytest.mark.parametrize("ending", ["tif", "heic", "DNG"])
+def test_an_image_of_another_kind_is_no_video(ending: str, tmp_path: Path) -> None:
+    (tmp_path / f"a.{ending}").write_bytes(b"II*\0")
+    with pytest.raises(InputError, match=r"of a kind that is not read: convert it to \.png"):
+        open_images(str(tmp_path / f"a.{ending}"))

@@ -213,3 +213,11 @@ def test_exchanged_columns_are_told(frames: int, people: int, step: float) -> No
 def test_few_or_fast_boxes_are_no_exchanged_columns(frames: int, people: int, step: float) -> None:
     """Whoever moves farther than his box, and boxes of which one cannot tell."""
     assert len(parse_ground_truth(walkers(frames, people, step).encode(), "gt.txt")) == frames * people
+
+
+@pytest.mark.parametrize("tail", ["1,4,0,0", "0,1,1,2", "1,11,0,1"])
+def test_eight_whole_numbers_are_no_results(tail: str) -> None:
+    rows = "".join(f"{10 * n},20,30,40,{tail}\n" for n in range(1, 4))
+    with pytest.raises(InputError, match="VisDrone's boxes of images"):
+        judge_rows(rows.encode(), "a.txt", RESULTS, refuse)
+    assert len(judge_rows(b"1,1,10,20,5,8,0.5,-1\n", "a.txt", RESULTS, refuse)) == 1

@@ -82,3 +82,86 @@ def test_what_is_packed_otherwise_is_to_be_unpacked(name: str, start: bytes, kin
     with pytest.raises(InputError, match=rf"is a compressed file \({kind}; unpack it\)"):
         archives = fetch_archives(str(path), "MOT17", tmp_path / "archives", 0, 0)
         extract_benchmark(archives, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+FOREIGN_FILES = {
+    "CreateML": ("a.json", '[{"image": "1.jpg", "annotations": [{"label": "person", "coordinates": {"x": 1}}]}]'),
+    "MegaDetector": ("md.json", '{"detection_categories": {"2": "person"}, "images": [{"file": "a.jpg"}]}'),
+    "Cityscapes": (
+        "x/a_gtBboxCityPersons.json",
+        '{"imgHeight": 9, "objects": [{"bbox": [1, 2, 3, 4]}]}',
+    ),
+    "JTA": ("annotations/seq_0.json", "[[1, 0, 0, 100, 50, 1.0, 2.0, 3.0, 0, 0]]"),
+    "Label Studio": ("tasks.json", '[{"id": 1, "data": {}, "annotations": [{"result": []}]}]'),
+    "a table of boxes with titles": (
+        "labels.csv",
+        "filename,class,xmin,ymin,xmax,ymax\na.jpg,p,1,1,2,2\n",
+    ),
+    "Pascal VOC": ("Annotations/a.xml", "<annotation><object><bndbox><xmin>1</xmin></bndbox></object></annotation>"),
+    "CVAT": ("annotations.xml", '<annotations><meta></meta><track id="0" label="person"></track></annotations>'),
+    "UA-DETRAC": ("MVI_20011.xml", '<sequence name="MVI_20011"><frame num="1"></frame></sequence>'),
+    "WiderPerson": ("Annotations/0.jpg.txt", "2\n1 10 20 40 90\n1 50 20 80 90\n"),
+    "WIDER FACE": ("wider_face_train_bbx_gt.txt", "0--Parade/a.jpg\n1\n20 40 30 70 0 0 0 0 0 0\n"),
+    "VisDrone": ("annotations/0.txt", "10,20,30,40,1,4,0,0\n50,20,30,40,1,1,0,0\n"),
+    "a spreadsheet": ("boxes.xlsx", "PK\x03\x04......xl/workbook.xml"),
+    "MATLAB": ("anno_train.mat", "MATLAB 5.0 MAT-file, Platform: PCWIN"),
+}
+
+
+@pytest.mark.parametrize("whose", FOREIGN_FILES)
+def test_files_of_other_programs_are_named_alike(whose: str, tmp_path: Path) -> None:
+    """The file itself, the folder that it is in and a zip of that, to `clmot check` and to the stage."""
+    name, text = FOREIGN_FILES[whose]
+    path = tmp_path / "data" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    zipped = write_zip(tmp_path / "a.zip", {name: text.encode()})
+    named = "records of other programs" if whose == "MATLAB" else whose
+    itself = "cannot be used as it is" if whose == "VisDrone" else whose  # a table, with the fault above
+    for data, expected in ((path, itself), (path.parent, itself if whose == "VisDrone" else named), (zipped, named)):
+        with pytest.raises(InputError, match=expected):
+            run(["check", str(data)])
+    with pytest.raises(InputError, match=named):
+        on_disk(tmp_path / "data", "data", "MOT17")
+    with pytest.raises(InputError, match=named):
+        extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+@pytest.mark.parametrize("name", ["train/labels/a.txt", "obj_train_data/a.txt", "annotations/instances.json", "a.odgt"])
+def test_a_packed_set_of_images_is_no_film(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coco = b'{"images": [], "annotations": [], "categories": []}'
+    files = {name: coco if name.endswith("json") else b"0 0.5 0.5 0.1 0.2\n", "train/images/a.jpg": b""}
+    zipped = write_zip(tmp_path / "a.zip", files)
+    with pytest.raises(InputError, match=r"images with boxes .* unpack it .* prints the entry for 'data.extra'"):
+        extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+    with pytest.raises(InputError, match="images with boxes"):
+        run(["check", str(zipped)])
+
+
+@pytest.mark.parametrize("name", ["img00001.jpg", "door/000001.png", "a/b/1.JPG"])
+def test_images_alone_are_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "data" / name).parent.mkdir(parents=True)
+    (tmp_path / "data" / name).write_bytes(b"")
+    for ask in (lambda: run(["check", str(tmp_path / "data")]), lambda: on_disk(tmp_path / "data", "data", "MOT17")):
+        with pytest.raises(InputError, match=r"holds 1 image .* and no boxes: .*`clmot track` takes them"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            ["S01/c001/gt/gt.txt", "S01/c001/roi.jpg"],
+            r"train/S01 holds sequences of its own \(c001",
+        ),
+        (["YFCC/v_1/frame0001.jpg"], "train/YFCC is no sequence .* expected img1/ and gt/gt.txt"),
+        (["a/img1/000001.jpg"], "train/a has no gt/gt.txt, which train sequences need: add it"),
+        (["a/gt/gt.txt", "a/vdo.avi"], "vdo.avi is here without frames: put gt/gt.txt beside it as vdo.txt"),
+        (["a/gt/gt.txt", "a/img1/000001.jfif"], "img1/000001.jfif is of a kind that is not read"),
+    ],
+)
+def test_what_a_folder_below_train_lacks(files: list[str], expected: str, tmp_path: Path) -> None:
+    rows = b"1,1,1,1,5,5,1,1,1\n"
+    zipped = write_zip(tmp_path / "a.zip", {f"train/{name}": rows if name.endswith("txt") else b"" for name in files})
+    with pytest.raises(InputError, match=expected):
+        extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
