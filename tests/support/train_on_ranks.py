@@ -1,15 +1,13 @@
-"""A training of some steps by as many processes as the command line says, for `python -m train_on_ranks`.
-
-Arguments: a folder for frames and results; then `name=value`, as YAML: `devices`, `die` (after how many steps the first
-process ends), and params by dotted name.
-"""
+"""Trainings of some steps, by this process or by several: `python -m train_on_ranks` with a `Launch` as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -18,7 +16,7 @@ from tiny_training import film_of
 from clmot import ranks
 from clmot.errors import run_as_script
 from clmot.models.network import ModelConfig, OneShotTracker
-from clmot.params import default_params, parse_params
+from clmot.params import HardwareParams, default_params, parse_params
 from clmot.training import loop, resume
 from clmot.training.criteria import TrackerCriterion
 from clmot.training.recipe import Recipe, TrainingFrames
@@ -27,34 +25,54 @@ COUNTS = [3, 4, 0, 2, 5, 6, 1, 3]
 """People in the frames of the film."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """What one start of so many processes trains, one after the other."""
+
+    trainings: dict[str, dict[str, Any]]
+    """Folder for frames and results -> params by dotted name."""
+    devices: int = 1
+    die: int = 0
+    """After how many steps the first process ends; 0: it does not."""
+
+    def hardware(self) -> HardwareParams:
+        """Where all of them train."""
+        return dataclasses.replace(default_params().hardware, device="cpu", threads=1, devices=self.devices)
+
+
 def main() -> None:
+    """Launch, then train; the first rank tells on stderr, in a line of its own, in which folder each begins."""
+    launch = Launch(**json.loads(sys.argv[1]))
+    ranks.launch(launch.hardware())
+    resume.CHECKPOINT_SECONDS = -1
+    if launch.die:
+        end_after(launch.die)
+    for folder, changes in launch.trainings.items():
+        if ranks.is_first():
+            print(folder, file=sys.stderr, flush=True)
+        os.environ["DVC_ROOT"] = folder
+        train(Path(folder), launch.hardware(), changes)
+
+
+def train(folder: Path, hardware: HardwareParams, changes: dict[str, Any]) -> None:
     """Train, and write what `fit_and_save` writes into FOLDER/model."""
-    folder, *given = sys.argv[1:]
-    values = dict(pair.split("=", 1) for pair in given)
-    devices, die = (int(values.pop(name, "0")) for name in ("devices", "die"))
     tree = dataclasses.asdict(default_params())
-    for name, value in values.items():
+    for name, value in changes.items():
         *sections, key = name.split(".")
         section = tree
         for part in sections:
             section = section[part]
-        section[key] = yaml.safe_load(value)
+        section[key] = value
     params = parse_params(yaml.safe_dump(plain(tree)))
-    hardware = dataclasses.replace(params.hardware, device="cpu", threads=1, devices=devices or 1)
-    ranks.launch(hardware)
-    resume.CHECKPOINT_SECONDS = -1
-    if die:
-        end_after(die)
     torch.manual_seed(0)
     model = Precise(ModelConfig.from_params(params.model, embedding=True)).double()
     criterion = TrackerCriterion(params.views, params.loss, params.train)
-    images = Path(folder) / f"images{ranks.rank()}"  # each rank draws its own: none reads what another has half written
-    images.mkdir(exist_ok=True)
+    images = folder / f"images{ranks.rank()}"  # each rank draws its own: none reads what another has half written
+    images.mkdir(parents=True, exist_ok=True)
     data = TrainingFrames(film_of(images, COUNTS, step=1.0), params.model.input_size, criterion.previous_min_iou)
-    recipe = Recipe("train", 0, params.train, data)
-    loop.fit_and_save(model, criterion, recipe, hardware, Path(folder) / "model")
+    loop.fit_and_save(model, criterion, Recipe("train", 0, params.train, data), hardware, folder / "model")
     if ranks.is_first():
-        torch.save(criterion.state_dict(), Path(folder) / "criterion.pt")
+        torch.save(criterion.state_dict(), folder / "criterion.pt")
 
 
 class Precise(OneShotTracker):

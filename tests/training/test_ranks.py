@@ -2,99 +2,140 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from train_on_ranks import Launch, train
 
 from clmot import ranks
 from clmot.errors import InputError
 from clmot.params import HardwareParams
+from clmot.training import resume
 from clmot.training.loop import shareable
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "model.backbone": "lcnet_050",
     "model.neck": "dla",
-    "model.neck_channels": "[8, 8, 8, 8]",
-    "model.head_channels": "8",
-    "model.embedding_dim": "8",
-    "model.input_size": "[96, 64]",
-    "train.batch_size": "4",
-    "train.epochs": "10",  # of two steps
-    "train.learning_rate": "0.0001",
+    "model.neck_channels": [8, 8, 8, 8],
+    "model.head_channels": 8,
+    "model.embedding_dim": 8,
+    "model.input_size": [96, 64],
+    "train.batch_size": 4,
+    "train.epochs": 5,  # of two steps
+    "train.learning_rate": 0.0001,
 }
+LONG = {
+    "default": {},
+    "batch": {"loss.negatives": "batch", "train.previous_frame": True, "train.batch_size": 3, "train.accumulate": 2},
+    "triplets": {"loss.embedding": "triplet_all", "loss.detection.average": "objects", "loss.average": "frames"},
+}
+SHORT = {"train.epochs": 3}
 
 
-def run(folder, **given):
-    """The finished process that trained."""
+def run(trainings: dict[Path, dict[str, Any]], **launch: int) -> subprocess.CompletedProcess[str]:
+    """The finished process that trained, with others."""
     launchers = ("LOCAL_", "MASTER_", "NODE_", "WORLD_", "TORCHELASTIC_", "SLURM_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(launchers)}
-    environment |= {"DVC_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
-    values = SMALL | {name.replace("__", "."): str(value) for name, value in given.items()}
-    folder.mkdir(exist_ok=True)
-    pairs = [f"{key}={value}" for key, value in values.items()]
-    command = [sys.executable, "-m", "train_on_ranks", str(folder), *pairs]
-    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    given = Launch({str(folder): SMALL | changes for folder, changes in trainings.items()}, **launch)
+    command = [sys.executable, "-m", "train_on_ranks", json.dumps(dataclasses.asdict(given))]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def train(folder, **given):
-    """What was learnt, the loss weights included, and what was told."""
-    done = run(folder, **given)
-    assert done.returncode == 0, done.stderr
-    learnt = load_file(folder / "model/model.safetensors")
-    return learnt | torch.load(folder / "criterion.pt", weights_only=True), done.stderr
+def learnt(folder: Path) -> dict[str, torch.Tensor]:
+    """The loss weights included."""
+    found = load_file(folder / "model/model.safetensors")
+    return found | torch.load(folder / "criterion.pt", weights_only=True)
 
 
-def difference(first, second):
+def alone(folder: Path, changes: dict[str, Any]) -> str:
+    """Train in this process; what was told."""
+    threads, told = torch.get_num_threads(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(told):
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.setattr(resume, "CHECKPOINT_SECONDS", -1)
+        train(folder, Launch({}).hardware(), SMALL | changes)
+    torch.set_num_threads(threads)
+    return told.getvalue()
+
+
+class Trained:
+    """Everything that two processes train in these tests, and what was told of each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # Killed twice, then gone on with by one process, which is another training, then by two.
+        for steps in (1, 3):  # of those that each attempt makes
+            assert run({folder / "cut": SHORT}, devices=2, die=steps).returncode != 0
+        self.told_alone = alone(folder / "cut", SHORT)
+        self.learnt_alone = learnt(folder / "cut")
+        trainings = {folder / name: changes for name, changes in LONG.items()}
+        trainings |= {
+            folder / "apart": {"train.sync_batch_norm": False},
+            folder / "cut": SHORT,
+            folder / "whole": SHORT,
+        }
+        done = run(trainings, devices=2)
+        assert done.returncode == 0, done.stderr
+        parts = re.split(f"^({re.escape(str(folder))}.*)$", done.stderr, flags=re.MULTILINE)
+        self.told = {Path(name).name: told for name, told in zip(parts[1::2], parts[2::2], strict=True)}
+
+    def learnt(self, name: str) -> dict[str, torch.Tensor]:
+        return learnt(self.folder / name)
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The trainings of two processes, in three launches of them."""
+    return Trained(tmp_path_factory.mktemp("together"))
+
+
+def difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
     assert first.keys() == second.keys()
     return max(float((first[name].double() - second[name].double()).abs().max()) for name in first)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"loss__negatives": "batch", "train__previous_frame": "true", "train__batch_size": "3", "train__accumulate": 2},
-        {"loss__embedding": "triplet_all", "loss__detection__average": "objects", "loss__average": "frames"},
-    ],
-    ids=["default", "batch", "triplets"],
-)
-def test_two_processes_learn_what_one_does(tmp_path, changes):
-    """Weights, batch norm's statistics and the losses' weights, after twenty steps of Adam.
+@pytest.mark.parametrize("name", LONG)
+def test_two_processes_learn_what_one_does(name: str, together: Trained, tmp_path: Path) -> None:
+    """Weights, batch norm's statistics and the losses' weights, after ten steps of Adam.
 
     A triplet at the edge of its hinge counts or does not by the last bit.
     """
-    close = 5e-5 if changes.get("loss__embedding") == "triplet_all" else 1e-5
-    alone, _ = train(tmp_path / "one", **changes)
-    together, told = train(tmp_path / "two", devices=2, **changes)
-    assert "2 ranks" in told
-    assert told.count("train epoch 10/10") == 1
-    assert difference(alone, together) < close
-    begun, _ = train(tmp_path / "begun", train__epochs=0, **changes)
-    assert all(difference({"": alone[key]}, {"": begun[key]}) > 1e-4 for key in ("hm.0.weight", "weighting.detection"))
-    apart, _ = train(tmp_path / "apart", devices=2, train__sync_batch_norm="false", **changes)
-    assert difference(alone, apart) > 1e-4
+    changes = LONG[name]
+    close = 5e-5 if changes.get("loss.embedding") == "triplet_all" else 1e-5
+    alone(tmp_path / "one", changes)
+    one = learnt(tmp_path / "one")
+    assert "2 ranks" in together.told[name]
+    assert together.told[name].count("train epoch 5/5") == 1
+    assert difference(one, together.learnt(name)) < close
+    alone(tmp_path / "begun", changes | {"train.epochs": 0})
+    begun = learnt(tmp_path / "begun")
+    assert all(difference({"": one[key]}, {"": begun[key]}) > 1e-4 for key in ("hm.0.weight", "weighting.detection"))
+    if name == "default":
+        assert difference(one, together.learnt("apart")) > 1e-4, "with each rank's own batch norm"
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_they_were_killed_and_one_does_not(tmp_path):
+def test_two_processes_go_on_where_they_were_killed_and_one_does_not(together: Trained) -> None:
     """Another number of ranks adds in another order: that is another training."""
-    whole, _ = train(tmp_path / "whole", devices=2, train__epochs=3)
-    for steps in (1, 3):  # of those that each attempt makes
-        assert run(tmp_path / "cut", devices=2, die=steps, train__epochs=3).returncode != 0
-    alone, told = train(tmp_path / "cut", train__epochs=3)
-    assert "belongs to another training and is not used (it differs in ranks)" in told
-    assert 0 < difference(whole, alone) < 1e-5
-    found, told = train(tmp_path / "cut", devices=2, train__epochs=3)
-    assert "train: resumed from" in told
-    assert difference(whole, found) < 1e-5
+    whole = together.learnt("whole")
+    assert "belongs to another training and is not used (it differs in ranks)" in together.told_alone
+    assert 0 < difference(whole, together.learnt_alone) < 1e-5
+    assert "train: resumed from" in together.told["cut"]
+    assert difference(whole, together.learnt("cut")) < 1e-5
 
 
 def test_one_process_needs_no_fabric():
