@@ -116,12 +116,13 @@ def count_links(
         read: rows (M,) -> their embeddings (M, D), of any length.
     """
     order = np.argsort(frame, kind="stable")
+    ordered = frame[order]
     times = np.unique(frame)
     times = times[np.isin(times + break_frames, times)]
     times = times[np.unique(np.linspace(0, len(times) - 1, min(len(times), MAX_FRAMES)).round().astype(int))]
     right = total = 0
     for time in times.tolist():
-        now, then = (order[slice(*np.searchsorted(frame[order], (t, t + 1)))] for t in (time, time + break_frames))
+        now, then = (order[slice(*np.searchsorted(ordered, (t, t + 1)))] for t in (time, time + break_frames))
         same = identity[now, None] == identity[then]
         wanted = same & (tracklet[now, None] != tracklet[then])
         asked = wanted.any(axis=1)
