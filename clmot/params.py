@@ -304,6 +304,14 @@ class TrainingParams:
     """Where several devices train together, whether batch norm sees the whole batch or each device's part of it."""
     compile: bool
     """Whether `torch.compile` fuses the network's operators: minutes at the start (and a C++ compiler), then faster."""
+    held_out: Annotated[float, Bounds(0, below=1)]
+    """Share of every film's training frames, its last ones, that do not train: after every epoch they tell loss and AP.
+    No identity is asked for; images of no film all train."""
+    keep: Literal["last", "best"]
+    """Which epoch's weights are the result: the last one's, or those with the best AP on the frames held out."""
+    weight_average: Annotated[float, Bounds(0, below=1)]
+    """Share that the moving average of the weights keeps of itself in every step (0.999, say); it is judged and kept
+    instead of the weights as trained. 0 = there is none."""
 
 
 @dataclass(frozen=True)
@@ -620,6 +628,12 @@ def _training_rules(stage: Literal["pretrain", "train"]) -> tuple[Rule, ...]:
             f"is {{{milestones}}}, but training ends after {{{stage}.epochs}} epochs and would not get to the last: "
             f"name earlier epochs, or raise '{stage}.epochs'.",
         ),
+        Rule(
+            f"{stage}.keep",
+            lambda p: of(p).keep == "best" and not of(p).held_out,
+            f"is best, which frames that do not train decide, but there are none: set '{stage}.held_out' to 0.1, say, "
+            "or keep the last.",
+        ),
     )
 
 
@@ -715,6 +729,11 @@ RULES = (
         "train.previous_frame",
         lambda p: p.train.previous_frame and p.model.embedder == "crop",
         "is true, but 'model.embedder: crop' finds pairs along tracklets, not in the frame before: set it to false.",
+    ),
+    Rule(
+        "train.held_out",
+        lambda p: p.train.held_out > 0 and p.model.embedder == "crop",
+        "is {train.held_out}, but a crop encoder finds no boxes whose AP could be told: set it to 0.",
     ),
     Rule(
         "loss.off_centre",

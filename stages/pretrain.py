@@ -12,9 +12,10 @@ from clmot.params import load_params
 from clmot.reporting.mlflow_run import training_run
 from clmot.training.criteria import DetectorCriterion
 from clmot.training.describe import describe_detector
+from clmot.training.held_out import frames_and_held_out
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
-from clmot.training.recipe import Recipe, TrainingFrames
+from clmot.training.recipe import Recipe
 
 
 def main() -> None:
@@ -24,18 +25,20 @@ def main() -> None:
     frames = find_training_frames("data/training", params.data.benchmarks, extra_dir="data/extra")
     with seeded(params.seed, "pretrain", "weights"):
         model = create_detector(params.model)
-    description = describe_detector(params, frames, model)
+    data, held_out = frames_and_held_out(frames, params.pretrain.held_out, params.model.input_size)
+    description = describe_detector(params, data.frames, model)
     weights = params.model.weights
     recipe = Recipe(
         "pretrain",
         params.seed,
         params.pretrain,
-        TrainingFrames(frames, params.model.input_size),
+        data,
         decided_by={
             "views": params.views,
             "loss.detection": params.loss.detection,
             "model.weights": weights if weights == RANDOM else Path(weights),
         },
+        held_out=held_out,
     )
     with training_run(params, "pretrain", "models/detector", record=ranks.is_first()) as log:
         criterion = DetectorCriterion(params.views, params.loss.detection)

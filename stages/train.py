@@ -19,9 +19,10 @@ from clmot.training.criteria import TrackerCriterion
 from clmot.training.crop_training import fit_and_save_crops
 from clmot.training.describe import describe_tracker
 from clmot.training.faults import check_contrast_fits
+from clmot.training.held_out import frames_and_held_out
 from clmot.training.loop import fit_and_save
 from clmot.training.randomness import seeded
-from clmot.training.recipe import Recipe, TrainingFrames
+from clmot.training.recipe import Recipe
 
 
 def main() -> None:
@@ -57,17 +58,20 @@ def main() -> None:
         check_embedding(detections.config.embedding_dim, config.embedding_dim)
     with seeded(params.seed, "train", "weights"):
         model = create_tracker(detections, config, source=str(detector))
-    check_contrast_fits(params, [len(frame.boxes) for frame in frames], set_up(params.hardware))
     criterion = TrackerCriterion(params.views, params.loss, params.train)
+    size, previous = params.model.input_size, criterion.previous_min_iou
+    data, held_out = frames_and_held_out(frames, params.train.held_out, size, previous)
+    check_contrast_fits(params, [len(frame.boxes) for frame in data.frames], set_up(params.hardware))
     recipe = Recipe(
         "train",
         params.seed,
         params.train,
-        TrainingFrames(frames, params.model.input_size, criterion.previous_min_iou),
+        data,
         decided_by={"views": params.views, "loss": params.loss, "models/detector": detector},
+        held_out=held_out,
     )
     with training_run(params, "train", "models/tracker", record=ranks.is_first()) as log:
-        description = describe_tracker(params, frames, detector, "head" if config.embedding_dim else "")
+        description = describe_tracker(params, data.frames, detector, "head" if config.embedding_dim else "")
         fit_and_save(model, criterion, recipe, params.hardware, "models/tracker", log, description)
 
 

@@ -1,8 +1,6 @@
 """How good detections are before they are linked: average precision, precision and recall.
 
-Average precision is the area under the interpolated curve of precision over recall (Everingham et al., "The Pascal
-Visual Object Classes Challenge: A Retrospective", IJCV 2015, section 4.1, all points). Which true boxes count and what
-is forgiven is as in the MOTChallenge's preprocessing for tracks.
+Which true boxes count and what is forgiven is as in the MOTChallenge's preprocessing for tracks.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import numpy as np
 
 from clmot.evaluation.preprocessing import DISTRACTOR_OVERLAP, ROUNDING, JudgedTruth, iou_matrix, rows_by_frame
 from clmot.motchallenge.annotations import AnnotationTable
+from clmot.ranking import average_precision, match_best_first
 
 WRONG, FORGIVEN = -1, -2
 """Instead of a true box: the detection is a false positive; it lies on a distractor and is neither right nor wrong."""
@@ -73,14 +72,8 @@ def match_detections(judged: JudgedTruth, detections: AnnotationTable, iou_thres
         true = candidates[places]
         rows = rows[np.argsort(-detections.confidence[rows], kind="stable")]  # equal scores as in the file
         overlaps = iou_matrix(truth.box[true], detections.box[rows])  # (G, T)
-        which, ranks = np.nonzero(overlaps >= needed[true][:, None])
-        best_first = np.lexsort((-overlaps[which, ranks], ranks))
-        free = [True] * len(true)
-        waiting = [True] * len(rows)
-        for one, rank in zip(which[best_first].tolist(), ranks[best_first].tolist(), strict=True):
-            if free[one] and waiting[rank]:
-                free[one] = waiting[rank] = False
-                found[rows[rank]] = true[one]
+        ones = match_best_first(overlaps, needed[true])
+        found[rows[ones >= 0]] = true[ones[ones >= 0]]
     on_distractor = found >= 0
     on_distractor[on_distractor] = ~is_counted[found[on_distractor]]
     found[on_distractor] = FORGIVEN
@@ -100,25 +93,3 @@ def combine_judged(sequences: Sequence[JudgedDetections]) -> JudgedDetections:
         np.concatenate([s.right for s in sequences]),
         sum(s.truth_boxes for s in sequences),
     )
-
-
-def average_precision(scores: np.ndarray, right: np.ndarray, truth_boxes: int) -> float:
-    """Area under the curve of precision over recall; 0 without a true box.
-
-    At every recall the precision is the highest that is reached at this recall or a higher one. Detections of equal
-    score come in together: their order makes no difference.
-
-    Args:
-        scores: (N,) in any order.
-        right: (N,) bool, each true box at most once.
-        truth_boxes: how many there are to find.
-    """
-    if not truth_boxes or not len(scores):
-        return 0.0
-    order = np.argsort(-scores, kind="stable")
-    last_of_equal = np.nonzero(np.append(np.diff(scores[order]) != 0, True))[0]
-    hits = np.cumsum(right[order])[last_of_equal]
-    precision = hits / (last_of_equal + 1)
-    recall = hits / truth_boxes
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((np.diff(recall, prepend=0) * precision).sum())

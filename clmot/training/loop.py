@@ -34,6 +34,8 @@ from clmot.models.checkpoint import save_model
 from clmot.params import HardwareParams
 from clmot.training.criteria import Criterion
 from clmot.training.faults import check_losses, check_weights, enough_memory
+from clmot.training.held_out import AP, COLUMNS, LOSS, FoundBoxes
+from clmot.training.kept_weights import KeptWeights
 from clmot.training.optimizer import learning_rates, make_optimizer
 from clmot.training.recipe import Recipe, TrainingData
 from clmot.training.resume import Checkpoint, TrainingState, checkpoint_folder, decisions
@@ -96,6 +98,7 @@ def train_epoch(
                 nn.utils.clip_grad_norm_(trainable(model), recipe.params.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            state.kept.after_step()
         state.step += 1
         look(keep=1)
         if step == last and state.step < len(batches) and checkpoint.is_due():
@@ -160,6 +163,12 @@ def fit(
     ]
     steps = [len(batches) for batches in plan]
     rates, loader = learning_rates(steps, params), Loader(recipe.data, setup)
+    held_out = None if recipe.held_out is None else Loader(recipe.held_out, setup)
+    if recipe.held_out is not None and len(recipe.held_out) < ranks.count():
+        raise InputError(
+            f"params.yaml: '{stage}.held_out' holds out {len(recipe.held_out)} frames, which {ranks.count()} ranks "
+            "share: raise it, or set it to 0."
+        )
     with steps_bar(stage, sum(steps), sum(steps[: state.epoch]) + state.step) as bar, enough_memory(recipe):
 
         def after_step(loss: float) -> None:
@@ -171,20 +180,45 @@ def fit(
             row = train_epoch(state, recipe, loader, plan[epoch], rates[epoch], after_step, checkpoint)
             row["learning_rate"] = rates[epoch][-1]
             check_weights(model, epoch + 1, recipe)
+            if held_out is not None:
+                row |= judge(state, recipe, held_out)
+                state.kept.after_epoch(row[AP])
             state.history.append({"epoch": epoch + 1.0, **row})
             state.epoch, state.step, state.sums = epoch + 1, 0, {}
             checkpoint.save(state)
-            told = "  ".join(f"{name} {row[name]:.4f}" for name in criterion.names)
+            told = "  ".join(f"{name} {row[name]:.4f}" for name in (*criterion.names, *COLUMNS) if name in row)
             seconds = time.monotonic() - started
             tell(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s")
             if log and ranks.is_first():
                 log(epoch + 1, row)
+    state.kept.put_back()
     if params.compile:
         delattr(model, compiled_part(model))
     ranks.leave_batch_norm(model)
     model.to("cpu")
     model.eval()
     return state.history
+
+
+@torch.no_grad()
+def judge(state: TrainingState, recipe: Recipe, loader: Loader) -> dict[str, float]:
+    """Loss and AP, by `COLUMNS`, of the weights that would be kept now, on frames that do not train.
+
+    The loss looks through the same random views every time, so that epochs can be compared; AP at whole frames.
+    """
+    model: Any = state.kept.judged.eval()
+    indices = range(len(loader.data))
+    size = max(recipe.params.batch_size, ranks.count())
+    batches = shareable([[*indices[first : first + size]] for first in indices[::size]], recipe.stage)
+    total, found = 0.0, FoundBoxes()
+    for number, batch in enumerate(loader.read(batches)):
+        batch = batch.to(loader.setup.device)
+        with recipe.seeded("held out", number, *ranks.other_name()), loader.setup.autocast():
+            losses = state.criterion(model, batch, recipe.generator("held out", number))
+        total += len(batches[number]) * ranks.add_up(losses)["loss"].item()
+        found.add(model, batch, loader.setup)
+    state.model.train()
+    return {LOSS: total / len(indices), AP: found.average_precision(loader.setup.device)}
 
 
 def fit_and_save(
@@ -223,11 +257,12 @@ def begin(model: nn.Module, criterion: Criterion, recipe: Recipe, setup: Setup) 
     criterion.to(setup.device)
     if recipe.params.sync_batch_norm:
         ranks.synchronise_batch_norm(model)
+    kept = KeptWeights(model, recipe.params)
     if recipe.params.compile:
         part = compiled_part(model)
         setattr(model, part, torch.compile(getattr(model, part)))
     optimizer = make_optimizer(trainable(model), trainable(criterion), recipe.params)
-    return TrainingState(model, criterion, optimizer)
+    return TrainingState(model, criterion, optimizer, kept)
 
 
 def compiled_part(model: nn.Module) -> str:
@@ -246,7 +281,7 @@ class Loader:
 
     def __init__(self, data: TrainingData, setup: Setup) -> None:
         """`data` are read; `setup` says for which device, and by how many processes."""
-        self.setup = setup
+        self.data, self.setup = data, setup
         self.order: list[list[int]] = []
         """What the loader reads next: it holds this very list, and looks at it when an epoch begins."""
         self.loader: DataLoader[Any] = DataLoader(
@@ -310,10 +345,11 @@ def steps_bar(stage: str, total: int, done: int) -> tqdm[Any]:
 
 
 def write_history(path: str | os.PathLike[str], history: Sequence[dict[str, float]], losses: Sequence[str]) -> None:
-    """The history as CSV: `epoch`, the `losses`, `learning_rate`; six significant digits. No epoch: the header
-    alone."""
+    """The history as CSV: `epoch`, the `losses`, what the frames held out tell if there are any, `learning_rate`; six
+    significant digits. No epoch: the header alone."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=["epoch", *losses, "learning_rate"], lineterminator="\n")
+    judged = [name for name in COLUMNS if history and name in history[0]]
+    writer = csv.DictWriter(stream, ["epoch", *losses, *judged, "learning_rate"], lineterminator="\n")
     writer.writeheader()
     for row in history:
         writer.writerow({key: f"{value:.6g}" for key, value in row.items()})

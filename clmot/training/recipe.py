@@ -78,6 +78,8 @@ class Recipe:
     decided_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What else decides the result, by a name for people: params as dataclasses or plain values, files and folders as
     Path. With other values an interrupted training is another training (see `clmot.training.resume`)."""
+    held_out: TrainingData | None = None
+    """Frames that do not train and are judged after every epoch; None: nothing is."""
 
     def generator(self, *names: str | int) -> torch.Generator:
         """The stream of random numbers of this training that has these names."""

@@ -25,6 +25,7 @@ from clmot import ranks
 from clmot.errors import InputError, sentence
 from clmot.files import content_hash, dvc_root, lock_directory, staged_file, write_json
 from clmot.training.criteria import Criterion
+from clmot.training.kept_weights import KeptWeights
 from clmot.training.recipe import Recipe
 
 CHECKPOINT_SECONDS = 300
@@ -42,6 +43,7 @@ class TrainingState:
     model: torch.nn.Module
     criterion: Criterion
     optimizer: torch.optim.Optimizer
+    kept: KeptWeights
     history: list[dict[str, float]] = field(default_factory=list)
     """A row of means for every finished epoch."""
     epoch: int = 0
@@ -55,7 +57,7 @@ class TrainingState:
 class Checkpoint:
     """The file that a training is saved in, every epoch and every few minutes."""
 
-    LEARNT = ("model", "criterion", "optimizer")
+    LEARNT = ("model", "criterion", "optimizer", "kept")
     COUNTED = ("history", "epoch", "step", "sums")
 
     def __init__(self, folder: Path) -> None:
@@ -119,6 +121,7 @@ def decisions(recipe: Recipe, config: Any) -> dict[str, str]:
     code = [text for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py")) for text in _source(path)]
     return {name: _hash(part) for name, part in parts.items()} | {
         "data": recipe.data.fingerprint(),
+        **({"data held out": recipe.held_out.fingerprint()} if recipe.held_out else {}),
         "code": content_hash(*code),
         # Other ranks would add in another order, and share out the last frames of an epoch otherwise.
         **({"ranks": str(ranks.count())} if ranks.count() > 1 else {}),

@@ -12,12 +12,12 @@ from clmot.evaluation.detection import (
     FORGIVEN,
     WRONG,
     JudgedDetections,
-    average_precision,
     combine_judged,
     judge,
 )
 from clmot.evaluation.preprocessing import iou_matrix, judge_truth
 from clmot.motchallenge.annotations import AnnotationTable
+from clmot.ranking import average_precision
 
 
 def match_detections(truth: AnnotationTable, detections: AnnotationTable, length: int, benchmark: str) -> np.ndarray:

@@ -122,11 +122,14 @@ def big_tensors(out: Path) -> None:
 def big_checkpoint(out: Path) -> None:
     import torch
 
+    from clmot.params import default_params
     from clmot.training.criteria import Criterion
+    from clmot.training.kept_weights import KeptWeights
     from clmot.training.resume import Checkpoint, TrainingState
 
     model = torch.nn.Linear(100, 100)
-    state = TrainingState(model, Criterion(), torch.optim.SGD(model.parameters()))
+    kept = KeptWeights(model, default_params().train)
+    state = TrainingState(model, Criterion(), torch.optim.SGD(model.parameters()), kept)
     checkpoint = Checkpoint(out.parent)
     out.parent.mkdir()
     checkpoint.path.write_bytes(b"the last good one")

@@ -157,6 +157,10 @@ CONTRADICTIONS = [
         "before: set it to false.",
     ),
     (
+        {"model__embedder": "crop", "train__held_out": 0.1},
+        "'train.held_out' is 0.1, but a crop encoder finds no boxes whose AP could be told: set it to 0.",
+    ),
+    (
         {"model__embedder": "crop", "loss__off_centre": True},
         "'loss.off_centre' is true, but 'model.embedder: crop' reads whole boxes and no centres: set it to false.",
     ),
@@ -229,6 +233,11 @@ CONTRADICTIONS = [
                 {f"{stage}__schedule": "step", f"{stage}__milestones": [2, 9], f"{stage}__epochs": 9},
                 f"'{stage}.milestones' is [2, 9], but training ends after 9 epochs and would not get to the last: name "
                 f"earlier epochs, or raise '{stage}.epochs'.",
+            ),
+            (
+                {f"{stage}__keep": "best"},
+                f"'{stage}.keep' is best, which frames that do not train decide, but there are none: set "
+                f"'{stage}.held_out' to 0.1, say, or keep the last.",
             ),
         )
     ),

@@ -19,7 +19,8 @@ from clmot.models.network import ModelConfig, OneShotTracker
 from clmot.params import HardwareParams, default_params, parse_params
 from clmot.training import loop, resume
 from clmot.training.criteria import TrackerCriterion
-from clmot.training.recipe import Recipe, TrainingFrames
+from clmot.training.held_out import frames_and_held_out
+from clmot.training.recipe import Recipe
 
 COUNTS = [3, 4, 0, 2, 5, 6, 1, 3]
 """People in the frames of the film."""
@@ -69,8 +70,10 @@ def train(folder: Path, hardware: HardwareParams, changes: dict[str, Any]) -> No
     criterion = TrackerCriterion(params.views, params.loss, params.train)
     images = folder / f"images{ranks.rank()}"  # each rank draws its own: none reads what another has half written
     images.mkdir(parents=True, exist_ok=True)
-    data = TrainingFrames(film_of(images, COUNTS, step=1.0), params.model.input_size, criterion.previous_min_iou)
-    loop.fit_and_save(model, criterion, Recipe("train", 0, params.train, data), hardware, folder / "model")
+    film, size = film_of(images, COUNTS, step=1.0), params.model.input_size
+    data, held_out = frames_and_held_out(film, params.train.held_out, size, criterion.previous_min_iou)
+    recipe = Recipe("train", 0, params.train, data, held_out=held_out)
+    loop.fit_and_save(model, criterion, recipe, hardware, folder / "model")
     if ranks.is_first():
         torch.save(criterion.state_dict(), folder / "criterion.pt")
 

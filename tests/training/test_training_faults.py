@@ -453,6 +453,9 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "train.views": (3, {}),
     "train.previous_frame": (True, {}),
     "train.previous_min_iou": (0.3, {"train.previous_frame": True}),
+    "train.held_out": (0.3, {}),
+    "train.keep": ("best", {"train.held_out": 0.3}),  # where no epoch finds anything the first is best
+    "train.weight_average": (0.5, {}),
     "model.backbone": ("lcnet_075", {}),
     "model.operator": ("dcn", {}),
     "model.dcn_implementation": ("torchvision", {"model.operator": "dcn"}),
@@ -521,7 +524,7 @@ def result_of_stage(text, frames, folder):
 def result_of(key, values, frames, folder):
     """What a key has a say in: views, the network, the losses of a step, or a short training; as one flat tensor."""
     values = {name.replace(".", "__"): value for name, value in values.items()}
-    if key == "model.input_size":
+    if key in ("model.input_size", "train.held_out", "train.keep", "train.weight_average"):
         text = changed_text(**values, hardware__device="cpu", hardware__threads=1)
         return result_of_stage(text, frames[:2], folder)
     params = changed(**values)
