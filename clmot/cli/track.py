@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import glob
+import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -250,10 +251,6 @@ def _track_one(
     images = open_images(film, given.fps, given.every)
     with contextlib.closing(images):
         boxes = None if given.boxes is None else _boxes(film, images.name, given)
-        if model is None:
-            assert boxes is not None
-            model = _learnt(film, boxes, given, changes)
-        model.check(boxes)
         folder, name = (given.out, images.name) if not given.out.suffix else (given.out.parent, given.out.stem)
         table = TrackTable(folder / f"{name}{FORMATS[given.format]}", given.format)
         video = None if given.no_video else TrackedVideo(folder / f"{name}.mp4", images.frame_rate / given.every)
@@ -261,12 +258,24 @@ def _track_one(
             named = [film] if isinstance(film, str) else film
             if path.exists() and any(Path(one).exists() and path.samefile(one) for one in [*named, given.boxes or "."]):
                 raise InputError(f"{path} is what is to be read: choose another --out.")
+        _check_room(folder)
+        if model is None:
+            assert boxes is not None
+            model = _learnt(film, boxes, given, changes)
+        model.check(boxes)
         outcome = track_film(model, images, boxes, table, video, given.show)
     said = f"{images.name}: {outcome}: {', '.join(str(file.path) for file in (video, table) if file is not None)}"
     if boxes is not None and int(boxes.frame.max(initial=0)) > outcome.last and not outcome.exit_code:
         last = int(boxes.frame.max())
         said += f"\nnote: the boxes go on to frame {last}, the film ends with {outcome.last}: are they of another film?"
     return said, outcome
+
+
+def _check_room(folder: Path) -> None:
+    """Refuse a place where no files can be made: that should not be known only after minutes of learning."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"--out {folder}: {there} is no folder that can be written to; choose another.")
 
 
 def _loaded(given: argparse.Namespace, changes: list[tuple[str, str]]) -> Model:

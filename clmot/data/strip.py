@@ -56,15 +56,15 @@ class DetectorBoxes:
         Raises:
             InputError: there is no such file, or it has a faulty row or frames that the film does not have.
         """
-        path = self.public_dir / f"{entry.name}.txt"
+        path, size = self.public_dir / f"{entry.name}.txt", None
         if self.source != PUBLIC:
-            path = file_of(self.source, entry.name, "strip.boxes")
+            path, size = file_of(self.source, entry.name, "strip.boxes"), (entry.width, entry.height)
         elif not path.is_file():
             raise InputError(
                 f"{path} does not exist, as the archive has no det/det.txt for {entry.name}: 'strip.boxes: public' "
                 "needs one; choose other boxes."
             )
-        table = read_detections(path)
+        table = read_detections(path, size)
         last = int(table.frame.max(initial=0))
         if last > entry.frames:
             raise InputError(f"{path} has boxes of frame {last}, but {entry.name} has {entry.frames} frames.")

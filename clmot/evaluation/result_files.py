@@ -122,6 +122,9 @@ def find_truths(directory: Path) -> dict[str, TruthFile]:
     known = {}
     if (directory / MANIFEST_FILE).is_file():
         known = {entry.name: (entry.frames, entry.frame_rate) for entry in read_manifest(directory)}
+    if (directory / "gt" / "gt.txt").is_file():  # a sequence itself
+        name = directory.resolve().name
+        return {name: TruthFile(name, directory / "gt" / "gt.txt", *_stated(directory))}
     found = {}
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         for path in (folder / "gt" / "gt.txt", folder / "gt.txt"):
@@ -173,7 +176,10 @@ def _paired(
         below = ("*/*.txt", "*/*/*.txt", "*/*/*/*.txt")
         inside = sorted({path.parent for pattern in below for path in results.glob(pattern)})
         hint = f" (but {inside[0]} has files like these)" if inside else ""  # TrackEval's layout: <tracker>/data
-        raise InputError(f"{results} has no <sequence>.txt{hint}: expected one for every sequence that is scored.")
+        held = f" (it has {listed(sorted(path.name for path in results.iterdir()))})"
+        raise InputError(
+            f"{results} has no <sequence>.txt{hint or held}: expected one for every sequence that is scored."
+        )
     pairs, left_out = [], []
     for name, path in files.items():
         found = truths.get(name) or by_film.get(without_detector(name))
@@ -187,7 +193,7 @@ def _paired(
         raise InputError(
             f"{results} has no {missing[0]}.txt{more}, though {ground_truth} has its ground truth: frames without "
             "output count as missed, so add the file (an empty one where no one was found), or name the others after "
-            "--only."
+            f"--only; there is {listed([path.name for path in files.values()])}."
         )
     return pairs, left_out
 

@@ -19,6 +19,7 @@ from clmot.films.film_boxes import FilmBoxes
 from clmot.films.find_films import boxes_beside, label_files
 from clmot.films.yolo import read_yolo_boxes
 from clmot.motchallenge.annotations import UNKNOWN_IDENTITY, AnnotationTable, read_detections
+from clmot.motchallenge.meaning import wrong_units
 from clmot.problems import warn_or_refuse
 
 
@@ -36,7 +37,7 @@ def read_film_detections(boxes: Path, name: str, size: tuple[int, int]) -> Annot
     """
     path = _of_film(boxes, name)
     if path.is_file() and path.suffix.lower() == ".txt":
-        table = read_detections(path)
+        table = read_detections(path, size)
     elif path.is_file() and path.suffix.lower() == ".json":
         table = _table(read_coco_boxes(path, size, warn_or_refuse), path)
     elif path.is_dir():
@@ -45,6 +46,9 @@ def read_film_detections(boxes: Path, name: str, size: tuple[int, int]) -> Annot
         raise InputError(f"{path}: expected rows of MOTChallenge (.txt), COCO's (.json) or a folder of YOLO's labels.")
     if not len(table):
         raise InputError(f"{path} holds no box of a person: nothing can be tracked.")
+    units = wrong_units(table.box - [1, 1, 0, 0], np.array(size, np.float64), centred=path.is_dir())
+    if units is not None:
+        raise InputError(f"{path}: {units}.")
     return table
 
 

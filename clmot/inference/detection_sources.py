@@ -31,7 +31,7 @@ def detection_sources(
     # All files are read before the first frame is tracked: a mistake in the last of them costs seconds, not hours.
     tables = {
         name: given_detections(
-            params.track.detections, benchmark, name, part.frames, part.length, params.track.visible_from
+            params.track.detections, benchmark, name, part.frames, part.length, params.track.visible_from, part.size
         )
         for name, part in parts.items()
     }

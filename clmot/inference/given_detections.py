@@ -123,7 +123,13 @@ def read_cells(boxes: NDArray[np.float64], fit: Letterbox, input_size: tuple[int
 
 
 def given_detections(
-    detections: str, benchmark: str, sequence: str, frames: FrameRange, length: int, visible_from: float = 0.0
+    detections: str,
+    benchmark: str,
+    sequence: str,
+    frames: FrameRange,
+    length: int,
+    visible_from: float = 0.0,
+    size: tuple[int, int] | None = None,
 ) -> AnnotationTable | None:
     """The boxes that `track.detections` names for a sequence, frames numbered from 1 within the tracked range.
 
@@ -137,6 +143,7 @@ def given_detections(
         frames: the tracked frames.
         length: frames of the whole film.
         visible_from: the least visibility of the true boxes that `visible` takes.
+        size: (width, height) of the images, in which boxes of a folder must lie.
 
     Raises:
         InputError: there are no such detections, or they are not as they should be.
@@ -163,7 +170,7 @@ def given_detections(
         table = read_held_out(path)
         table = table.select(table.visibility >= visible_from) if detections == VISIBLE else table
         return table.in_frames(frames.first, frames.last, renumber=True)
-    table = read_detections(path)
+    table = read_detections(path, None if detections == PUBLIC else size)
     last = int(table.frame.max(initial=0))
     if detections != PUBLIC and (0 < last < frames.first or last > length):
         raise InputError(

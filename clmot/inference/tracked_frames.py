@@ -22,6 +22,8 @@ class TrackedPart:
     """Frames of the whole film."""
     frame_rate: float
     """Frames per second."""
+    size: tuple[int, int] | None = None
+    """(Width, height) of its images in pixels; None: not known."""
 
 
 def find_tracked_parts(directory: str | os.PathLike[str], split: Split) -> dict[str, TrackedPart]:
@@ -39,7 +41,7 @@ def find_tracked_parts(directory: str | os.PathLike[str], split: Split) -> dict[
             sequence = directory / entry.name
             info = read_seqinfo(sequence / SEQINFO_FILE)
             images = [image_path(sequence, info, frame) for frame in frames]
-            found[entry.name] = TrackedPart(images, frames, entry.frames, entry.frame_rate)
+            found[entry.name] = TrackedPart(images, frames, entry.frames, entry.frame_rate, (entry.width, entry.height))
     if not found and split.kind != SEQUENCE:
         raise InputError(
             f"'data.split: {split.kind}' tracks no frame of {directory}: take {directory.name} out of "

@@ -8,6 +8,10 @@ colour and texture, which tell the people of one film apart better than what dee
 
 from __future__ import annotations
 
+import contextlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -20,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from clmot.errors import InputError
 
+_HUB_SECONDS = 5  # for an answer of any kind; a hub that takes longer would take minutes for weights
 WEIGHT_SCALE = 0.02
 """Root mean square of the linear layer's weights at the start. A constant factor beside them gives the layer its actual
 size, so that one learning rate suits it and the backbone, whose weights are about as large."""
@@ -153,12 +158,32 @@ def create_crop_backbone(name: str, strides: tuple[int, ...], *, pretrained: boo
 def _with_timm_weights(name: str, indices: tuple[int, ...]) -> Any:
     """Raises `InputError` whatever keeps timm from its weights."""
     try:
-        return timm.create_model(name, pretrained=True, features_only=True, out_indices=indices)
+        with _offline_where_it_is():
+            return timm.create_model(name, pretrained=True, features_only=True, out_indices=indices)
     except Exception as error:  # hub, network, cache and timm itself fail in a dozen ways; a user can do one thing
         raise InputError(
             f"crop.weights: timm's weights of '{name}' cannot be had ({type(error).__name__}): go online once, or set "
             "'crop.weights' to a file of them."
         ) from error
+
+
+@contextlib.contextmanager
+def _offline_where_it_is() -> Iterator[None]:
+    """Where the hub of timm's weights cannot be reached, its library looks into its cache at once, rather than trying
+    again for a minute first."""
+    from huggingface_hub import constants
+
+    before: bool = constants.HF_HUB_OFFLINE
+    try:
+        asked = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        with contextlib.suppress(urllib.error.HTTPError):  # an answer all the same
+            urllib.request.urlopen(asked, timeout=_HUB_SECONDS).close()
+    except (OSError, ValueError):
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def fold_batch_norm(module: nn.Module) -> int:

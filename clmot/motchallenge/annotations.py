@@ -235,7 +235,7 @@ def _report_meaning(
     """Columns that mean something else, for the file as a whole."""
     boxes = values[:, 2:6] - [1, 1, 0, 0]  # files count pixels from 1
     faults = [foreign_columns(values)] if kind.truth or values.shape[1] == 8 else []
-    faults += [swapped_columns(values)] if kind.truth else []
+    faults += [swapped_columns(values)] if kind.truth or kind.unique else []
     if size is not None:
         faults.append(wrong_units(boxes, np.array(size, np.float64)))
     elif kind.truth or not kind.unique:  # a tracker may report anything
@@ -343,13 +343,17 @@ def format_ground_truth(table: AnnotationTable) -> str:
     )
 
 
-def read_detections(path: str | os.PathLike[str]) -> AnnotationTable:
+def read_detections(path: str | os.PathLike[str], size: tuple[int, int] | None = None) -> AnnotationTable:
     """Read a `det.txt` (7 to 10 columns). An empty file is an empty table.
+
+    Args:
+        path: of the file.
+        size: (width, height) of the film's images in pixels, where boxes in another unit are to be told of.
 
     Raises:
         InputError: the file is absent, or a row is not as it should be (the message names its line).
     """
-    return judge_rows(read_bytes(path, _EXPECTED), str(path), DETECTIONS, refuse)
+    return judge_rows(read_bytes(path, _EXPECTED), str(path), DETECTIONS, refuse, size=size)
 
 
 def read_results(path: str | os.PathLike[str]) -> AnnotationTable:

@@ -516,7 +516,10 @@ def get_ready() -> None:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a line for the screen: servers' own words, without passwords."""
-    lines = without_secrets(str(error)).strip().splitlines()
+    text = str(error)
+    if "out-of-date database schema" in text:  # which it says of one that is ahead of its time, too
+        return "its database is of another version of MLflow: use that version, or `mlflow db upgrade` of a newer one"
+    lines = without_secrets(text).strip().splitlines()
     return one_line(lines[0] if lines else type(error).__name__)
 
 

@@ -149,7 +149,11 @@ class Server:
         if code == 416 and start is not None:
             raise Broken(f"it says that there are no bytes from {start} on")
         if code not in (200, 206):
-            raise Denied(f"answered {code} {reason}")
+            password = " (a password belongs into ~/.netrc or the environment)" if code in (401, 403, 407) else ""
+            raise Denied(f"answered {code} {reason}{password}")
+        coded = response.headers.get("Content-Encoding", "").strip().lower()
+        if coded not in ("", "identity"):
+            raise Denied(f"comes packed on its way (Content-Encoding: {one_line(coded, 60)}), against what was asked")
         if code == 200:
             remote = self._remote(response, number(response.headers.get("Content-Length", "")))
             return Answer(response, remote, 0, False, self.patience)
@@ -238,6 +242,8 @@ class Answer:
 
 def _reason(error: BaseException) -> str:
     """What went wrong in words for people: the innermost cause without addresses of objects."""
+    if type(error).__name__ == "ProxyError":
+        return "the proxy that the environment names, http_proxy or https_proxy, does not let it"
     text = str(error)
     for sign, words in (
         ("Name or service not known", "its name is not known"),

@@ -21,6 +21,7 @@ from small_encoder import QUICK_LEARNING
 from tiny_films import FRAMES, encode, write_boxes, write_video
 
 import clmot
+from clmot.cli import track
 from clmot.cli.main import run
 from clmot.errors import InputError
 from clmot.films.detections import read_film_detections
@@ -93,6 +94,42 @@ def test_confidences_of_yolos_labels_are_scores(tmp_path: Path) -> None:
     (labels / "door_1.txt").write_text("0 0.5 0.5 0.2 0.4 0.91\n0 0.2 0.5 0.2 0.4 0.33\n")
     (labels / "door_2.txt").write_text("0 0.5 0.5 0.2 0.4 0.875\n")
     assert read_film_detections(tmp_path / "run", "door", SIZE).confidence.tolist() == [0.33, 0.91, 0.875]
+
+
+@pytest.mark.parametrize("kind", ["mot", "coco", "yolo"])
+@pytest.mark.parametrize("unit", ["corners", "fractions or pixels"])
+def test_boxes_in_another_unit_are_refused(kind: str, unit: str, tmp_path: Path) -> None:
+    """The same as of boxes that train, whatever the format."""
+    people = [(10, 20, 30, 60), (100, 40, 130, 90), (150, 30, 190, 110), (60, 50, 90, 95)]  # corners in 200x120
+    size, rows = np.array([200, 120] * 2), []
+    for x1, y1, x2, y2 in people:
+        box = np.array([x1, y1, x2, y2] if unit == "corners" else [x1, y1, x2 - x1, y2 - y1], float)
+        rows.append(box / size if (kind == "yolo") == (unit == "corners") else box)
+    if kind == "mot":
+        text = "".join(f"{n},-1,{','.join(map(str, row))},1,-1,-1,-1\n" for n, row in enumerate(rows, 1))
+    elif kind == "yolo":
+        text = "".join(f"0 {' '.join(map(str, row))}\n" for row in rows)
+    else:
+        boxes = [{"id": n, "image_id": 1, "category_id": 1, "bbox": list(row)} for n, row in enumerate(rows)]
+        images = [{"id": 1, "file_name": "door_1.jpg"}]
+        text = json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "person"}]})
+    path = tmp_path / {"mot": "door.txt", "coco": "door.json", "yolo": "door_labels/door_1.txt"}[kind]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"are they the corners|fractions? of the image"):
+        read_film_detections(path if kind != "yolo" else path.parent, "door", (200, 120))
+
+
+@pytest.mark.parametrize("place", ["a.txt/out", "a.txt/x/y", "door.mp4/x"])
+def test_a_place_without_room_is_told_before_anything_is_learnt(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = write_video(tmp_path / "door.mp4")
+    boxes = write_boxes(video, "mot")
+    (tmp_path / "a.txt").write_text("")
+    monkeypatch.setattr(track, "_learnt", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match="is no folder that can be written to"):
+        run(["track", str(video), "--boxes", str(boxes), "--learn", "-o", str(tmp_path / place)])
 
 
 def test_no_boxes_are_a_sentence(tmp_path: Path) -> None:

@@ -483,3 +483,18 @@ def test_cars_are_scored_when_asked_for(names: list[str], official: Path, tmp_pa
 def test_no_class_of_the_tables_is_one_sentence(name: str) -> None:
     with pytest.raises(InputError, match=rf"^'{name}' is no class .*car \(3\)"):
         TrackedKind.named([name])
+
+
+@pytest.mark.parametrize(("name", "said"), [("mot17-02.txt", "there is mot17-02.txt"), ("MOT17-02.csv", "it has MOT")])
+def test_results_that_are_called_otherwise_are_named(name: str, said: str, tmp_path: Path) -> None:
+    write(tmp_path / "truth" / "MOT17-02" / "gt" / "gt.txt", "1,1,1,1,9,9,1,1,1\n")
+    write(tmp_path / "results" / name, "1,1,1,1,9,9,1,-1,-1,-1\n")
+    with pytest.raises(InputError, match=said):
+        result_files.read_pairs(tmp_path / "results", tmp_path / "truth")
+
+
+def test_a_sequence_itself_is_its_ground_truth(tmp_path: Path) -> None:
+    write(tmp_path / "truth" / "MOT17-02" / "gt" / "gt.txt", "1,1,1,1,9,9,1,1,1\n")
+    write(tmp_path / "results" / "MOT17-02.txt", "1,1,1,1,9,9,1,-1,-1,-1\n")
+    (pair,) = result_files.read_pairs(tmp_path / "results", tmp_path / "truth" / "MOT17-02").found
+    assert pair.name == "MOT17-02"

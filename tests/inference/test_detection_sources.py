@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from pathlib import Path
 
@@ -138,6 +139,19 @@ class TestFiles:
         Path("mine/MOT17-02.txt").write_text("6,-1,1,1,2,2,1\n12,-1,3,1,2,2,1\n7,-1,2,1,2,2,1\n")
         assert self.read().frame.tolist() == [6, 1]
         assert self.read().box[:, 0].tolist() == [3, 2]
+
+    @pytest.mark.parametrize("corners", [True, False])
+    def test_corners_in_the_place_of_sizes_are_refused(self, corners: bool) -> None:
+        ends = [(30, 60), (130, 90), (190, 110), (90, 95)]
+        rows = [(x - 25, y - 40, *((x, y) if corners else (25, 40))) for x, y in ends]
+        text = "".join(f"{n},-1,{','.join(map(str, row))},1\n" for n, row in enumerate(rows, 7))
+        Path("mine/a.txt").write_text(text)
+        found = functools.partial(given_detections, "mine", "MOT17", "a", self.FRAMES, 12, size=(200, 120))
+        if not corners:
+            assert len(found()) == 4
+            return
+        with pytest.raises(InputError, match="are they the corners x2, y2"):
+            found()
 
     def test_the_network_needs_no_file(self) -> None:
         assert given_detections("network", "MOT17", "MOT17-02", self.FRAMES, 12) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 
 from clmot.cut_boxes import cut_boxes
 from clmot.errors import InputError
+from clmot.models import crop_encoder
 from clmot.models.backbone import in_timms_names
 from clmot.models.crop_encoder import CropConfig, CropEncoder, create_crop_backbone, fold_batch_norm
 from clmot.models.crop_weights import (
@@ -182,3 +184,20 @@ def test_the_config_says_what_began(tmp_path):
     encoder = CropEncoder(config)
     assert encoder(torch.rand(1, 3, 64, 32)).shape == (1, 4)
     assert config.pretrained == ""
+
+
+@pytest.mark.parametrize(("address", "offline"), [("http://127.0.0.1:9", True), ("no address", True), (None, False)])
+def test_a_hub_out_of_reach_is_not_waited_for(
+    address: str | None, offline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    asked = []
+    monkeypatch.setattr(constants, "ENDPOINT", address or "http://hub.invalid")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    if address is None:
+        monkeypatch.setattr(crop_encoder.urllib.request, "urlopen", lambda *_, **__: io.BytesIO())
+    monkeypatch.setattr(crop_encoder.timm, "create_model", lambda *_, **__: asked.append(constants.HF_HUB_OFFLINE))
+    crop_encoder._with_timm_weights("mobilenetv2_100", (0,))
+    assert asked == [offline]
+    assert not constants.HF_HUB_OFFLINE

@@ -75,6 +75,29 @@ def test_a_lie_is_one_sentence(lie: str, tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (401, {"WWW-Authenticate": "Basic"}, "answered 401 So (a password belongs into ~/.netrc or the environment)"),
+        (403, {}, "answered 403 So (a password belongs into ~/.netrc"),
+        (404, {}, "answered 404 So: check"),
+        (200, {"Content-Encoding": "gzip"}, "comes packed on its way (Content-Encoding: gzip)"),
+        (206, {"Content-Encoding": "br", "Content-Range": "bytes 0-3/64"}, "(Content-Encoding: br)"),
+    ],
+)
+def test_a_refusal_says_what_to_do(status: int, headers: dict[str, str], expected: str, tmp_path: Path) -> None:
+    assert expected in refused(status, headers, tmp_path / "MOT17.zip")
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_a_dead_proxy_is_named(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with pytest.raises(InputError, match="the proxy that the environment names"):
+        download("http://mirror.invalid/MOT17.zip", tmp_path / "MOT17.zip")
+
+
+@pytest.mark.parametrize(
     ("status", "headers", "reason"),
     [
         (404, {}, "\x1b[2J\x07Gone"),
