@@ -637,6 +637,10 @@ def _training_rules(stage: Literal["pretrain", "train"]) -> tuple[Rule, ...]:
     )
 
 
+def _contrasts_no_frames(params: Params) -> bool:
+    return params.loss.embedding in ("none", "supervised") or params.model.embedder == "crop"
+
+
 RULES = (
     Rule(
         "hardware.device",
@@ -652,6 +656,18 @@ RULES = (
         "data.benchmarks",
         lambda p: len(set(p.data.benchmarks)) != len(p.data.benchmarks),
         "names a benchmark twice: {data.benchmarks}.",
+    ),
+    Rule(
+        "data.archives",
+        lambda p: p.data.archives != "none" and not re.match(r"official$|https?://", p.data.source, re.I),
+        "is '{data.archives}', but with 'data.source: {data.source}' nothing is fetched that could be there: name that "
+        "folder in 'data.source', or set it to none.",
+    ),
+    Rule(
+        "data.classes",
+        lambda p: bool(p.data.classes) and p.data.source in ("synthetic", "official"),
+        "is {data.classes}, but the films of 'data.source: {data.source}' have MOTChallenge's classes, of which "
+        "'strip.classes' chooses: set it to [].",
     ),
     Rule(
         "data.validation_sequences",
@@ -674,6 +690,11 @@ RULES = (
         lambda p: p.model.neck == "deconv" and p.model.backbone.startswith("hrnet_"),
         "is deconv, which reads stride 32 alone, but {model.backbone} is built to keep the finer strides: take squeeze "
         "(the original's), concat (FairMOT's), dla or fpn.",
+    ),
+    Rule(
+        "model.operator",
+        lambda p: p.model.operator == "dcn" and p.model.neck in ("concat", "squeeze"),
+        "is dcn, but 'model.neck: {model.neck}' has no node that could be deformable: set it to conv.",
     ),
     Rule(
         "model.projection_dim",
@@ -708,6 +729,16 @@ RULES = (
         lambda p: p.loss.embedding == "supervised" and not p.strip.keep_identities,
         "is supervised, which learns from identities, and those are stripped: set 'strip.keep_identities: true' as "
         "well (and do not call the result unsupervised).",
+    ),
+    Rule(
+        "loss.negatives",
+        lambda p: p.loss.negatives == "batch" and _contrasts_no_frames(p),
+        "is batch, but {loss.embedding} of a {model.embedder} encoder contrasts no frames: set it to frame.",
+    ),
+    Rule(
+        "loss.average",
+        lambda p: p.loss.average == "frames" and _contrasts_no_frames(p),
+        "is frames, but {loss.embedding} of a {model.embedder} encoder contrasts no frames: set it to pairs.",
     ),
     Rule(
         "loss.off_centre",
@@ -755,6 +786,24 @@ RULES = (
         lambda p: p.track.refind_seconds > 0 and p.track.embedding == "constant",
         "is {track.refind_seconds}, but with 'track.embedding: constant' everyone looks the same to a track: set it to "
         "0.",
+    ),
+    Rule(
+        "track.embedding",
+        lambda p: p.track.embedding == "oracle" and not p.strip.held_out_identities,
+        "is oracle, the true identity, and those are stripped: set 'strip.held_out_identities: true' as well (no "
+        "training sees them).",
+    ),
+    Rule(
+        "track.link",
+        lambda p: p.track.link == "offline" and not p.track.use_embedding,
+        "is offline, but with 'track.embedding: none' there are no looks by which tracks are one person's: set it to "
+        "none.",
+    ),
+    Rule(
+        "track.reentry",
+        lambda p: p.track.reentry == "same" and p.track.association == "fairmot" and p.track.link == "none",
+        "is same, but 'track.association: fairmot' finds people again wherever they went: set it to new, or "
+        "'track.refind_seconds' above 0 instead.",
     ),
     Rule(
         "track.new_track_confidence",

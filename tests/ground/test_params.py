@@ -183,6 +183,52 @@ CONTRADICTIONS = [
         "'data.benchmarks' names a benchmark twice: ['MOT17', 'MOT17'].",
     ),
     (
+        {"data__archives": "zips", "data__source": "films"},
+        "'data.archives' is 'zips', but with 'data.source: films' nothing is fetched that could be there: name that "
+        "folder in 'data.source', or set it to none.",
+    ),
+    *(
+        (
+            {"data__classes": ["car"], "data__source": source},
+            f"'data.classes' is ['car'], but the films of 'data.source: {source}' have MOTChallenge's classes, of "
+            "which 'strip.classes' chooses: set it to [].",
+        )
+        for source in ("synthetic", "official")
+    ),
+    *(
+        (
+            {"model__operator": "dcn", "model__neck": neck},
+            f"'model.operator' is dcn, but 'model.neck: {neck}' has no node that could be deformable: set it to conv.",
+        )
+        for neck in ("concat", "squeeze")
+    ),
+    *(
+        (
+            {f"loss__{key}": word, **values},
+            f"'loss.{key}' is {word}, but {shown} contrasts no frames: set it to {usual}.",
+        )
+        for key, word, usual in (("negatives", "batch", "frame"), ("average", "frames", "pairs"))
+        for values, shown in (
+            ({"loss__embedding": "none"}, "none of a head encoder"),
+            ({"model__embedder": "crop"}, "nt_xent of a crop encoder"),
+        )
+    ),
+    (
+        {"track__embedding": "oracle"},
+        "'track.embedding' is oracle, the true identity, and those are stripped: set 'strip.held_out_identities: true' "
+        "as well (no training sees them).",
+    ),
+    (
+        {"track__link": "offline", "track__embedding": "none"},
+        "'track.link' is offline, but with 'track.embedding: none' there are no looks by which tracks are one person's"
+        ": set it to none.",
+    ),
+    (
+        {"track__reentry": "same", "track__association": "fairmot"},
+        "'track.reentry' is same, but 'track.association: fairmot' finds people again wherever they went: set it to "
+        "new, or 'track.refind_seconds' above 0 instead.",
+    ),
+    (
         {"data__split": "sequence"},
         "'data.validation_sequences' goes with 'data.split: sequence' and only with it; the split is 'sequence' and "
         "the sequences are [].",
@@ -311,6 +357,11 @@ def test_every_rule_has_a_test() -> None:
         {"data__split": "sequence", "data__validation_sequences": ["MOT17-02"]},
         {"strip__held_out_identities": True, "track__embedding": "oracle"},
         {"model__embedder": "crop"},
+        {"data__archives": "zips", "data__source": "official"},
+        {"data__archives": "zips", "data__source": "https://mirror/films"},
+        {"data__classes": ["car"], "data__source": "films"},
+        {"track__reentry": "same", "track__association": "fairmot", "track__link": "offline"},
+        {"track__link": "offline", "track__embedding": "colour"},
         {"evaluate__drop": 0},
         {"model__neck": "squeeze", "model__backbone": "hrnet_w18"},
         *({"hardware__device": device} for device in ("auto", "cpu", "cuda", "cuda:3")),

@@ -343,6 +343,7 @@ def test_detections_below_the_floor_are_tracked_but_not_kept(project, monkeypatc
 def change_track(project, **values):
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["track"].update(values)
+    params["strip"]["held_out_identities"] = params["track"]["embedding"] == "oracle"
     (project / "params.yaml").write_text(yaml.safe_dump(params))
 
 
