@@ -95,7 +95,7 @@ def sweep_svg(comparison: Comparison) -> str:
         for panel, metric in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             means = 100 * comparison.values(metric)[MEAN]
             variant = means.index.get_level_values("variant")
-            _draw_curve(panel, places, [means[variant == name].dropna() for name in comparison.names])
+            _draw_curve(panel, places, [means[variant == one.name].dropna() for one in comparison.chosen.variants])
             if numbers and min(numbers) > 0 and max(numbers) >= 10 * min(numbers):
                 panel.set_xscale("log")
             panel.set_xticks(places, texts)

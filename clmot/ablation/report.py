@@ -97,8 +97,10 @@ class Comparison:
 
     @property
     def names(self) -> list[str]:
-        """The variants in the set's order, with results or without; the first is what the others are compared with."""
-        return [variant.name for variant in self.chosen.variants]
+        """The variants that have results, in the set's order, after the first, which the others are compared with."""
+        there = {result.experiment.name.variant for result in self.results}
+        first, *others = (variant.name for variant in self.chosen.variants)
+        return [first, *(name for name in others if name in there)]
 
     @property
     def benchmarks(self) -> list[str]:
@@ -194,7 +196,7 @@ def markdown(comparison: Comparison, command: str, provenance: Sequence[str]) ->
     there = {(result.experiment.name.variant, result.experiment.name.seed) for result in comparison.results}
     missing = {
         name: ", ".join(str(seed) for seed in comparison.seeds if (name, seed) not in there)
-        for name in comparison.names
+        for name in (variant.name for variant in comparison.chosen.variants)
     }
     if any(missing.values()):
         lines += ["", f"Without results: {', '.join(f'{name} (seed {s})' for name, s in missing.items() if s)}."]

@@ -537,6 +537,15 @@ class TestReports:
         ]
         assert metric_table(compared, "MOTA")[1][2] == "-25.0 ± 0.0"
 
+    def test_what_did_not_run_has_no_row(self, written: Callable[[str], VariantSet]) -> None:
+        chosen, ran = written(SET), {("cold", 0): summary(MOT15=0.5)}
+        for measured, names in ((ran, ["base", "cold"]), ({("base", 0): summary(MOT15=0.5)}, ["base"])):
+            compared = comparison(chosen, (0,), measured)
+            assert [row[0] for row in metric_table(compared, "IDF1")[1:]] == names, "the first is always there"
+            assert re.findall(r">(base|cold|guided)[< ]", svg(compared)) == names
+        text = markdown(comparison(chosen, (0,), ran), "clmot ablation", [])
+        assert "Without results: base (seed 0), guided (seed 0)." in text
+
     def test_one_seed_has_no_spread(self, written: Callable[[str], VariantSet]) -> None:
         text = markdown(comparison(written(SET), (0,)), "clmot ablation", [])
         assert "±" not in text
