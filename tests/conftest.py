@@ -20,17 +20,24 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("CLMOT_SHARED") or REPOSITORY.parent / "shared")
 LONG_FILES = (
     "test_pipeline_dvc.py",
-    "test_ablation_dvc.py",
     "test_commands.py",
-    "test_killed.py",
+    "test_ablation_dvc.py",
+    "test_what_runs.py",
+    "test_unseen_film.py",
     "test_full_disk.py",
-    "test_damaged_files.py",
+    "test_track_command.py",
+    "test_ranks.py",
+    "test_exam.py",
+    "test_synthetic.py",
+    "test_killed.py",
     "test_download_killed.py",
-    "test_shared_cases.py",
+    "test_ablation.py",
     "test_faulty_trackers.py",
     "test_no_secrets.py",
+    "test_shared_cases.py",
+    "test_damaged_files.py",
 )
-"""Files of tests that take minutes, the longest first: begun at the end they would leave the other cores idle."""
+"""Files of tests that take half a minute or more, longest first: begun last they would leave the other cores idle."""
 
 
 def has_shared_data() -> bool:
