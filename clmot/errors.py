@@ -57,8 +57,10 @@ def run_as_script(main: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be bytes that are no text
     try:
+        _refuse_no_place()
         main()
-        sys.stdout.flush()  # what standard output refuses shows here, not when Python has left
+        if sys.stdout is not None:  # a shell may have closed it
+            sys.stdout.flush()  # what standard output refuses shows here, not when Python has left
     except InputError as error:
         _leave(str(error))
     except KeyboardInterrupt:
@@ -73,6 +75,16 @@ def run_as_script(main: Callable[[], None]) -> None:
             raise
         _let_go_of_stdout()
         _leave(sentence(refused))
+
+
+def _refuse_no_place() -> None:
+    """Whoever is started in a folder that was removed since can name no path."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            f"the folder that this is started in is gone or may not be looked at ({error.strerror}): `cd` to another."
+        ) from None
 
 
 def explain_refusals(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -40,7 +40,7 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
-from clmot.motchallenge.meaning import class_numbers, unlabelled_between, wrong_units
+from clmot.motchallenge.meaning import class_numbers, ends_early, of_stated_size, unlabelled_between, wrong_units
 from clmot.motchallenge.sequence import (
     IMAGE_DIR,
     SEQINFO_FILE,
@@ -194,9 +194,13 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
     empty = next((frame for frame in frames if frame.size == 0), None)
     if empty is not None:
         raise InputError(f"{empty.source}: {empty.name} is empty: get the complete archive.")
+    stated = info.width, info.height
     info = _with_true_size(info, frames[0])
     if truth:
-        truth.refuse_misfits(info)
+        truth.refuse_misfits(info, stated)
+        early = ends_early(truth.table.frame, info.length)
+        if early:
+            _warn(f"{chosen.where} {early}.")
     if chosen.files.last > info.length:
         _warn(
             f"{chosen.where} has frames up to {chosen.files.last} but its length is {info.length}; "
@@ -301,15 +305,17 @@ class _Truth:
         """What is kept: the file as it is, unless it numbers its classes its own way."""
         return self.data if self.classes is None else format_ground_truth(self.table).encode("ascii")
 
-    def refuse_misfits(self, info: SequenceInfo) -> None:
-        """Raise an InputError if the rows do not fit the frames, now that their number and size are known."""
+    def refuse_misfits(self, info: SequenceInfo, stated: tuple[int, int]) -> None:
+        """Raise an InputError if the rows do not fit the frames, now that their number and size are known; `stated` is
+        the size that seqinfo.ini says."""
         if self.last_row > info.length:  # reading the table again names the line that goes beyond it
             parse_ground_truth(self.data, self.name, length=info.length, classes=self.classes)
         text = unlabelled_between(self.table.frame, info.length)
         if text:
             raise InputError(f"{self.name}: {text}.")
         boxes = self.table.box - [1, 1, 0, 0]  # files count pixels from 1
-        text = wrong_units(boxes, np.array([info.width, info.height], np.float64))
+        size = info.width, info.height
+        text = wrong_units(boxes, np.array(size, np.float64)) or of_stated_size(boxes, stated, size)
         if text:
             raise InputError(f"{self.name}: {text}.")
 

@@ -18,7 +18,7 @@ from clmot.labels.box_set import unreadable
 from clmot.motchallenge.annotations import DETECTIONS, GROUND_TRUTH, AnnotationTable, judge_rows
 from clmot.motchallenge.classes import ObjectClass
 from clmot.motchallenge.frame_names import FrameFiles, frame_files
-from clmot.motchallenge.meaning import class_numbers, unlabelled_between
+from clmot.motchallenge.meaning import class_numbers, ends_early, of_stated_size, unlabelled_between
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, SequenceInfo, parse_seqinfo
 from clmot.pictures import UnreadablePicture, check_picture, other_size
 from clmot.problems import Problem, Report
@@ -59,6 +59,10 @@ def check_sequence(
     size = max(sizes, key=lambda s: sizes[s]) if sizes else (info.width, info.height) if info else None
     length = info.length if info else files.last
     table = None if copies.frames_only else _check_truth(sequence, length or None, size, copies.truth)
+    if table is not None and info is not None and size is not None:
+        fault = of_stated_size(table.box - [1, 1, 0, 0], (info.width, info.height), size)
+        if fault is not None:
+            report(Problem("units", sequence.where(GROUND_TRUTH_FILE), fault))
     detections = None if copies.frames_only else sequence.read(DETECTIONS_FILE)
     if detections is not None:
         _check_detections(detections, sequence.where(DETECTIONS_FILE), length or None, report)
@@ -129,6 +133,9 @@ def _check_truth(
     table = judge_rows(truth, name, GROUND_TRUTH, sequence.report, length=length, size=size, classes=classes)
     if len(table):
         report_no_people(table, name, sequence.report)
+        early = ends_early(table.frame, length or 0)
+        if early is not None:
+            sequence.report(Problem("labels end early", name, early, fatal=False))
         gaps = unlabelled_between(table.frame, length or 0)
         if gaps is not None:
             sequence.report(Problem("frames without labels", name, gaps))

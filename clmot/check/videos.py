@@ -16,6 +16,7 @@ from clmot.films.find_films import Film
 from clmot.films.video import Measured, measure, report_oddities
 from clmot.motchallenge.annotations import GROUND_TRUTH, UNKNOWN_IDENTITY, AnnotationTable, classes_beside, judge_rows
 from clmot.motchallenge.classes import ObjectClass
+from clmot.motchallenge.meaning import ends_early
 from clmot.problems import Problem, Report
 
 
@@ -79,4 +80,7 @@ def _boxes(
             return None
         table = truth.table
     report_no_people(table, str(boxes), report)
+    early = ends_early(table.frame, measured.frames)
+    if early is not None:
+        report(Problem("labels end early", str(boxes), early, fatal=False))
     return table

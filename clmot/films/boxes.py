@@ -30,7 +30,13 @@ from clmot.motchallenge.annotations import (
     parse_ground_truth,
 )
 from clmot.motchallenge.classes import PEOPLE, is_person
-from clmot.motchallenge.meaning import ALL_ALIKE, classes_asked_for, no_identities, unlabelled_between, wrong_units
+from clmot.motchallenge.meaning import (
+    ALL_ALIKE,
+    classes_asked_for,
+    no_identities,
+    unlabelled_between,
+    wrong_units,
+)
 from clmot.motchallenge.rows import lines_of_rows, text_of_rows
 from clmot.problems import Problem, Report
 from clmot.wording import listed

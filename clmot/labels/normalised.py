@@ -20,7 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from clmot.errors import InputError
-from clmot.files import read_bytes, walk
+from clmot.files import read_bytes, stand_in, walk
 from clmot.labels.box_set import (
     BoxSet,
     LabelledImage,
@@ -96,6 +96,9 @@ def class_names(labels: Path) -> dict[str, str]:
 
 def _names_in(path: Path) -> dict[int, str]:
     text = read_text(path)
+    instead = stand_in(text[:512].encode())
+    if instead:
+        raise InputError(f"{path} is {instead}, and names no classes: get the file itself.")
     if path.suffix != ".yaml":
         return {n: line.strip() for n, line in enumerate(text.splitlines()) if line.strip()}
     try:

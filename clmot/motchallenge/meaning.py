@@ -29,6 +29,8 @@ _SMALLEST_FOR_PERCENT = 400  # pixels of a side: there, 100 pixels are a corner 
 _FEWEST_JUDGED = 3  # boxes at fault; fewer are slips
 _SHARE_OUTSIDE = 0.1  # of the boxes; ground truth of real films has next to none that is wholly outside
 
+_SMALLER = 0.8  # of the frames' sides; a size that is stated a little wrong says nothing of the boxes
+_DENSE = 0.9  # of the frames up to the last label; fewer are no run of frames
 _FEWEST_LABELLED = 4  # frames; fewer may lie that evenly by chance
 
 _WAYS = ((0, 1), (1, 0))  # by frame, then identity; by identity, then frame
@@ -183,6 +185,42 @@ def of_another_size(boxes: NDArray[np.float64], size: NDArray[np.float64]) -> st
         f"{gone.sum()} of {len(boxes)} boxes have no part in their image ({image[0]:g}x{image[1]:g}; boxes reach to "
         f"{reach[0]:.0f}, {reach[1]:.0f}): are they of images of another size? Scale them, or get the images that were "
         "labelled"
+    )
+
+
+def of_stated_size(boxes: NDArray[np.float64], stated: tuple[int, int], true: tuple[int, int]) -> str | None:
+    """Why boxes are of images of the size that a seqinfo.ini states, and the frames are of another, or None.
+
+    Args:
+        boxes: as in `wrong_units`.
+        stated: width and height there; 0: it does not say.
+        true: width and height of the frames.
+    """
+    told, shown = np.array(stated, np.float64), np.array(true, np.float64)
+    if len(boxes) < _FEWEST_BOXES or not told.all() or (told == shown).all():
+        return None
+    reach = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    if (reach > (1 + _BEYOND) * told).any():
+        return None
+    enlarged = (told < _SMALLER * shown).all()
+    if not enlarged and (reach <= (1 + _BEYOND) * shown).all():
+        return None
+    return (
+        f"all {len(boxes)} boxes lie within {told[0]:g}x{told[1]:g}, which seqinfo.ini states, but the frames are "
+        f"{shown[0]:g}x{shown[1]:g}: are the boxes of frames of another size? Scale them, or correct seqinfo.ini"
+    )
+
+
+def ends_early(frame: NDArray[np.int64], length: int) -> str | None:
+    """What to think of where the labels (boxes' frames, from 1) of a film of `length` frames are all in its first
+    half, one frame after the other; None: nothing."""
+    labelled = np.unique(frame)
+    last = int(labelled[-1]) if len(labelled) else 0
+    if len(labelled) < max(_FEWEST_LABELLED, _DENSE * last) or 2 * last > length:
+        return None
+    return (
+        f"has no box behind frame {last} of {length}, and frames without boxes count as frames without people; if the "
+        "labels were made at another frame rate, they are in wrong frames"
     )
 
 

@@ -223,3 +223,16 @@ def test_a_file_of_the_code_that_is_not_there_is_our_fault(
     with pytest.raises(type(error) if ours else SystemExit):
         run_as_script(refusing(error))
     assert ours != capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_closed_output_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    run_as_script(lambda: print("to no one"))
+
+
+@pytest.mark.parametrize("name", ["ENOENT", "EACCES"])
+def test_a_folder_that_is_gone_is_one_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "getcwd", lambda: refusing(OSError(getattr(errno, name), "gone"))())
+    assert "the folder that this is started in is gone" in said_of(lambda: None, capsys)

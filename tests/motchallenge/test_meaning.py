@@ -16,9 +16,11 @@ from clmot.motchallenge.meaning import (
     OTHER_CLASS,
     class_numbers,
     corners_for_sizes,
+    ends_early,
     foreign_columns,
     not_in_pixels,
     of_another_size,
+    of_stated_size,
     percentages,
     unlabelled_between,
 )
@@ -194,3 +196,43 @@ def test_labels_of_every_nth_frame(frames: list[int], length: int, step: int | N
     text = unlabelled_between(np.array(frames, np.int64), length)
     assert (text is None) == (step is None)
     assert text is None or f"in every {step}. frame alone" in text
+
+
+@pytest.mark.parametrize(
+    ("frames", "length", "early"),
+    [
+        (range(1, 13), 60, True),
+        ([1, 1, 2, 3, 4, 4], 8, True),
+        (range(1, 13), 23, False),
+        ([1, 6, 11, 16], 40, False),
+        ([1, 2, 3], 40, False),
+        (range(31, 61), 60, False),
+        ([], 20, False),
+    ],
+)
+def test_labels_that_end_in_the_first_half(frames: list[int], length: int, early: bool) -> None:
+    """As of frames that were taken more seldom than the video has them, and numbered one by one."""
+    text = ends_early(np.array(frames, np.int64), length)
+    assert (text is not None) == early
+    assert text is None or f"of {length}, and" in text
+
+
+@pytest.mark.parametrize(
+    ("stated", "true", "told"),
+    [
+        ((320, 180), (640, 360), True),
+        ((640, 360), (320, 180), True),
+        ((1920, 1080), (320, 180), True),
+        ((320, 180), (320, 180), False),
+        ((318, 180), (320, 180), False),
+        ((100, 90), (640, 360), False),  # the boxes go beyond what it says
+        ((0, 0), (640, 360), False),
+    ],
+)
+def test_boxes_of_the_size_that_is_stated(stated: tuple[int, int], true: tuple[int, int], told: bool) -> None:
+    ends = np.array([(25 * n + 30, 15 * n + 40) for n in range(12)], np.float64)  # within 305x205
+    ends = np.minimum(ends * (2 if stated[0] > true[0] else 0.8), stated if stated[0] > 200 else true)
+    boxes = np.concatenate([np.maximum(ends - 30, 0), np.minimum(ends, 30)], axis=1)
+    text = of_stated_size(boxes, stated, true)
+    assert (text is not None) == told
+    assert of_stated_size(boxes[:9], stated, true) is None, "few boxes may lie anywhere"
