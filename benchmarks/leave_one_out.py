@@ -9,8 +9,8 @@ nothing is taught here. Tried are the profile `film`'s settings, and those with 
 in runs that leave out some boxes at random. Best are those with the highest mean IDF1 of the other films, in the arena
 of the detector's boxes alone or in both. Rows of --rows that are there are not tracked again.
 
-Prints json: by kind of embedding, what each film's choice was, and IDF1 and HOTA of the films so tracked beside those of
-the profile's settings, which were looked at on all films together.
+Prints json: by kind of embedding, what each film's choice was, and IDF1 and HOTA of the films so tracked beside those
+of the profile's settings, which were looked at on all films together.
 """
 
 from __future__ import annotations
