@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clmot.errors import InputError
+from clmot.errors import LONGEST, InputError
+from clmot.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Problem:
     """True: the data cannot be used like this. False: they can be used, and the text says how they are read."""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.text}" if self.where else self.text
+        return one_line(f"{self.where}: {self.text}" if self.where else self.text, LONGEST)
 
 
 Report = Callable[[Problem], None]

@@ -30,7 +30,7 @@ from clmot.archives.entries import (
     naming_damage,
     open_contents,
 )
-from clmot.errors import InputError
+from clmot.errors import LONGEST, InputError
 from clmot.files import OTHER_IMAGES, is_video, require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import (
     GROUND_TRUTH,
@@ -56,7 +56,7 @@ from clmot.motchallenge.splits import ITSELF, MOT15_FRAME_RATES
 from clmot.pictures import UnreadablePicture, check_picture, other_size
 from clmot.problems import Problem, warn_or_refuse
 from clmot.progress import progress
-from clmot.wording import counted, listed
+from clmot.wording import counted, listed, one_line
 
 DETECTIONS_FILE = "det/det.txt"
 DETECTION_SOURCES_FILE = "sources.json"
@@ -189,6 +189,11 @@ def _prepare(name: str, copies: Sequence[SequenceCopy], needs_truth: bool, class
         )
     offers = [_Offer(copy, *_info(name, copy)) for copy in pictured]
     chosen = min(offers, key=lambda offer: len(offer.missing()))  # the first of the most complete
+    if not chosen.files.names:
+        instead = frames_instead(chosen.copy.members, chosen.info.image_dir) or "get the complete archive"
+        raise InputError(
+            f"{chosen.where} holds no frames in {chosen.info.image_dir}/, where {SEQINFO_FILE} says: {instead}."
+        )
     info = _without_missing_end(chosen, truth.last_row if truth else None)
     frames = [chosen.frame(number) for number in range(1, info.length + 1)]
     empty = next((frame for frame in frames if frame.size == 0), None)
@@ -237,6 +242,8 @@ def frames_instead(members: Collection[str], image_dir: str = IMAGE_DIR) -> str:
         members: its files, by their paths below its folder.
         image_dir: where its frames should be.
     """
+    if image_dir != IMAGE_DIR and any(name.startswith(f"{IMAGE_DIR}/") for name in members):
+        return f"the frames are in {IMAGE_DIR}/: write imDir={IMAGE_DIR} into {SEQINFO_FILE}"
     others = [name for name in members if name.startswith(f"{image_dir}/") or name.lower().endswith(OTHER_IMAGES)]
     if others:
         return f"{others[0]} is of a kind that is not read; convert the frames to .jpg or .png"
@@ -473,4 +480,4 @@ def _of_the_file(problem: Problem) -> None:
 
 
 def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)
+    print(f"warning: {one_line(sentence, LONGEST)}", file=sys.stderr)

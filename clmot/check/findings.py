@@ -12,6 +12,7 @@ from typing import Any
 from clmot.errors import InputError
 from clmot.problems import Problem
 from clmot.tables import plain_table
+from clmot.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def format_table(summaries: Sequence[Summary]) -> str:
     lines = [("name", "frames", "boxes", "ids", "size", "frames/s", "classes")]
     lines += [
         (
-            found.name,
+            one_line(found.name),
             str(found.frames),
             str(found.boxes),
             "not read" if found.identities is None else str(found.identities),

@@ -30,14 +30,14 @@ from clmot.check.project import film_classes
 from clmot.check.sources import check_folder, check_video, check_zip, check_zips_of, has_recipe
 from clmot.data.strip import HELD_OUT_FILE, IDENTITIES_FILE
 from clmot.data.training_folder import REPORT_FILE
-from clmot.errors import InputError
+from clmot.errors import LONGEST, InputError
 from clmot.files import is_video, read_bytes, user_path
 from clmot.films.find_films import boxes_beside, video_of
 from clmot.motchallenge.annotations import DETECTIONS, RESULTS, judge_rows
 from clmot.motchallenge.sequence import MANIFEST_FILE
 from clmot.params import BENCHMARKS
 from clmot.problems import Problem
-from clmot.wording import counted, joined
+from clmot.wording import counted, joined, one_line
 
 SHOWN_OF_A_KIND = 10
 """Problems of one kind that are printed, unless all are asked for."""
@@ -123,7 +123,10 @@ def _print(data: str, findings: Findings, show_all: bool) -> None:
         print(problems)
     errors, warnings = findings.errors, len(findings.problems) - findings.errors
     if not errors:
-        print(f"{data} can be used{findings.use}" + (f", with {counted(warnings, 'warning')}." if warnings else "."))
+        print(
+            f"{one_line(data, LONGEST)} can be used{findings.use}"
+            + (f", with {counted(warnings, 'warning')}." if warnings else ".")
+        )
     if findings.entries:
         which = "what can be used" if errors else "it"
         print(f"To train on {which}, put this below 'extra:' of 'data' in params.yaml:")

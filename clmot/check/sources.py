@@ -24,7 +24,7 @@ from clmot.films.open_films import open_with_films
 from clmot.films.video import Measured, measure
 from clmot.motchallenge.sequence import SUBSETS
 from clmot.motchallenge.splits import ITSELF, Split, film, home_benchmark, without_detector
-from clmot.params import BENCHMARKS
+from clmot.params import BENCHMARKS, default_params
 from clmot.problems import Problem
 from clmot.sources.fetch import on_disk
 from clmot.sources.official import RECIPES
@@ -148,17 +148,15 @@ def _reading(findings: Findings, measured_as: Callable[[Path], Measured]) -> Rea
 
 
 def _last_word(archives: Sequence[Path], benchmark: str, reading: Reading) -> None:
-    """Raise the InputError with which download or strip, as params.yaml has it, would refuse these; what they warn of
-    was found before."""
-    params = project_params()
-    itself = params is not None and params.data.split == ITSELF
+    """Raise the InputError with which download or strip, as params.yaml or (outside of a project) the default has it,
+    would refuse these; what they warn of was found before."""
+    params = project_params() or default_params()
+    itself = params.data.split == ITSELF
     with contextlib.redirect_stderr(io.StringIO()):
         sequences = inspect_benchmark(archives, benchmark, ITSELF if itself else _SPLIT, reading=reading)
-    if params is not None:
-        labelled = [(entry, table) for entry, table in sequences if table is not None]
-        split = Split.from_params(params.data)
-        if params.strip.boxes == TRUTH:
-            judge_training_boxes(labelled, benchmark, split, params.strip)
+    labelled = [(entry, table) for entry, table in sequences if table is not None]
+    if params.strip.boxes == TRUTH:
+        judge_training_boxes(labelled, benchmark, Split.from_params(params.data), params.strip)
 
 
 def _taken(tree: Tree, films: Sequence[Film], benchmark: str, reading: Reading) -> tuple[Path, ...]:

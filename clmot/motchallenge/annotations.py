@@ -222,7 +222,11 @@ def _categories(
 ) -> npt.NDArray[np.int64]:
     """(N,) `ObjectClass` of every row, or `OTHER_CLASS`; unknown ones are told of."""
     of = {int(number): int(number) for number in ObjectClass} if classes is None else dict(classes)
-    expected = "none of MOTChallenge's classes 1 to 13" if classes is None else f"none of the {len(of)} classes named"
+    expected = (
+        "none of MOTChallenge's classes 1 to 13 (1: pedestrian; a labels.txt beside it would name others)"
+        if classes is None
+        else f"none of the {len(of)} classes named"
+    )
     known = np.isin(values[:, 7], list(of))
     tell("unknown class", ~known, f"class {{7}} is {expected}")
     numbers = np.where(known, values[:, 7], 0).astype(np.int64).tolist()

@@ -619,6 +619,7 @@ class TestFilms:
             (film / "img1" / f"{number:06d}.jpg").rename(film / "img1" / f"frame_{number - 1:06d}.PNG")
         (film / "seqinfo.ini").unlink()
         (film / "gt" / "labels.txt").write_text("car\nroad\nperson\n")
+        lines_of(film / "gt" / "gt.txt", lambda lines: [re.sub(r",[01],3,[\d.]+$", ",1,3,1", line) for line in lines])
         found = check(film)
         assert not found.refused
         assert found.rows[SEQUENCE][-1] == "car: 12, pedestrian: 6"
@@ -629,8 +630,11 @@ class TestFilms:
         for told in (check(film).errors[0], check(film.parent).errors[0]):
             assert "none is called person or pedestrian" in told
 
-    def test_what_strip_would_refuse(self, film: Path, check: Check, tmp_path: Path) -> None:
-        (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    @pytest.mark.parametrize("project", [True, False])
+    def test_what_strip_would_refuse(self, project: bool, film: Path, check: Check, tmp_path: Path) -> None:
+        """By the default's params where there is no project."""
+        if project:
+            (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         assert not check(film).refused
         lines_of(film / "gt" / "gt.txt", lambda lines: [re.sub(r",1,1,0.8$", ",1,1,-1", line) for line in lines])
         assert "is left by 'strip.classes: [1]'" in check(film).errors[0]
@@ -908,6 +912,16 @@ class TestForeignLayouts:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"{}" if name.endswith("json") else b"0 1 Pedestrian 0 0 1\n")
         assert f"is laid out as {words}" in check(tmp_path / "set").refused
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2Ja", "a\x07b"])
+def test_names_move_no_cursor(name: str, film: Path, check: Check) -> None:
+    (film / "det" / "det.txt").write_text("1,-1,5,4,6.5,12\n")
+    film.rename(film.parent / name)
+    found = check(film.parent)
+    shown = "\n".join([*found.lines, found.refused])
+    assert shown.replace("\n", "").isprintable()
+    assert name not in shown
 
 
 class TestResults:

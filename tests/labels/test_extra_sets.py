@@ -318,6 +318,13 @@ class TestWholeSets:
         (tmp_path / folder / file).write_text(text)
         assert class_names(tmp_path / labels) == {"0": "cat", "1": "person"}
 
+    @pytest.mark.parametrize("name", ["data.yaml", "classes.txt", "_darknet.labels"])
+    @pytest.mark.parametrize("text", ["<!DOCTYPE html><p>log in", "version https://git-lfs.github.com/spec/v1"])
+    def test_what_came_in_the_place_of_names(self, name: str, text: str, tmp_path: Path) -> None:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=rf"{name} is a .*, and names no classes: get the file itself"):
+            class_names(tmp_path)
+
     @pytest.mark.parametrize("text", ["names: 3", "names: {a: b}", "names: ["])
     def test_names_that_are_none(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "data.yaml").write_text(text)

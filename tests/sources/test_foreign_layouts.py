@@ -157,11 +157,16 @@ def test_images_alone_are_named(name: str, tmp_path: Path) -> None:
         (["YFCC/v_1/frame0001.jpg"], "train/YFCC is no sequence .* expected img1/ and gt/gt.txt"),
         (["a/img1/000001.jpg"], "train/a has no gt/gt.txt, which train sequences need: add it"),
         (["a/gt/gt.txt", "a/vdo.avi"], "vdo.avi is here without frames: put gt/gt.txt beside it as vdo.txt"),
+        (
+            ["a/gt/gt.txt", "a/img1/000001.jpg", "a/seqinfo.ini"],
+            "no frames in frames/.* write imDir=img1 into seqinfo.ini",
+        ),
         (["a/gt/gt.txt", "a/img1/000001.jfif"], "img1/000001.jfif is of a kind that is not read"),
     ],
 )
 def test_what_a_folder_below_train_lacks(files: list[str], expected: str, tmp_path: Path) -> None:
-    rows = b"1,1,1,1,5,5,1,1,1\n"
-    zipped = write_zip(tmp_path / "a.zip", {f"train/{name}": rows if name.endswith("txt") else b"" for name in files})
+    info = b"[Sequence]\nname=a\nimDir=frames\nframeRate=25\nseqLength=1\nimWidth=9\nimHeight=9\nimExt=.jpg\n"
+    contents = {"txt": b"1,1,1,1,5,5,1,1,1\n", "ini": info}
+    zipped = write_zip(tmp_path / "a.zip", {f"train/{name}": contents.get(name[-3:], b"") for name in files})
     with pytest.raises(InputError, match=expected):
         extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
