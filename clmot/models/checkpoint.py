@@ -172,7 +172,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle can make torch stumble over anything
         if "TorchScript" in str(error):
             raise InputError(f"{path}: is a TorchScript program; ask its author for the bare state dict.") from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(str(error).splitlines()[0], 120) if str(error) else type(error).__name__
         raise InputError(f"{path}: damaged, or no weight file ({reason}); fetch it again.") from error
     return _state_dict(content, path)
 

@@ -77,6 +77,9 @@ def foreign_columns(values: NDArray[np.float64]) -> str | None:
 def swapped_columns(values: NDArray[np.float64]) -> str | None:
     """Why the rows (N, 6 or more) of a table have the identity before the frame, or None: whoever is followed moves
     little from row to row, and the others of a frame are elsewhere."""
+    values = values[values[:, 1] >= 0]  # the unknown may be a detector's, several of one person
+    if len(np.unique(values[:, 1])) < _FEWEST_LABELLED:
+        return None
     within, along = (
         _steps(values[np.lexsort((values[:, second], values[:, first]))], first) for first, second in _WAYS
     )

@@ -47,7 +47,8 @@ class Outcome:
     def __str__(self) -> str:
         ended = "interrupted; " if self.interrupted else f"broke off ({self.trouble}); " if self.trouble else ""
         damage = f", {counted(self.damaged, 'damaged piece')} left out" if self.damaged else ""
-        return f"{ended}{counted(self.frames, 'frame')}, {self.boxes} boxes with an identity{damage}"
+        boxes = f"{self.boxes} box{'' if self.boxes == 1 else 'es'}"
+        return f"{ended}{counted(self.frames, 'frame')}, {boxes} with an identity{damage}"
 
 
 def track_film(

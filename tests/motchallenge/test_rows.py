@@ -209,6 +209,14 @@ def test_exchanged_columns_are_told(frames: int, people: int, step: float) -> No
         parse_ground_truth(turned.encode(), "gt.txt")
 
 
+@pytest.mark.parametrize("identity", ["-1", "0", "1"])
+def test_doubled_boxes_without_identities_are_no_exchanged_columns(identity: str) -> None:
+    """A detector's, before the weaker of two on one person are taken out."""
+    rows = [f"{f},{identity},{100 * f % 700 + n},{20 + n},40,90,1,1,1\n" for f in range(1, 31) for n in range(4)]
+    table = judge_rows("".join(rows).encode(), "gt.txt", GROUND_TRUTH, refuse)
+    assert (len(table), table.known_identities()) == (120, 0)
+
+
 @pytest.mark.parametrize(("frames", "people", "step"), [(30, 3, 60), (2, 9, 2), (40, 1, 1), (1, 30, 0)])
 def test_few_or_fast_boxes_are_no_exchanged_columns(frames: int, people: int, step: float) -> None:
     """Whoever moves farther than his box, and boxes of which one cannot tell."""
