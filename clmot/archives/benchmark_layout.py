@@ -14,7 +14,7 @@ MOT17Labels.zip.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,6 +124,14 @@ def sequence_folders(names: Collection[str]) -> set[str]:
         for frame in [name.rsplit("/", 1)[-1]]
         if f"/{name}".endswith(f"/{IMAGE_DIR}/{frame}") and name.lower().endswith(IMAGE_SUFFIXES)
     }
+
+
+def roots_of(sequences: Iterable[str]) -> list[str]:
+    """The folders that hold these sequences (paths), or that hold `train/` and `test/` with them; where there are such
+    subsets, whatever is beside them is left out."""
+    above = {folder.rpartition("/")[0] for folder in sequences}
+    subsets = {folder for folder in above if folder.rpartition("/")[2] in SUBSETS}
+    return sorted({folder.rpartition("/")[0] for folder in subsets} if subsets else above)
 
 
 def _by_root(path: Path, members: Mapping[str, Entry]) -> dict[_Root, list[SequenceCopy]]:

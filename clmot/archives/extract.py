@@ -31,7 +31,7 @@ from clmot.archives.entries import (
     open_contents,
 )
 from clmot.errors import LONGEST, InputError
-from clmot.files import OTHER_IMAGES, is_video, require_space, staged_directory, write_json
+from clmot.files import IMAGE_SUFFIXES, OTHER_IMAGES, is_video, require_space, staged_directory, write_json
 from clmot.motchallenge.annotations import (
     GROUND_TRUTH,
     AnnotationTable,
@@ -247,6 +247,10 @@ def frames_instead(members: Collection[str], image_dir: str = IMAGE_DIR) -> str:
     others = [name for name in members if name.startswith(f"{image_dir}/") or name.lower().endswith(OTHER_IMAGES)]
     if others:
         return f"{others[0]} is of a kind that is not read; convert the frames to .jpg or .png"
+    image = next((name for name in members if name.lower().endswith(IMAGE_SUFFIXES) and name.count("/") == 1), None)
+    if image is not None:
+        folder = image.partition("/")[0]
+        return f"{image} is here: call the folder of frames {IMAGE_DIR}, or write imDir={folder} into {SEQINFO_FILE}"
     video = next((name for name in members if is_video(name) and "/" not in name), None)
     if video is not None and GROUND_TRUTH_FILE in members:
         boxes = Path(video).with_suffix(".txt").name
@@ -340,9 +344,10 @@ def _info(name: str, copy: SequenceCopy) -> tuple[SequenceInfo, FrameFiles]:
         return info, files(info.image_dir, info.extension, info.length)
     found = files(IMAGE_DIR)
     if not found.names:
+        todo = frames_instead(copy.members) or "name them so, or add the file"
         raise InputError(
             f"{copy.source}: {copy.folder} has neither a {SEQINFO_FILE} nor frames named {IMAGE_DIR}/000001.jpg: "
-            "name them so, or add the file."
+            f"{todo}."
         )
     rate = MOT15_FRAME_RATES.get(name)
     if rate is None:

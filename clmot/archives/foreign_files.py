@@ -64,6 +64,7 @@ _WORDS_OF_BOXES = {
     "label",
     "filename",
     "image_id",
+    "region_id",
 }
 _FEWEST_WORDS = 2
 

@@ -106,12 +106,21 @@ def check(
                 raise
             raise InputError(f"{path} {layout}.") from None
         findings.report(Problem("unusable", "", str(error)))
+    _report_other_boxes(path, findings)
     if as_json:
         print(json.dumps(findings.as_dict(), indent=2))
     else:
         _print(data, findings, show_all)
     if findings.errors:
         raise InputError(f"{data} cannot be used as it is: {counted(findings.errors, 'error')} (above).")
+
+
+def _report_other_boxes(path: Path, findings: Findings) -> None:
+    """Name the boxes of another program, where films lack nothing except boxes."""
+    kinds = {problem.kind for problem in findings.problems if problem.fatal}
+    layout = foreign_layout(Tree.of_folder(path).members) if kinds == {"no boxes"} and path.is_dir() else None
+    if layout is not None:
+        findings.report(Problem("other boxes", str(path), layout))
 
 
 def _print(data: str, findings: Findings, show_all: bool) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from clmot.archives.benchmark_layout import GROUND_TRUTH_FILE, sequence_folders
 from clmot.archives.entries import Tree, open_contents
@@ -170,14 +170,7 @@ def _taken(tree: Tree, films: Sequence[Film], benchmark: str, reading: Reading) 
     except InputError as error:
         refused = error
     _last_word((tree.root,), benchmark, reading)  # more than one root says more than that nothing is found
-    places = [*sequence_folders(tree.members), *(found.place for found in films)]
-    above = {PurePosixPath(place).parent for place in places}
-    folders = {folder.parent if folder.name in SUBSETS else folder for folder in above}
-    if len(folders) != 1 or folders == {PurePosixPath()}:
-        raise refused
-    raise InputError(
-        f"{tree.root} holds no sequences directly: name {tree.root / next(iter(folders))} in 'data.source'."
-    )
+    raise refused
 
 
 def _check_sequences(trees: Sequence[Tree], findings: Findings) -> list[str]:

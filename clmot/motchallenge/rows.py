@@ -145,6 +145,11 @@ def _begins_with_a_name(line: str, delimiter: str | None) -> bool:
     return len(others) >= _FEWEST_COLUMNS - 1 and first.strip().isidentifier() and _are_numbers(" ".join(others), None)
 
 
+def _ends_with_a_mask(line: str, delimiter: str | None) -> bool:
+    cells = line.split()
+    return len(cells) == 6 and _are_numbers(" ".join(cells[:5]), None) and _number(cells[5]) is None
+
+
 _FEWEST_COLUMNS = 5  # of any format; a line of fewer numbers says nothing of what separates them
 _DIALECTS: tuple[tuple[Callable[[str, str | None], bool], str], ...] = (
     (_separated(";"), "separates columns with semicolons: write it as CSV with commas, and decimals with a point"),
@@ -154,6 +159,7 @@ _DIALECTS: tuple[tuple[Callable[[str, str | None], bool], str], ...] = (
     (_with_decimal_commas, "writes decimals with a comma: write a point"),
     (_in_quotes, "has its numbers in quotes: write them without"),
     (_ends_with_delimiter, "has a comma at the end of its rows, or several: remove them"),
+    (_ends_with_a_mask, "has masks in place of boxes, as MOTS writes them: write the boxes around them"),
     (_begins_with_a_name, "has names in its first column: write their numbers"),
 )
 """Ways in which other programs write rows: whether a line that is not as it should be reads so, and what to do."""

@@ -19,7 +19,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from filelock import FileLock, Timeout
 
 from clmot.addresses import VARIABLE, readable
-from clmot.archives.entries import Tree, refuse_stand_in
+from clmot.archives.benchmark_layout import roots_of, sequence_folders
+from clmot.archives.entries import Entry, Tree, refuse_stand_in
 from clmot.archives.foreign_layouts import foreign_layout, set_of_images
 from clmot.errors import InputError
 from clmot.files import content_hash, dvc_root, is_video, remove_abandoned, require_space, user_path
@@ -179,15 +180,27 @@ def on_disk(path: Path, source: str, benchmark: str) -> tuple[Path, ...]:
     if any(next(path.glob(sign), None) for sign in _SIGNS_OF_SEQUENCES) or any(map(is_video, path.iterdir())):
         return (path,)
     names = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() == ".zip")
-    members = {} if names else Tree.of_folder(path).members
-    layout = foreign_layout(members) or set_of_images(members)
-    if layout is not None:
-        raise InputError(f"{path} {layout}.")
+    if not names:
+        members = Tree.of_folder(path).members
+        if roots_of(sequence_folders(members)) == [""]:
+            return (path,)  # what it lacks is told where it is read
+        _refuse_for_what_it_holds(path, members)
     held = f"it has {listed(names)}" if names else "it has no zip"
     raise InputError(
         f"{path / benchmark}.zip does not exist ({held}) and {path} holds no sequences either: put the archive there, "
         f"change 'data.source', or take {benchmark} out of 'data.benchmarks'."
     )
+
+
+def _refuse_for_what_it_holds(path: Path, members: Mapping[str, Entry]) -> None:
+    """Raise an InputError where a folder holds sequences or videos further down, or what is no film."""
+    roots = roots_of(sequence_folders(members))
+    layout = None if roots else foreign_layout(members) or set_of_images(members)
+    if layout is not None:
+        raise InputError(f"{path} {layout}.")
+    roots = roots or roots_of(name.rpartition(".")[0] for name in members if is_video(name))
+    if len(roots) == 1:
+        raise InputError(f"{path} holds no sequences directly: name {path / roots[0]} in 'data.source'.")
 
 
 def _owned(archives: str) -> Mapping[str, Path]:

@@ -165,6 +165,7 @@ def test_one_faulty_row_is_no_dialect(row: str) -> None:
         (ROWS.replace(",0.5", ",0.5,,,"), "or several: remove them"),
         ("frame\tid\tx\ty\tw\th\tf\tc\tv\n" + ROWS.replace(",", "\t"), "titles .*, to be removed, and .* tabs"),
         ("fn;id;x;y;w;h;f;c;v\n" + ROWS.replace(",", ";"), "titles .*, to be removed, and .* semicolons"),
+        ("1 2001 2 180 320 WSV:2d;1O1\n2 2001 2 180 320 WSV:2d;1O1\n", "masks in place of boxes, as MOTS writes them"),
         (ROWS.replace(",1,1,0.5", ",1"), "has 7 columns in all 3 rows, expected 9 .* 1,1,1 where unknown"),
         (ROWS.replace(",1,0.5", ",person,0.5"), "column 8 is 'person' in all 3 rows"),
         (

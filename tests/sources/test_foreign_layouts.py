@@ -170,3 +170,50 @@ def test_what_a_folder_below_train_lacks(files: list[str], expected: str, tmp_pa
     zipped = write_zip(tmp_path / "a.zip", {f"train/{name}": contents.get(name[-3:], b"") for name in files})
     with pytest.raises(InputError, match=expected):
         extract_benchmark(zipped, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+@pytest.mark.parametrize("below", ["a/dataset", "a/b/images", "films"])
+def test_sequences_further_down_are_found(below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As SportsMOT comes unpacked, with val/ beside train/."""
+    for subset in ("train", "val"):
+        for file, data in sequence_files(f"data/top/{below}/{subset}/film", 4).items():
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(data)
+    expected = f"holds no sequences directly: name {tmp_path}/data/top/{below} in 'data.source'"
+    with pytest.raises(InputError, match=expected):
+        on_disk(tmp_path / "data", "data", "MOT17")
+    with pytest.raises(InputError, match="cannot be used as it is"):
+        run(["check", str(tmp_path / "data")])
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", ["images", "rgb_frames", "img"])
+def test_frames_in_another_folder_are_found(folder: str, tmp_path: Path) -> None:
+    for file, data in sequence_files("film", 4).items():
+        path = tmp_path / file.replace("img1", folder)
+        if path.name != "seqinfo.ini":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    for source in (tmp_path, tmp_path / "film"):
+        (archive,) = on_disk(source, "data", "MOT17")
+        with pytest.raises(InputError, match=rf"{folder}/000001\.jpg is here: call the folder of frames img1"):
+            extract_benchmark(archive, "MOT17", "half", tmp_path / "frames", tmp_path / "gt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "whose"),
+    [
+        ("annotations.xml", "<annotations><meta></meta><track id='0'></track></annotations>", "CVAT"),
+        ("annotations/seq_0.json", "[[1, 0, 0, 100]]", "JTA"),
+        ("ann/door.mp4.json", '{"objects": [], "tags": []}', "Supervisely"),
+    ],
+)
+def test_boxes_of_others_beside_a_film(
+    name: str, text: str, whose: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    (tmp_path / "door.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match="2 errors"):
+        run(["check", str(tmp_path)])
+    assert whose in capsys.readouterr().out
