@@ -1,4 +1,7 @@
-"""`clmot ablation` under DVC itself, at its smallest: what runs, what fails, what is shared, and what is said of it."""
+"""`clmot ablation` under DVC itself, at its smallest: what runs, what fails, what is shared, and what is said of it.
+
+And that a pipeline which has run elsewhere, with a cache of its own, gave the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dvc_project import RUNNING, Project
+from dvc_project import BENCHMARKS, RUNNING, Project, finished_project
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +23,7 @@ variants:
   broken: [data.source=nowhere]
   overlap: [track.embedding=none]
 """
-COMMAND = ("python", "-m", "clmot", "ablation", "--set", "tiny", "--seeds", "1")
+COMMAND = ("python", "-m", "clmot", "ablation", "--set", "tiny", "--seeds", "0")
 
 
 def logs(project: Project) -> Counter[str]:
@@ -31,26 +34,27 @@ def logs(project: Project) -> Counter[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    """A project with one benchmark and a set of variants, one of which cannot run."""
+    """A project with another seed than the experiments', and a set of variants, one of which cannot run."""
     project = Project.cloned(tmp_path)
     params = project.folder / "params.yaml"
-    params.write_text(re.sub(r"(?m)^  benchmarks:\n(  - \w+\n)+", "  benchmarks: [MOT17]\n", params.read_text()))
+    params.write_text(re.sub(r"(?m)^seed: 0$", "seed: 7", params.read_text()))
     (project.folder / "experiments" / "tiny.yaml").write_text(SET)
     project.commit("a set")
     yield project
     project.call("dvc", "queue", "stop", "--kill", expect=None)  # nothing is left running where the test fails
 
 
-def test_a_set_of_variants(project: Project) -> None:
+def test_a_set_of_variants(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     done = project.call(*COMMAND, expect=2, timeout=7200)
-    assert "1 of 3 experiments failed: tiny.broken.seed1." in done.stderr, f"{done.stderr}"
-    assert len(re.findall(r"^tiny\.broken\.seed1\.\w+: FAILED$", done.stderr, re.MULTILINE)) == 1
+    assert "1 of 3 experiments failed: tiny.broken.seed0." in done.stderr, f"{done.stderr}"
+    assert len(re.findall(r"^tiny\.broken\.seed0\.\w+: FAILED$", done.stderr, re.MULTILINE)) == 1
     assert re.search(r"^    error: .*nowhere", done.stderr, re.MULTILINE), "its log's end says why"
     assert len(re.findall(r": done$", done.stderr, re.MULTILINE)) == 2
 
     ran = logs(project)
     assert (ran["strip@MOT17"], ran["pretrain"], ran["train"]) == (1, 1, 1), "once for all that share them"
-    assert ran["download@MOT17"] == 2, "and of the one that fails there"
+    downloads = sum(ran[f"download@{name}"] for name in BENCHMARKS)
+    assert downloads == len(BENCHMARKS) + 1, "and the first of the variant that fails there"
     changed = project.git("status", "--porcelain").splitlines()
     written = [f"?? experiments/results/tiny.{ending}" for ending in ("json", "md", "svg")]
     assert changed == written, "the folder's own files stay"
@@ -60,21 +64,26 @@ def test_a_set_of_variants(project: Project) -> None:
     names = sorted(path.name for path in results.glob("tiny.*"))
     assert names == ["tiny.json", "tiny.md", "tiny.svg"]
     report = {name: (results / name).read_text() for name in names}
-    assert "Without results: broken (seed 1)." in report["tiny.md"]
+    assert "Without results: broken (seed 0)." in report["tiny.md"]
     assert f"2 experiments from commit {project.git('rev-parse', 'HEAD')[:10]}." in report["tiny.md"]
     told = json.loads(report["tiny.json"])
     assert [(run["variant"], run["seed"]) for run in told["results"]] == [
-        (variant, 1) for variant in ("embedding", "overlap")
+        (variant, 0) for variant in ("embedding", "overlap")
     ]
     for run in told["results"]:
         summary = json.loads(project.git("show", f"{run['commit']}:metrics/summary.json"))
-        assert list(summary) == ["mean", "MOT17"]
-        assert run["summary"] == {"MOT17": summary["MOT17"]}, "the mean is of all metrics there"
+        assert list(summary) == ["mean", *BENCHMARKS]
+        assert run["summary"] == {name: summary[name] for name in BENCHMARKS}, "the mean is of all metrics there"
+
+    # The first variant's params are those of a project that ran by itself: two runs from clean caches.
+    finished = finished_project(tmp_path_factory).hashes("HEAD")
+    assert len(finished) > 20
+    assert project.hashes(told["results"][0]["commit"]) == finished
 
     runs = [run for run in project.runs() if run.info.status == "FINISHED"]
     tags = ("clmot.ablation", "clmot.variant", "clmot.seed")
     assert sorted(tuple(run.data.tags[tag] for tag in tags) for run in runs) == [
-        ("tiny", variant, "1") for variant in ("embedding", "overlap")
+        ("tiny", variant, "0") for variant in ("embedding", "overlap")
     ]
     assert {run.data.params["track.embedding"] for run in runs} == {"network", "none"}
 
