@@ -206,6 +206,7 @@ def test_controls_and_the_bound_are_marked(project):
         "oracle": "**A BOUND: the embedding is the true identity",
     }.items():
         project.params["track"]["embedding"] = embedding
+        project.params["strip"]["held_out_identities"] = embedding == "oracle"
         project.set()
         stage.main()
         marked = project.out("table.md")

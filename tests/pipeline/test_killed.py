@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 from dvc_project import Project
 
@@ -66,7 +68,18 @@ def kill(project: Project, command: list[str], moment: Callable[[], bool]) -> bo
     if not ended:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        while lives(process.pid):  # a busy machine needs a moment to end what DVC had started
+            time.sleep(0.01)
     return not ended
+
+
+def lives(group: int) -> bool:
+    """Whether a process of the group has not ended yet."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(OSError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def after(seconds: float, condition: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
