@@ -58,7 +58,8 @@ def make_archive(path: Path, frames: int, size: int) -> None:
 
 def make_project(folder: Path, archives: Path) -> None:
     """A Git repository with the files of this one that the stages need, and DVC's settings."""
-    for name in ("clmot", "stages", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
+    settings = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+    for name in ("clmot", "stages", "detections", "weights", *settings):
         source = REPOSITORY / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
