@@ -122,12 +122,13 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def tried(chosen: argparse.Namespace, known: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Rows that are not known yet."""
     there = {json.dumps([row[key] for key in ("kind", "seed", "film", "arena", "settings")]) for row in known}
+    films = find_films(chosen.films, chosen.detections)  # each reads its truth once
     places = [
         (kind, seed, film, arena, settings)
-        for settings in settings_to_try(getattr(chosen, "try"))
+        for settings in settings_to_try(chosen.changes)
         for kind in chosen.kinds
         for seed in chosen.seeds
-        for film in find_films(chosen.films, chosen.detections)
+        for film in films
         for arena in ARENAS
     ]
     for kind, seed, film, arena, settings in progress(places, "track", unit="film"):
@@ -145,7 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, required=True, help="folder of embedded boxes")
     parser.add_argument("--kinds", nargs="+", required=True, help="of embeddings, each chosen for by itself")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of what was taught")
-    parser.add_argument("--try", nargs="+", default=[], metavar="KEY=VALUE,VALUE", help="settings of `track`")
+    parser.add_argument(
+        "--try", dest="changes", nargs="+", default=[], metavar="KEY=VALUE,VALUE", help="settings of `track`"
+    )
     parser.add_argument("--drops", type=int, default=2, help="runs that each leave out some boxes")
     parser.add_argument("--share", type=float, default=0.03, help="of the boxes that each leaves out")
     parser.add_argument("--rows", type=Path, required=True, help="a line of json for each film, arena and settings")

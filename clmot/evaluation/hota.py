@@ -44,9 +44,9 @@ def score_hota(frames: ScoredFrames) -> HotaScores:
         )
     )
     truth, track, overlap = _match(frames, _alignment(frames, of_truth, of_tracks))
-    pairs, pair = np.unique(truth * max(1, frames.tracked_identities) + track, return_inverse=True)
-    appearances = of_truth[pairs // max(1, frames.tracked_identities)]
-    length = of_tracks[pairs % max(1, frames.tracked_identities)]
+    tracks = max(1, frames.tracked_identities)
+    pairs, pair = np.unique(truth * tracks + track, return_inverse=True)
+    appearances, length = of_truth[pairs // tracks], of_tracks[pairs % tracks]
 
     thresholds = metric("HOTA").array_labels
     parts = np.zeros((7, len(thresholds)))

@@ -15,6 +15,14 @@ from clmot.models.decode import gather_cells
 from clmot.motchallenge.sequence import SequenceInfo, write_seqinfo
 
 INPUT_SIZE = (96, 64)
+SMALL_NETWORK: dict[str, object] = {
+    "model.backbone": "lcnet_050",
+    "model.neck_channels": [8, 8, 8, 8],
+    "model.head_channels": 8,
+    "model.embedding_dim": 8,
+    "model.input_size": list(INPUT_SIZE),
+}
+"""Params of the smallest real network, by dotted name."""
 
 
 def training_folder(root: Path, film: str, length: int, rows: Sequence[str], suffix: str = ".jpg") -> Path:

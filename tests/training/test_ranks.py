@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_training import SMALL_NETWORK
 from train_on_ranks import Launch, train
 
 from clmot import ranks
@@ -25,13 +26,9 @@ from clmot.training import resume
 from clmot.training.loop import shareable
 
 ROOT = Path(__file__).parents[2]
-SMALL = {
-    "model.backbone": "lcnet_050",
+SMALL: dict[str, Any] = {
+    **SMALL_NETWORK,
     "model.neck": "dla",
-    "model.neck_channels": [8, 8, 8, 8],
-    "model.head_channels": 8,
-    "model.embedding_dim": 8,
-    "model.input_size": [96, 64],
     "train.batch_size": 4,
     "train.epochs": 5,  # of two steps
     "train.learning_rate": 0.0001,

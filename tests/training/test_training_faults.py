@@ -16,7 +16,7 @@ import pytest
 import torch
 import torchvision
 import yaml
-from tiny_training import INPUT_SIZE, TinyTracker, batch_of_film, film_of
+from tiny_training import INPUT_SIZE, SMALL_NETWORK, TinyTracker, batch_of_film, film_of
 from torch.nn import functional as F
 
 from clmot.data.frames import carried_boxes
@@ -468,15 +468,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
 """Key -> another value, and what must be set for the key to matter."""
 ELSEWHERE = {"model.embedder", "model.neck", "model.weights", "train.compile", "train.sync_batch_norm"}
 """Proved with the tests of networks, of their weights and of the loop."""
-SMALL: dict[str, object] = {
-    "model.backbone": "lcnet_050",
-    "model.neck_channels": [8, 8, 8, 8],
-    "model.head_channels": 8,
-    "model.embedding_dim": 8,
-    "model.input_size": [96, 64],
-    "train.epochs": 2,
-    "train.batch_size": 2,
-}
+SMALL: dict[str, object] = {**SMALL_NETWORK, "train.epochs": 2, "train.batch_size": 2}
 
 
 def test_every_key_of_training_is_tried():
