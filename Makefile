@@ -11,9 +11,12 @@ INSTALLED := .venv/.installed
 .PHONY: help setup repro test test-fast test-peers lint format docs dist lock mlflow clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## install the locked environment into .venv
+
+extra-%: $(INSTALLED) ## install what some need: extra-s3 (data in S3), extra-cluster (Ray, films over machines)
+	@PYTHON="$(PYTHON)" tools/setup.sh extra $*
 
 repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show the table
 	@$(BIN)/python tools/mend.py

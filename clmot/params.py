@@ -339,6 +339,9 @@ class DetectionLossParams:
     """IoU that a box shifted by the Gaussian's radius still has with the truth."""
     average: Literal["objects", "frames"]
     """What counts the same: every object, as in the original (crowded frames then dominate), or every frame."""
+    forgiven: Literal["masked", "background"]
+    """Where finding something is no mistake (what looks like a person and is none, crowds, a detector's doubtful
+    boxes): masked, the heatmap learns nothing there; background, as in the original."""
     box_size_weight: Annotated[float, Bounds(0)]
     """Weight of the L1 loss on box width and height (in heatmap cells)."""
     offset_weight: Annotated[float, Bounds(0)]

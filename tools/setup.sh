@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh          install requirements.lock and this project into .venv
 #   tools/setup.sh dist     build the wheel into dist/
+#   tools/setup.sh extra X  install the extra X of pyproject.toml (s3, cluster) beside them
 #   tools/setup.sh lock     choose new versions for requirements.lock, within pyproject.toml's limits
 set -eu
 cd "$(dirname "$0")/.."
@@ -62,6 +63,11 @@ if [ "${1:-}" = dist ]; then
     "$uv" build --quiet --wheel --no-build-isolation --python .venv/bin/python -o dist "$copy"
     ls dist/*.whl
     exit
+fi
+
+if [ "${1:-}" = extra ]; then
+    grep -q "^$2 = \[" pyproject.toml || fail "pyproject.toml has no extra '$2': make extra-s3 and make extra-cluster are there."
+    exec "$uv" pip install --quiet --python .venv/bin/python --constraints requirements.lock --no-build-isolation -e ".[$2]"
 fi
 
 [ -x .venv/bin/python ] || "$uv" venv --quiet --no-python-downloads --python "$(command -v "$PYTHON")" .venv

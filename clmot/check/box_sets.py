@@ -60,7 +60,7 @@ def check_box_set(
             continue
         for problem in image_problems(box_set, image, size):
             findings.report(problem)
-        boxes, reasons = select_boxes(box_set, image, size, people)
+        boxes, _, reasons = select_boxes(box_set, image, size, people)
         kept, dropped = kept + len(boxes), dropped + sum(reasons.values())
     units = wrong_units_of_set(box_set, sizes)
     if units is not None:

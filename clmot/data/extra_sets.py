@@ -1,9 +1,10 @@
 """`data/extra`: what `index` found in sets of images, and what training may know of them. There is no identity.
 
     extra.json          the sets, their weights, and what was kept and dropped
-    NAME.images.txt     an image a line: width height bytes digest boxes name
+    NAME.images.txt     an image a line: width height bytes digest boxes forgiven name
     NAME.boxes.npy      (N, 4) float32 corners x1, y1, x2, y2 in pixels, in the order of the images, and in each image
                         in the order of their coordinates, so that not even the order of the labels is left
+    NAME.forgiven.npy   (M, 4) likewise: regions that the labels say to ignore
 
 The images stay where they are. Their digests are here, so a changed image changes this folder, and with it what DVC
 runs again, as soon as `index` has looked.
@@ -25,6 +26,7 @@ from clmot.errors import InputError
 from clmot.files import dvc_root, staged_directory, user_path, write_json, write_text
 
 MANIFEST_FILE = "extra.json"
+_KINDS = ("boxes", "forgiven")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class ExtraImage:
     """Of the file's content."""
     boxes: NDArray[np.float32]
     """(N, 4) corners in pixels; N may be 0."""
+    forgiven: NDArray[np.float32]
+    """(M, 4) corners in pixels: where finding something is no mistake."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +97,17 @@ def write_extra_sets(directory: str | os.PathLike[str], sets: Sequence[ExtraSet]
     """
     with staged_directory(directory) as out:
         for found in sets:
-            lines = [f"{i.width} {i.height} {i.bytes} {i.digest} {len(i.boxes)} {i.name}\n" for i in found.images]
+            lines = [
+                f"{i.width} {i.height} {i.bytes} {i.digest} {len(i.boxes)} {len(i.forgiven)} {i.name}\n"
+                for i in found.images
+            ]
             try:
                 write_text(out / f"{found.name}.images.txt", "".join(lines))
             except UnicodeEncodeError:
                 raise InputError(f"an image of '{found.name}' has a name that is no text: rename it.") from None
-            boxes = [image.boxes for image in found.images]
-            np.save(out / f"{found.name}.boxes.npy", np.concatenate([np.zeros((0, 4), np.float32), *boxes]))
+            for kind in _KINDS:
+                boxes = [getattr(image, kind) for image in found.images]
+                np.save(out / f"{found.name}.{kind}.npy", np.concatenate([np.zeros((0, 4), np.float32), *boxes]))
         write_json(out / MANIFEST_FILE, {"sets": [_summary(found) for found in sets]})
 
 
@@ -136,14 +144,19 @@ def _summary(found: ExtraSet) -> dict[str, Any]:
 def _read(directory: Path, summary: dict[str, Any]) -> ExtraSet:
     name = str(summary["name"])
     lines = (directory / f"{name}.images.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    rows = [line.split(" ", 5) for line in lines]
-    ends = np.cumsum([int(row[4]) for row in rows], dtype=np.int64)
-    boxes = np.load(directory / f"{name}.boxes.npy", allow_pickle=False)
-    if boxes.shape != (ends[-1], 4) or boxes.dtype != np.float32 or len(rows) != summary["images"]:
+    rows = [line.split(" ", 6) for line in lines]
+    if len(rows) != summary["images"]:
         raise ValueError(name)
+    parts = []
+    for column, kind in enumerate(_KINDS, start=4):
+        ends = np.cumsum([int(row[column]) for row in rows], dtype=np.int64)
+        boxes = np.load(directory / f"{name}.{kind}.npy", allow_pickle=False)
+        if boxes.shape != (ends[-1], 4) or boxes.dtype != np.float32:
+            raise ValueError(name)
+        parts.append(np.split(boxes, ends[:-1]))
     images = (
-        ExtraImage(row[5], int(row[0]), int(row[1]), int(row[2]), row[3], part)
-        for row, part in zip(rows, np.split(boxes, ends[:-1]), strict=True)
+        ExtraImage(row[6], int(row[0]), int(row[1]), int(row[2]), row[3], boxes, forgiven)
+        for row, boxes, forgiven in zip(rows, *parts, strict=True)
     )
     return ExtraSet(
         name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from clmot.data.extra_sets import read_extra_sets
 from clmot.data.tracklets import pairwise_iou
 from clmot.data.training_folder import (
     BOXES_FILE,
+    FORGIVEN_FILE,
     existing_images,
     read_identities,
     read_strip_report,
@@ -43,6 +44,8 @@ class TrainingFrame:
     """(N, 4) corners in image pixels; N may be 0."""
     identities: NDArray[np.int64] | None = None
     """(N,) numbers from 0, unique over all films, for the supervised baseline; None: nobody knows."""
+    forgiven: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """(M, 4) corners in image pixels: where finding something is no mistake."""
     weight: float | None = None
     """How often an image that is of no film is drawn in an epoch, on average; None: a frame of a film."""
 
@@ -57,6 +60,8 @@ class Batch:
     """(B, N, 4) float32 corners in input pixels; rows that are not `valid` are 0."""
     valid: Tensor
     """(B, N) bool."""
+    forgiven: Tensor
+    """(B, M, 4) float32 corners in input pixels where finding something is no mistake; padded with 0."""
     content: Tensor
     """(B, 4) float32: where the image lies between the grey bars, corners in input pixels."""
     identities: Tensor
@@ -118,24 +123,29 @@ def find_training_frames(
     for benchmark in sorted(benchmarks):
         for sequence, frames in read_strip_report(Path(training_dir) / benchmark).items():
             directory = Path(training_dir) / benchmark / sequence
-            table = read_training_boxes(directory / BOXES_FILE)
-            corners = table.corners().astype(np.float32)
+            table, forgiven = (read_training_boxes(directory / file) for file in (BOXES_FILE, FORGIVEN_FILE))
+            corners, spared = table.corners().astype(np.float32), forgiven.corners().astype(np.float32)
             identities = None
             if identities_dir is not None:
                 labels = read_identities(Path(identities_dir) / benchmark / f"{sequence}.txt", len(table))
                 people, identities = np.unique(labels, return_inverse=True)
                 identities, known = identities + known, known + len(people)
-            starts = np.searchsorted(table.frame, np.arange(frames.first, frames.last + 2))
-            images = existing_images(directory, frames)
-            for number, image, start, end in zip(frames, images, starts[:-1], starts[1:], strict=True):
-                people_of = None if identities is None else identities[start:end]
-                found.append(TrainingFrame(image, f"{benchmark}/{sequence}", number, corners[start:end], people_of))
+            for number, image in zip(frames, existing_images(directory, frames), strict=True):
+                own, its = rows_of(table.frame, number), rows_of(forgiven.frame, number)
+                people_of = None if identities is None else identities[own]
+                name = f"{benchmark}/{sequence}"
+                found.append(TrainingFrame(image, name, number, corners[own], people_of, spared[its]))
     if not found:
         raise InputError(
             f"{training_dir} holds no training frame of {', '.join(sorted(benchmarks))}: "
             "check `data.split`, and the report of the strip stage."
         )
     return found + (find_extra_frames(extra_dir) if extra_dir is not None else [])
+
+
+def rows_of(frame: NDArray[np.int64], number: int) -> slice:
+    """The rows of one frame, among rows of frames (N,) in order."""
+    return slice(*np.searchsorted(frame, (number, number + 1)))
 
 
 def frame_rates(training_dir: str | os.PathLike[str], frames: Sequence[TrainingFrame]) -> dict[str, float]:
@@ -169,7 +179,9 @@ def find_extra_frames(extra_dir: str | os.PathLike[str]) -> list[TrainingFrame]:
                 changed = f"cannot be read ({error.strerror})"
             if changed:
                 raise InputError(f"{path} {changed} since it was indexed: run `dvc repro -s -f index`, then go on.")
-            found.append(TrainingFrame(path, f"extra/{extra.name}", number, image.boxes, weight=extra.weight))
+            found.append(
+                TrainingFrame(path, f"extra/{extra.name}", number, image.boxes, None, image.forgiven, extra.weight)
+            )
     return found
 
 
@@ -207,7 +219,7 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         frame = self.frames[index]
-        item = self._read(frame, frame.boxes)
+        item = self._read(frame, frame.boxes, frame.forgiven)
         item["valid"] = torch.ones(len(frame.boxes), dtype=torch.bool)
         item["identities"] = (
             torch.full((len(frame.boxes),), -1) if frame.identities is None else torch.from_numpy(frame.identities)
@@ -217,7 +229,7 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
             before = self.frames[self.position.get((frame.film, frame.number - 1), index)]
             boxes, found = carried_boxes(frame.boxes, before.boxes, self.previous_min_iou)
             known = torch.from_numpy(found)
-            item["previous"] = self._read(before, boxes)
+            item["previous"] = self._read(before, boxes, before.forgiven[:0])  # it teaches no detection
             item["previous"]["boxes"][~known] = 0
             item["previous"] |= {
                 "valid": known,
@@ -226,7 +238,7 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
             }
         return item
 
-    def _read(self, frame: TrainingFrame, boxes: NDArray[np.float32]) -> dict[str, Any]:
+    def _read(self, frame: TrainingFrame, boxes: NDArray[np.float32], forgiven: NDArray[np.float32]) -> dict[str, Any]:
         image = read_image(frame.image, rgb=True)
         canvas, fit = letterbox(image, self.input_size)
         height, width = image.shape[:2]
@@ -235,6 +247,7 @@ class FrameDataset(torch.utils.data.Dataset[dict[str, Any]]):
             # Channels stay last: putting them first costs a core as much as the resizing, and a GPU nothing.
             "image": torch.from_numpy(canvas),
             "boxes": torch.from_numpy(fit.to_input(boxes).astype(np.float32)),
+            "forgiven": torch.from_numpy(fit.to_input(forgiven).astype(np.float32)),
             "content": torch.from_numpy(content),
         }
 
@@ -275,19 +288,21 @@ def single_threaded(worker: int) -> None:
 
 def collate(items: Sequence[dict[str, Any]]) -> Batch:
     """Stack items of `FrameDataset`, padding their boxes."""
-    most = max(len(item["boxes"]) for item in items)
-    boxes = torch.zeros(len(items), most, 4)
+    most, most_forgiven = (max(len(item[name]) for item in items) for name in ("boxes", "forgiven"))
+    boxes, forgiven = torch.zeros(len(items), most, 4), torch.zeros(len(items), most_forgiven, 4)
     valid = torch.zeros(len(items), most, dtype=torch.bool)
     identities = torch.full((len(items), most), -1)
     for row, item in enumerate(items):
         count = len(item["boxes"])
         boxes[row, :count] = item["boxes"]
+        forgiven[row, : len(item["forgiven"])] = item["forgiven"]
         valid[row, :count] = item["valid"]
         identities[row, :count] = item["identities"]
     return Batch(
         torch.stack([item["image"] for item in items]).permute(0, 3, 1, 2),
         boxes,
         valid,
+        forgiven,
         torch.stack([item["content"] for item in items]),
         identities,
         tuple(item["index"] for item in items),

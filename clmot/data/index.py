@@ -23,7 +23,7 @@ from clmot.labels.box_set import (
     wrong_units_of_set,
 )
 from clmot.labels.coco import read_coco
-from clmot.labels.crowdhuman import read_crowdhuman
+from clmot.labels.crowdhuman import MASK, read_crowdhuman
 from clmot.labels.normalised import read_jde, read_yolo
 from clmot.motchallenge.splits import film
 from clmot.params import ExtraSetParams
@@ -97,10 +97,10 @@ def index_set(entry: ExtraSetParams) -> ExtraSet:
         size = (picture.width, picture.height)
         for problem in image_problems(box_set, image, size):
             refuse(problem)
-        boxes, reasons = select_boxes(box_set, image, size, people)
+        boxes, forgiven, reasons = select_boxes(box_set, image, size, people)
         for reason in REASONS:
             dropped[reason] += reasons[reason]
-        images.append(ExtraImage(image.name, *size, picture.bytes, picture.digest, boxes))
+        images.append(ExtraImage(image.name, *size, picture.bytes, picture.digest, boxes, forgiven))
     units = wrong_units_of_set(box_set, [(picture.width, picture.height) for picture in pictures])
     if units is not None:
         refuse(Problem("units", str(labels), units))
@@ -136,8 +136,9 @@ def format_report(sets: Sequence[ExtraSet]) -> str:
 
 def select_boxes(
     box_set: BoxSet, image: LabelledImage, size: tuple[int, int], people: set[str] | None
-) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """The boxes of an image that train, in the order of their coordinates, and for every reason how many it dropped.
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, int]]:
+    """The boxes of an image that train, and the regions of people that are to be ignored, both in the order of their
+    coordinates; and for every reason how many boxes it dropped.
 
     Args:
         box_set, image: the set and one of its images.
@@ -156,9 +157,15 @@ def select_boxes(
     for reason in REASONS:
         dropped[reason] = int((left & tests[reason]).sum())
         left &= ~tests[reason]
-    kept = boxes[left]
-    x1, y1, x2, y2 = kept.T
-    return kept[np.lexsort((y2, x2, y1, x1))], dropped
+    other = tests["class"] & np.array([category != MASK for category in image.categories], bool)
+    forgiven = image.ignored & ~(other | tests["degenerate"] | tests["outside"])
+    return _sorted(boxes[left]), _sorted(boxes[forgiven]), dropped
+
+
+def _sorted(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 4) corners in the order of their coordinates."""
+    x1, y1, x2, y2 = boxes.T
+    return boxes[np.lexsort((y2, x2, y1, x1))]
 
 
 def _pictures(images: Iterable[LabelledImage], description: str) -> list[Picture]:

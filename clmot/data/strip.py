@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clmot.data.training_folder import REASONS, StrippedSequence, write_training_folder
 from clmot.errors import InputError
@@ -78,6 +79,7 @@ class _Stripped:
 
     report: dict[str, StrippedSequence] = field(default_factory=dict)
     boxes: dict[str, str] = field(default_factory=dict)
+    forgiven: dict[str, str] = field(default_factory=dict)
     identities: dict[str, str] = field(default_factory=dict)
     held_out: dict[str, tuple[FrameRange, AnnotationTable]] = field(default_factory=dict)
     considered: Counter[int] = field(default_factory=Counter)
@@ -138,7 +140,7 @@ def strip_benchmark(
             path = data_dir / "gt" / benchmark / entry.name / "gt.txt"
             # Whether identities are unique is the business of those who use them.
             table = read_ground_truth(path, length=entry.frames, unique_identities=params.keep_identities)
-        _strip_sequence(entry, table, split, params, detector, found)
+        _strip_sequence(entry, table, benchmark, split, params, detector, found)
         tracked = split.tracking_range(entry)
         if tracked is not None and entry in known:
             scored = table.select(tracked_kind(params).counted(table.confidence, table.category, benchmark))
@@ -151,7 +153,9 @@ def strip_benchmark(
             outs.enter_context(staged_directory(data_dir / kind / benchmark))
             for kind in ("training", "identities", "held_out")
         )
-        write_training_folder(training, data_dir / "frames" / benchmark, benchmark, found.report, found.boxes)
+        write_training_folder(
+            training, data_dir / "frames" / benchmark, benchmark, found.report, found.boxes, found.forgiven
+        )
         write_json(identities / IDENTITIES_FILE, {"benchmark": benchmark, "kept": params.keep_identities})
         for name, text in found.identities.items() if params.keep_identities else ():
             write_text(identities / f"{name}.txt", text)
@@ -166,7 +170,7 @@ def judge_training_boxes(
     """Raise the InputError with which `strip_benchmark` would refuse these sequences' boxes."""
     found = _Stripped()
     for entry, table in sequences:
-        _strip_sequence(entry, table, split, params, None, found)
+        _strip_sequence(entry, table, benchmark, split, params, None, found)
     _refuse_useless(benchmark, found, params)
 
 
@@ -208,6 +212,7 @@ def _tell_of_flags(benchmark: str, found: _Stripped, params: StripParams) -> Non
 def _strip_sequence(
     entry: ManifestEntry,
     table: AnnotationTable,
+    benchmark: str,
     split: Split,
     params: StripParams,
     detector: DetectorBoxes | None,
@@ -217,11 +222,13 @@ def _strip_sequence(
     frames = split.training_range(entry)
     found.considered.update(table.category[table.confidence != 0].tolist())
     found.excluded.update(table.category[table.confidence == 0].tolist())
-    if detector is None:
-        kept, dropped = _select(table, frames, tracked_kind(params), params.min_visibility)
-    else:
-        boxes = AnnotationTable.empty() if frames is None else detector.read(entry)
-        kept, dropped = _select(boxes, frames, PEDESTRIANS, 0.0)
+    kind, min_visibility = tracked_kind(params), params.min_visibility
+    spared = kind.forgiven(table.category, benchmark)
+    if detector is not None:
+        table = AnnotationTable.empty() if frames is None else detector.read(entry)
+        kind, min_visibility = PEDESTRIANS, 0.0
+        spared = table.confidence == 0  # doubtful ones
+    kept, dropped = _select(table, frames, kind, min_visibility)
     found.report[entry.name] = StrippedSequence(frames, len(kept), dropped)
     if params.keep_identities and (kept.identity == UNKNOWN_IDENTITY).any():
         raise InputError(
@@ -230,6 +237,8 @@ def _strip_sequence(
         )
     if frames is not None:
         found.boxes[entry.name] = _rows(kept)
+        forgiven = table.select(spared & ~_flat(table)).in_frames(frames.first, frames.last)
+        found.forgiven[entry.name] = _rows(forgiven.sorted_by_box(), flag=0)
         found.identities[entry.name] = "".join(f"{identity}\n" for identity in kept.identity.tolist())
 
 
@@ -257,7 +266,7 @@ def _select(
         "outside_split": outside,
         "flag": kind.excluded(table.confidence, table.category),
         "class": ~np.isin(table.category, kind.classes),
-        "degenerate": (table.box[:, 2:] <= 0).any(axis=1),
+        "degenerate": _flat(table),
         "visibility": table.visibility < min_visibility,
     }
     left = np.ones(len(table), bool)
@@ -268,7 +277,12 @@ def _select(
     return table.select(left).sorted_by_box(), dropped
 
 
-def _rows(table: AnnotationTable, identities: bool = False) -> str:
+def _flat(table: AnnotationTable) -> NDArray[np.bool_]:
+    """(N,) bool: the boxes without width or height."""
+    return np.asarray((table.box[:, 2:] <= 0).any(axis=1))
+
+
+def _rows(table: AnnotationTable, identities: bool = False, flag: int = 1) -> str:
     """The text of a box file; every number in the shortest form that reads back as the same."""
     columns = zip(
         table.frame.tolist(),
@@ -279,7 +293,7 @@ def _rows(table: AnnotationTable, identities: bool = False) -> str:
         strict=True,
     )
     return "".join(
-        f"{frame},{identity},{x},{y},{w},{h},1,{category},{visibility}\n"
+        f"{frame},{identity},{x},{y},{w},{h},{flag},{category},{visibility}\n"
         for frame, identity, x, y, w, h, category, visibility in columns
     )
 

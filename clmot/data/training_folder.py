@@ -4,6 +4,7 @@
     SEQ/seqinfo.ini      of the frames that train alone
     SEQ/img1/000001.jpg  the frames that train: hard links into data/frames, so that they fill no disk twice
     SEQ/boxes.txt        a box a line, by frame and box: frame,-1,x,y,w,h,1,class,visibility (from 1, as in gt.txt)
+    SEQ/forgiven.txt     likewise, with flag 0: where finding someone is no mistake (`TrackedKind.forgiven`)
 
 No identity and no held-out frame changes a byte of it. The identities of the supervised baseline, and of it alone, are
 in `data/identities/B/SEQ.txt`, one for every line of boxes.txt.
@@ -29,6 +30,7 @@ from clmot.motchallenge.splits import FrameRange
 
 REPORT_FILE = "strip.json"
 BOXES_FILE = "boxes.txt"
+FORGIVEN_FILE = "forgiven.txt"
 REASONS = ("outside_split", "flag", "class", "degenerate", "visibility")
 """Why a row is dropped; a row with several reasons counts under the first of them. A detector's boxes have the flag
 where their score is high enough. `degenerate` boxes have no width or no height."""
@@ -46,7 +48,12 @@ class StrippedSequence:
 
 
 def write_training_folder(
-    out: Path, frames_dir: Path, benchmark: str, report: Mapping[str, StrippedSequence], boxes: Mapping[str, str]
+    out: Path,
+    frames_dir: Path,
+    benchmark: str,
+    report: Mapping[str, StrippedSequence],
+    boxes: Mapping[str, str],
+    forgiven: Mapping[str, str],
 ) -> None:
     """Fill an empty folder.
 
@@ -55,7 +62,7 @@ def write_training_folder(
         frames_dir: `data/frames/B`.
         benchmark: `MOT15`, `MOT17` or `MOT20`.
         report: what became of every sequence's rows; only what concerns training frames is written.
-        boxes: the text of boxes.txt of every sequence that trains.
+        boxes, forgiven: the texts of boxes.txt and forgiven.txt of every sequence that trains.
 
     Raises:
         InputError: a frame is missing, or the disk is too small for frames that have to be copied.
@@ -69,6 +76,7 @@ def write_training_folder(
         (target / info.image_dir).mkdir(parents=True)
         write_seqinfo(target / SEQINFO_FILE, dataclasses.replace(info, length=frames.last))
         write_text(target / BOXES_FILE, boxes[name])
+        write_text(target / FORGIVEN_FILE, forgiven[name])
         links += [(image, target / info.image_dir / image.name) for image in existing_images(source, frames)]
     link_files(links, f"frames of {benchmark} that train")
     sequences = {
@@ -104,7 +112,7 @@ def existing_images(directory: Path, frames: FrameRange) -> list[Path]:
 
 
 def read_training_boxes(path: str | os.PathLike[str]) -> AnnotationTable:
-    """Read a boxes.txt: rows ordered by frame and box, every identity -1. It may be empty.
+    """Read a boxes.txt or forgiven.txt: rows ordered by frame and box, every identity -1. It may be empty.
 
     Raises:
         InputError: the file is absent, a row is faulty, or a row has an identity.

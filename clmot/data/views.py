@@ -13,7 +13,7 @@ x -> W - x, exactly, for boxes and pixels alike.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,9 @@ class Views:
     """(V, B, N) bool: the object can be seen in this view."""
     identities: Tensor
     """(V, B, N) int64, -1 = unknown; all are, except for the supervised baseline."""
+    forgiven: Tensor
+    """(V, B, M, 4) as `boxes`, of what is left out of the view a point: where finding something is no mistake. The
+    frames before have none."""
 
 
 def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Generator) -> Views:
@@ -55,6 +58,9 @@ def make_views(batch: Batch, params: ViewParams, count: int, generator: torch.Ge
     # The network may run in less, coordinates may not: in bfloat16 one of 1000 pixels has steps of 4.
     with full_precision(batch.images.device):
         drawn = [_views_of(source, params, count, generator) for source in sources]
+    if batch.previous is not None:
+        none = torch.zeros_like(drawn[0].forgiven)
+        drawn[1] = replace(drawn[1], forgiven=none)
     return Views(*(torch.cat([getattr(views, f.name) for views in drawn]) for f in fields(Views)))
 
 
@@ -85,12 +91,15 @@ def _views_of(batch: Batch, params: ViewParams, count: int, generator: torch.Gen
         # border of grid_sample (zero) mean grey as well.
         changed = changed.sub_(grey).masked_fill_(~inside, 0)
         warped.append(gaussian_blur(resample(changed, places[view]).add_(grey), sigmas[view]))
-    boxes, present = warp_boxes(batch.boxes, matrices, angles, (width, height), params)
+    objects = batch.boxes.shape[1]
+    everything = torch.cat((batch.boxes, batch.forgiven), 1)
+    moved, usable = warp_boxes(everything, matrices, angles, (width, height), params)
     return Views(
         torch.stack(warped),
-        boxes,
-        present & batch.valid,
+        moved[:, :, :objects],
+        usable[:, :, :objects] & batch.valid,
         batch.identities.expand(count, *batch.identities.shape),
+        moved[:, :, objects:],
     )
 
 

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from clmot.images import STRIDE
 
+FORGIVEN = 1 - 2**-24
+"""The largest float32 below 1: the focal loss forgives a cell by (1 - target)^beta, so this one wholly."""
+
 
 @dataclass(frozen=True)
 class Targets:
     """Targets of I images with at most N objects."""
 
     heatmap: Tensor
-    """(I, 1, h, w) in 0..1, exactly 1 at centres."""
+    """(I, 1, h, w) in 0..1, exactly 1 at centres and `FORGIVEN` where it is all the same what the network says."""
     sizes: Tensor
     """(I, N, 2) width and height in cells."""
     offsets: Tensor
@@ -26,7 +29,9 @@ class Targets:
     """(I, N) bool."""
 
 
-def make_targets(boxes: Tensor, present: Tensor, input_size: tuple[int, int], min_overlap: float) -> Targets:
+def make_targets(
+    boxes: Tensor, present: Tensor, input_size: tuple[int, int], min_overlap: float, forgiven: Tensor | None = None
+) -> Targets:
     """Targets of CenterNet (Objects as Points, 2019, section 3) for a batch of images.
 
     Args:
@@ -34,6 +39,8 @@ def make_targets(boxes: Tensor, present: Tensor, input_size: tuple[int, int], mi
         present: (I, N) bool, rows that hold an object.
         input_size: width and height of the input in pixels.
         min_overlap: IoU that sets the Gaussians' radius.
+        forgiven: (I, M, 4) corners in input pixels where finding something is no mistake: cells whose middle is inside
+            and that are no centre teach nothing.
     """
     width, height = input_size[0] // STRIDE, input_size[1] // STRIDE
     cells = boxes / STRIDE
@@ -43,7 +50,20 @@ def make_targets(boxes: Tensor, present: Tensor, input_size: tuple[int, int], mi
     whole = torch.stack((index % width, index // width), -1)
     radius = gaussian_radius(sizes[..., 1].ceil(), sizes[..., 0].ceil(), min_overlap).floor().clamp_min(0)
     heatmap = draw_gaussians(whole, radius, present, (width, height))
+    if forgiven is not None:
+        heatmap = torch.where(covered(forgiven / STRIDE, (width, height)), heatmap.clamp_min(FORGIVEN), heatmap)
     return Targets(heatmap[:, None], sizes, centres - whole, index, present)
+
+
+def covered(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(I, h, w) bool: cells whose middle lies in one of the boxes (I, M, 4), in cells; `size`: the map's, (w, h)."""
+
+    def inside(length: int, low: Tensor, high: Tensor) -> Tensor:
+        middle = torch.arange(length, device=boxes.device) + 0.5
+        return ((middle >= low[..., None]) & (middle <= high[..., None])).float()  # (I, M, length)
+
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.einsum("imy,imx->iyx", inside(size[1], y1, y2), inside(size[0], x1, x2)) > 0
 
 
 def centre_cells(centres: Tensor, size: tuple[int, int]) -> Tensor:

@@ -111,6 +111,18 @@ class TrackedKind:
             return considered
         return considered & np.isin(category, self.classes)
 
+    def forgiven(self, category: npt.NDArray[np.int64], benchmark: str) -> npt.NDArray[np.bool_]:
+        """(N,) bool: the rows on which finding something is no mistake: distractors and, where people are tracked,
+        crowds in which no one was drawn apart. On an object that its flag leaves out it is one, by the official rules.
+
+        Args:
+            category: (N,) `ObjectClass` numbers.
+            benchmark: `MOT15`, `MOT17`, `MOT20`.
+        """
+        people = int(ObjectClass.PEDESTRIAN) in self.classes
+        crowds = (ObjectClass.CROWD,) if people and ObjectClass.CROWD not in self.classes else ()
+        return np.isin(category, (*self.distractors(benchmark), *crowds))
+
     def distractors(self, benchmark: str) -> tuple[ObjectClass, ...]:
         """The classes on which a tracker's box is neither right nor wrong: what looks like a person and is none, where
         people are tracked, except for classes that are tracked themselves."""

@@ -53,7 +53,10 @@ class DetectorCriterion(Criterion):
         views = make_views(batch, self.views, 1, generator)
         images = views.images.flatten(0, 1)
         size = images.shape[-1], images.shape[-2]
-        targets = make_targets(views.boxes.flatten(0, 1), views.present.flatten(0, 1), size, self.loss.min_overlap)
+        forgiven = views.forgiven.flatten(0, 1) if self.loss.forgiven == "masked" else None
+        targets = make_targets(
+            views.boxes.flatten(0, 1), views.present.flatten(0, 1), size, self.loss.min_overlap, forgiven
+        )
         features = model.features(images)
         outputs = {**model.read(features, ["hm"]), **model.read_at(features, targets.cells, BOX_HEADS)}
         losses = detection_losses(outputs, targets, self.loss)
@@ -92,10 +95,12 @@ class TrackerCriterion(Criterion):
         size = images.shape[-1], images.shape[-2]
         taught = self.count * batch.images.shape[0]  # images whose boxes are all known
         boxes, present = views.boxes.flatten(0, 1), views.present.flatten(0, 1)  # (V*B, N, 4), (V*B, N)
-        targets = make_targets(boxes[:taught], present[:taught], size, self.loss.detection.min_overlap)
+        detection = self.loss.detection
+        forgiven = views.forgiven.flatten(0, 1)[:taught] if detection.forgiven == "masked" else None
+        targets = make_targets(boxes[:taught], present[:taught], size, detection.min_overlap, forgiven)
         features = model.features(images)
         outputs = model.read(features[:taught], ["hm"]) | model.read_at(features[:taught], targets.cells, BOX_HEADS)
-        losses = detection_losses(outputs, targets, self.loss.detection)
+        losses = detection_losses(outputs, targets, detection)
         if self.loss.embedding != "none":
             embedding = self.embedding_loss(model, features, views, generator)
             total = self.weighting(losses["detection"], embedding)

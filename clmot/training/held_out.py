@@ -67,7 +67,7 @@ def frames_and_held_out(
 
 
 class FoundBoxes:
-    """The detections of frames, held to their boxes."""
+    """The detections of frames, held to their boxes; those on what is forgiven are neither right nor wrong."""
 
     def __init__(self) -> None:
         self.scores: list[NDArray[np.float32]] = []
@@ -83,11 +83,13 @@ class FoundBoxes:
             cells, scores = find_peaks(heatmap, most)
             read = model.read_at(features, cells, ["wh", "reg"])
         found = STRIDE * boxes_at(cells, heatmap.shape[-1], read["wh"].float(), read["reg"].float())
-        arrays = [tensor.cpu().numpy() for tensor in (found, scores, batch.boxes, batch.valid)]
-        for boxes, score, true, valid in zip(*arrays, strict=True):
+        arrays = [tensor.cpu().numpy() for tensor in (found, scores, batch.boxes, batch.valid, batch.forgiven)]
+        for boxes, score, true, valid, forgiven in zip(*arrays, strict=True):
             overlaps = pairwise_iou(true[valid], boxes)
-            self.right.append(match_best_first(overlaps, np.full(len(overlaps), FOUND_FROM)) >= 0)
-            self.scores.append(score)
+            right = match_best_first(overlaps, np.full(len(overlaps), FOUND_FROM)) >= 0
+            counts = right | ~(pairwise_iou(forgiven, boxes) >= FOUND_FROM).any(axis=0)
+            self.right.append(right[counts])
+            self.scores.append(score[counts])
             self.boxes += len(overlaps)
 
     def average_precision(self, device: torch.device) -> float:

@@ -124,9 +124,9 @@ class TestStripping:
         report = strip(data, benchmark="MOT15", min_visibility=0.9)
         assert report["TUD-Campus"].kept == 12
         assert report["TUD-Campus"].dropped["flag"] == 1
-        assert (
-            (data / "training" / "MOT15" / "TUD-Campus" / "boxes.txt").read_text().startswith("1,-1,5,4,6.5,12,1,1,1\n")
-        )
+        film = data / "training" / "MOT15" / "TUD-Campus"
+        assert (film / "forgiven.txt").read_text() == ""  # finding who is flagged out is a mistake
+        assert (film / "boxes.txt").read_text().startswith("1,-1,5,4,6.5,12,1,1,1\n")
 
     def test_held_out_sequences_have_no_file(self, tmp_path: Path) -> None:
         data = ground_truth(tmp_path, {"MOT17-02": MIXED, "MOT17-04": MIXED})
@@ -143,6 +143,35 @@ class TestStripping:
         assert (training(data) / "MOT17-04" / "boxes.txt").read_bytes() == b""
         assert len(read_training_boxes(training(data) / "MOT17-04" / "boxes.txt")) == 0
         assert read_strip_report(training(data))["MOT17-04"] == FrameRange(1, 6)
+
+    @pytest.mark.parametrize(
+        ("benchmark", "classes", "forgiven"),
+        [
+            ("MOT17", (1,), ["2,-1,30,20,5,8,0,7,1", "2,-1,60,20,5,8,0,13,1"]),
+            # The rules of MOT20 forgive vehicles without a motor as well.
+            (
+                "MOT20",
+                (1,),
+                ["2,-1,30,20,5,8,0,7,1", "2,-1,50,20,5,8,0,6,1", "2,-1,60,20,5,8,0,13,1"],
+            ),
+            ("MOT17", (3,), []),
+            ("MOT17", (1, 7), ["2,-1,60,20,5,8,0,13,1"]),
+            ("MOT15", (1,), ["2,-1,60,20,5,8,0,13,1"]),
+        ],
+    )
+    def test_what_the_rules_forgive_stands_apart(
+        self, tmp_path: Path, benchmark: str, classes: tuple[int, ...], forgiven: list[str]
+    ) -> None:
+        rows = "2,1,10,20,5,8,0,1,1\n2,2,20,20,5,8,1,1,1\n2,3,30,20,5,8,0,7,1\n2,4,40,20,5,8,0,3,1\n"
+        rows += "2,5,50,20,5,8,0,6,1\n2,6,60,20,5,8,0,13,1\n2,7,70,20,0,8,0,7,1\n9,8,30,20,5,8,0,7,1\n"
+        data = ground_truth(tmp_path, {"film": rows}, benchmark=benchmark)
+        strip(data, benchmark=benchmark, classes=classes)
+        folder = data / "training" / benchmark / "film"
+        assert (folder / "forgiven.txt").read_text().splitlines() == forgiven
+        frames = find_training_frames(data / "training", [benchmark])
+        assert [len(frame.forgiven) for frame in frames] == [0, len(forgiven), 0, 0, 0, 0]
+        if forgiven:
+            assert frames[1].forgiven[-1].tolist() == [59, 19, 64, 27]
 
     def test_written_numbers_read_back_exactly(self, tmp_path: Path) -> None:
         values = np.random.default_rng(0).normal(scale=300, size=(20, 2)) / 3
@@ -434,8 +463,10 @@ class TestStages:
         ]
         assert [name for name in sorted(tree(training(project / "data"))) if not name.endswith(".jpg")] == [
             "MOT17-02/boxes.txt",
+            "MOT17-02/forgiven.txt",
             "MOT17-02/seqinfo.ini",
             "MOT17-04/boxes.txt",
+            "MOT17-04/forgiven.txt",
             "MOT17-04/seqinfo.ini",
             "strip.json",
         ]
@@ -634,6 +665,7 @@ def test_a_detectors_boxes_train_where_they_are_told_to(tmp_path):
     assert report["film"].dropped["degenerate"] == 1
     rows = (training(data) / "film" / "boxes.txt").read_text().splitlines()
     assert rows == ["1,-1,10,20,5,8,1,1,1", "9,-1,10,20,5,8,1,1,1"]
+    assert (training(data) / "film" / "forgiven.txt").read_text() == "1,-1,30,20,5,8,0,1,1\n"
     # A film without ground truth trains as well, and is judged by no one.
     assert (training(data) / "unlabelled" / "boxes.txt").read_text().splitlines() == rows
     assert len(list((training(data) / "unlabelled" / "img1").iterdir())) == 10

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -32,7 +33,7 @@ from clmot.data.views import (
 )
 from clmot.images import fit_letterbox, letterbox
 from clmot.losses.contrastive import shared_cells
-from clmot.models.targets import draw_gaussians, gaussian_radius, make_targets
+from clmot.models.targets import FORGIVEN, draw_gaussians, gaussian_radius, make_targets
 from clmot.params import load_params
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -43,13 +44,14 @@ STILL = dataclasses.replace(
 )
 
 
-def batch_of(image: np.ndarray, boxes: np.ndarray) -> Batch:
+def batch_of(image: np.ndarray, boxes: np.ndarray, forgiven: Sequence[Sequence[float]] = ()) -> Batch:
     """One frame (H, W, 3) RGB as a batch."""
     height, width = image.shape[:2]
     return Batch(
         torch.from_numpy(image.transpose(2, 0, 1).copy())[None],
         torch.tensor(boxes, dtype=torch.float32)[None],
         torch.ones(1, len(boxes), dtype=torch.bool),
+        torch.tensor(forgiven).float().reshape(1, -1, 4),
         torch.tensor([[0.0, 0.0, width, height]]),
         torch.full((1, len(boxes)), -1),
         (0,),
@@ -461,6 +463,40 @@ def test_mirrored_boxes_are_exact():
     mirrored, _ = warp_boxes(boxes, mirror_matrix(flips, 1088), torch.zeros(2, 2), size, STILL)
     other_way = torch.stack([1088 - boxes[..., 2], boxes[..., 1], 1088 - boxes[..., 0], boxes[..., 3]], -1)
     assert torch.equal(mirrored, torch.where(flips[..., None, None], other_way, boxes))
+
+
+def test_what_is_forgiven_moves_as_boxes_do():
+    """In every view where a box of the same corners is, which is a point where the view left it out."""
+    corners = [[10.0, 12, 40, 60], [80, 5, 95, 50]]
+    batch = batch_of(np.zeros((64, 96, 3), np.uint8), np.array(corners), corners)
+    views = make_views(batch, dataclasses.replace(VIEWS, flip=1.0, translate=0.3), 3, torch.Generator().manual_seed(1))
+    assert torch.equal(views.forgiven, views.boxes)
+    assert not torch.equal(views.forgiven[0], views.forgiven[1])
+    # The frame before teaches no detection.
+    both = make_views(dataclasses.replace(batch, previous=batch), VIEWS, 2, torch.Generator().manual_seed(1))
+    assert both.forgiven[:2].any()
+    assert not both.forgiven[2:].any()
+
+
+@pytest.mark.parametrize(
+    ("box", "cells"),
+    [
+        ([4.0, 8, 12, 16], [(2, 1), (2, 2), (3, 1), (3, 2)]),
+        ([4.0, 8, 9, 13], [(2, 1)]),  # a cell whose middle is outside is not forgiven
+        ([-9.0, -9, 4, 4], [(0, 0)]),
+        ([5.0, 9, 5, 9], []),
+    ],
+)
+def test_cells_that_teach_nothing(box, cells):
+    boxes, present = torch.tensor([[[20.0, 4, 28, 28]]]), torch.ones(1, 1, dtype=torch.bool)
+    plain = make_targets(boxes, present, (32, 32), 0.7).heatmap[0, 0]
+    forgiven = make_targets(boxes, present, (32, 32), 0.7, torch.tensor([[box, [0.0] * 4]])).heatmap[0, 0]
+    assert [tuple(cell) for cell in (forgiven != plain).nonzero().tolist()] == cells
+    assert all(forgiven[cell] == FORGIVEN < 1 for cell in cells)
+    # No one's centre is forgotten, whatever is forgiven around it.
+    around = make_targets(boxes, present, (32, 32), 0.7, torch.tensor([[[0.0, 0, 32, 32]]])).heatmap[0, 0]
+    assert torch.equal(around == 1, plain == 1)
+    assert (around >= FORGIVEN).all()
 
 
 def test_views_are_drawn_for_every_frame_and_view_apart():

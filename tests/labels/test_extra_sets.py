@@ -162,6 +162,7 @@ class TestFormats:
         found = index_set(given)
         assert found.dropped == {"ignored": 2, "class": 1, "degenerate": 1, "outside": 2}
         np.testing.assert_array_equal(found.images[0].boxes, [[60, 44, 560, 544]])
+        np.testing.assert_array_equal(found.images[0].forgiven, [[1, 1, 6, 6]])
         assert format_report([found]).splitlines()[1].split() == [
             *("crowdhuman", "1", "0", "0", "1"),
             *("2", "1", "1", "2", "1"),
@@ -171,8 +172,33 @@ class TestFormats:
 
     def test_crowds_of_coco_are_ignored(self, tmp_path: Path) -> None:
         given = write_set(tmp_path, "coco")
+        before = {tuple(box) for image in index_set(given).images for box in image.boxes.tolist()}
         replace_text(Path(given.labels), '"iscrowd": 0', '"iscrowd": 1')
-        assert index_set(given).dropped["ignored"] == 1
+        crowds = index_set(given)
+        assert crowds.dropped["ignored"] == 1
+        (forgiven,) = [box for image in crowds.images for box in image.forgiven.tolist()]
+        assert before == {tuple(box) for image in crowds.images for box in image.boxes.tolist()} | {tuple(forgiven)}
+
+    @pytest.mark.parametrize(
+        ("tag", "ignore", "classes", "forgiven"),
+        [
+            ("person", 1, ("person",), True),
+            ("mask", 0, ("person",), True),  # posters and reflections of people
+            ("dog", 1, ("person",), False),
+            ("dog", 1, (), True),
+            ("person", 0, ("person",), False),
+        ],
+    )
+    def test_what_is_ignored_teaches_nothing(
+        self, tmp_path: Path, tag: str, ignore: int, classes: tuple[str, ...], forgiven: bool
+    ) -> None:
+        write_image(tmp_path / "Images" / "a.jpg", (64, 48))
+        one = {"tag": tag, "fbox": [3, 4, 10, 20], "extra": {"ignore": ignore}}
+        other = {"tag": "person", "fbox": [30, 4, 10, 20]}
+        (tmp_path / "a.odgt").write_text(json.dumps({"ID": "a", "gtboxes": [one, other]}))
+        indexed(entry("crowdhuman", tmp_path / "Images", tmp_path / "a.odgt", classes), tmp_path / "out")
+        (frame,) = find_extra_frames(tmp_path / "out")
+        assert frame.forgiven.tolist() == [[3, 4, 13, 24]] * forgiven
 
 
 class TestLists:
@@ -634,7 +660,8 @@ class TestProject:
         ],
     )
     def test_films_that_are_tracked_do_not_train(self, folder: str, split: str, refused: bool) -> None:
-        image = ExtraImage("000001.jpg", 4, 4, 1, "digest", np.zeros((0, 4), np.float32))
+        none = np.zeros((0, 4), np.float32)
+        image = ExtraImage("000001.jpg", 4, 4, 1, "digest", none, none)
         found = [ExtraSet("mine", "jde", f"/data/{folder}", 1.0, (image,), 0, {})]
         entries = [ManifestEntry(n, s, 100, 64, 48, 30.0) for n, s in (("MOT17-02", "train"), ("MOT17-01", "test"))]
         tracked = tracked_films({"MOT17": entries}, Split(split))

@@ -202,6 +202,7 @@ def test_four_sided_boxes_load_decode_and_learn(tmp_path: Path) -> None:
         images=(255 * IMAGES).to(torch.uint8),
         boxes=boxes,
         valid=torch.ones(2, 1, dtype=torch.bool),
+        forgiven=torch.zeros(2, 0, 4),
         content=torch.tensor([[0.0, 0, 64, 32]]).repeat(2, 1),
         identities=torch.full((2, 1), -1),
         indices=(0, 1),

@@ -34,6 +34,7 @@ def training_folder(root: Path, film: str, length: int, rows: Sequence[str], suf
         (folder / "img1" / f"{number:06d}{suffix}").touch()
     write_seqinfo(folder / "seqinfo.ini", SequenceInfo(film, "img1", 30.0, length, 40, 30, suffix))
     (folder / "boxes.txt").write_text("".join(f"{row}\n" for row in rows))
+    (folder / "forgiven.txt").touch()
     sequences = {film: {"frames": [1, length], "kept": len(rows), "dropped": {}}}
     (folder.parent / "strip.json").write_text(json.dumps({"benchmark": "MOT17", "sequences": sequences}))
     return folder

@@ -156,6 +156,21 @@ def test_ap_is_that_of_the_evaluation(tmp_path, seed):
     assert judged.average_precision(torch.device("cpu")) == pytest.approx(expected, abs=1e-6)
 
 
+def test_finding_what_is_forgiven_is_no_mistake(tmp_path):
+    """The best detection is on no one: AP is as without it, if what it is on is forgiven."""
+    batch = batch_of_film(film_of(tmp_path, [1], seed=1))
+    true = batch.boxes[0, 0].numpy()
+    elsewhere = np.where(true[0] > 48, [8, 8, 24, 40], [68, 8, 84, 40]).astype(np.float32)
+    found = []
+    half_of_it = np.add(elsewhere, [8, 0, 8, 0])  # IoU 1/3
+    for forgiven in (np.zeros(4), elsewhere, half_of_it):
+        judged = FoundBoxes()
+        one = dataclasses.replace(batch, forgiven=torch.tensor(forgiven).float().reshape(1, 1, 4))
+        judged.add(Seer(np.stack([true, elsewhere]) / 4, [0.5, 0.9]), one, set_up(CPU))
+        found.append(judged.average_precision(torch.device("cpu")))
+    assert found == pytest.approx([0.5, 1, 0.5])
+
+
 @pytest.mark.parametrize("scores", [[0.1, 0.9, 0.5], [0.9, 0.9, 0.1], [0.0, 0.1, 0.2], [0.0, 0.0, 0.0]])
 def test_the_best_epoch_is_kept(frames, tmp_path, monkeypatch, scores):
     """Of equal ones the first."""

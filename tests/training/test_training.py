@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from torch import nn
 from clmot.data.frames import FrameDataset, TrainingFrame, collate, epoch_order
 from clmot.errors import InputError
 from clmot.hardware import full_precision, pick_device, set_up
-from clmot.images import read_image
+from clmot.images import STRIDE, read_image
 from clmot.params import load_params
 from clmot.training import loop, resume
 from clmot.training.criteria import Criterion, DetectorCriterion, TrackerCriterion
@@ -334,6 +335,38 @@ def test_detector_criterion_never_asks_for_the_embedding(frames):
     losses = DetectorCriterion(PARAMS.views, PARAMS.loss.detection)(Spy(), batch, torch.Generator())
     assert asked == ["hm", "wh", "reg"]
     assert set(DetectorCriterion.names) <= set(losses)
+
+
+@pytest.mark.parametrize(("forgiven", "taught"), [("masked", False), ("background", True)])
+@pytest.mark.parametrize("embedding", [False, True])
+def test_where_finding_is_no_mistake_the_heatmap_learns_nothing(frames, forgiven, taught, embedding):
+    """The whole picture is forgiven: the centres alone teach, and elsewhere the heatmap may say anything."""
+    logits = []
+
+    class Spy(TinyTracker):
+        def read(self, features, heads):
+            maps = super().read(features, heads)
+            for values in [maps["hm"]] if "hm" in heads else []:
+                values.retain_grad()
+                logits.append(values)
+            return maps
+
+    everything = np.array([[0, 0, 90, 70]], np.float32)
+    dataset = FrameDataset([dataclasses.replace(frame, forgiven=everything) for frame in frames], INPUT_SIZE)
+    detection = dataclasses.replace(PARAMS.loss.detection, forgiven=forgiven)
+    still = dataclasses.replace(PARAMS.views, flip=0.0, rotate=0.0, translate=0.0, scale=(1.0, 1.0), shear=0.0)
+    criterion: Any = DetectorCriterion(still, detection)
+    if embedding:
+        criterion = TrackerCriterion(still, dataclasses.replace(PARAMS.loss, detection=detection), PARAMS.train)
+    batch = collate([dataset[i] for i in range(3)])
+    criterion(Spy(), batch, torch.Generator())["loss"].backward()
+    (heatmap,) = logits
+    assert heatmap.grad is not None
+    left, top, right, bottom = (batch.content[0] / STRIDE).round().int().tolist()
+    moved = heatmap.grad[:, 0, top:bottom, left:right].abs() > 1e-12
+    people = int(batch.valid.sum()) * (2 if embedding else 1)
+    assert (moved.sum() > people) == taught
+    assert moved.any()
 
 
 def test_without_an_embedding_loss_no_uncertainty_moves(frames):

@@ -429,6 +429,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "loss.detection.focal_beta": (3, {}),
     "loss.detection.min_overlap": (0.3, {}),
     "loss.detection.average": ("objects", {}),
+    "loss.detection.forgiven": ("background", {}),
     "loss.detection.box_size_weight": (1, {}),
     "loss.detection.offset_weight": (2, {}),
     "loss.embedding": ("triplet_all", {}),
@@ -479,7 +480,9 @@ def test_every_key_of_training_is_tried():
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory):
-    return film_of(tmp_path_factory.mktemp("film"), [5, 7, 6, 4, 5], step=2.0)
+    forgiven = np.array([[10, 5, 40, 30]], np.float32)
+    film = film_of(tmp_path_factory.mktemp("film"), [5, 7, 6, 4, 5], step=2.0)
+    return [dataclasses.replace(frame, forgiven=forgiven) for frame in film]
 
 
 def calls_of_torchvision(model, images):
