@@ -177,9 +177,12 @@ def log_evaluation(
     """
     watcher = _Watcher(params)
     watcher.attempt(watcher.join)
-    watcher.attempt(lambda: watcher.complete(summary, sequences, table_path, pictures, histories))
+    watcher.attempt(lambda: watcher.complete(summary, histories))
+    recorded = not watcher.off
+    # Files may be kept elsewhere than numbers, where no one may write: the run is over all the same.
+    watcher.attempt(lambda: watcher.keep_files(sequences, table_path, pictures), what="keep the run's files")
     special = f"This run: {described(*differences(params))}."
-    if watcher.off:
+    if not recorded:
         return special
     page = runs_page(address_of(watcher.uri), watcher.experiment)
     return f"{special}\nRuns beside each other: {'' if is_server(watcher.uri) else '`make mlflow`, then '}{page}"
@@ -210,9 +213,11 @@ class _Watcher:
         self.client: Any = None
         self.model: Any = None
 
-    def attempt(self, action: Callable[[], None], patience: Patience | None = None) -> None:
-        """Call `action`, with `patience` (None: with that for the store). Anything that goes wrong is said once, and
-        ends the watching."""
+    def attempt(
+        self, action: Callable[[], None], patience: Patience | None = None, what: str = "record this stage"
+    ) -> None:
+        """Call `action`, with `patience` (None: with that for the store). Anything that goes wrong is said once, as
+        `what` MLflow does not do, and ends the watching."""
         if self.off:
             return
         try:
@@ -222,7 +227,7 @@ class _Watcher:
             if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "mlflow":
                 print("note: mlflow is not installed here, this run is not recorded in it", file=sys.stderr)
                 return
-            print(f"warning: MLflow does not record this stage ({reason_of(error)})", file=sys.stderr)
+            print(f"warning: MLflow does not {what} ({reason_of(error)})", file=sys.stderr)
 
     def join(self) -> None:
         """Find the unfinished run of this execution and reopen it, or create it."""
@@ -262,7 +267,7 @@ class _Watcher:
             self.attempt(
                 lambda: self._write_model(out, written), Patience(math.inf, 1, math.inf)
             )  # no one is waited for
-            self.attempt(lambda: self._end_model(written))
+            self.attempt(lambda: self._end_model(written), what="keep the model")
 
     def _begin_model(self, made: str) -> None:
         from mlflow.entities import LoggedModelOutput
@@ -309,14 +314,9 @@ class _Watcher:
         self.client.set_terminated(self.run, status)
 
     def complete(
-        self,
-        summary: Mapping[str, Mapping[str, float]],
-        sequences: pd.DataFrame,
-        table_path: str | os.PathLike[str],
-        pictures: Mapping[str, str | os.PathLike[str]],
-        histories: Mapping[str, str | os.PathLike[str]],
+        self, summary: Mapping[str, Mapping[str, float]], histories: Mapping[str, str | os.PathLike[str]]
     ) -> None:
-        """Everything a finished run shows; see `log_evaluation`."""
+        """All numbers of a finished run, and its end; see `log_evaluation`."""
         # What is recorded first is what MLflow's table has first; a summary begins with its mean.
         metrics = {(f"{group}/{name}", 0): value for group, scores in summary.items() for name, value in scores.items()}
         for stage, history in histories.items():
@@ -329,13 +329,21 @@ class _Watcher:
         seen = identities_seen(MODEL)
         if seen:
             self.client.set_tag(self.run, "seen_identities", one_line("; ".join(seen)))
+        self.end("FINISHED")
+
+    def keep_files(
+        self,
+        sequences: pd.DataFrame,
+        table_path: str | os.PathLike[str],
+        pictures: Mapping[str, str | os.PathLike[str]],
+    ) -> None:
+        """The files of a run; see `log_evaluation`."""
         self.client.log_artifact(self.run, str(table_path))
         self.client.log_text(self.run, sequences.to_csv(index=False, lineterminator="\n"), "sequences.csv")
         if Path(PARAMS_FILE).is_file():
             self.client.log_artifact(self.run, PARAMS_FILE)
         for picture in pictures.values():
             self.client.log_artifact(self.run, str(picture), "frames")
-        self.end("FINISHED")
 
     def _connect(self) -> None:
         from mlflow.tracking import MlflowClient

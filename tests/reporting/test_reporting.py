@@ -428,6 +428,26 @@ def test_a_store_that_breaks_on_the_way_costs_a_warning(store: Store, capsys: py
     assert capsys.readouterr().err.count("warning: MLflow") == 1
 
 
+@pytest.mark.parametrize("place", ["table.md/below", "s3://nobody/mlflow", "ftp://127.0.0.1:9/mlflow"])
+def test_where_files_cannot_be_kept_a_run_ends_with_its_numbers(
+    store: Store, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is a file; a bucket that no one may write, or whose package is missing; a server that is down."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    location = place if "://" in place else (store.folder / place).as_uri()
+    store.client.create_experiment("clmot", location)
+    started = time.monotonic()
+    store.evaluate()
+    assert time.monotonic() - started < 60
+    (run,) = store.runs()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["MOT17/IDF1"] == 0.75
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("warning: MLflow does not keep the run's files (")
+
+
 def test_what_goes_wrong_in_training_is_not_swallowed(store: Store) -> None:
     (store.folder / "mlflow.db").write_bytes(b"no database" * 1000)
     with pytest.raises(ZeroDivisionError), training_run(store.params, "train"):
