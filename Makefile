@@ -8,15 +8,17 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup repro test test-fast test-peers lint format docs dist lock mlflow clean
+.PHONY: help setup extra-s3 extra-cluster repro test test-fast test-peers lint format docs dist lock mlflow clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## install the locked environment into .venv
 
-extra-%: $(INSTALLED) ## install what some need: extra-s3 (data in S3), extra-cluster (Ray, films over machines)
-	@PYTHON="$(PYTHON)" tools/setup.sh extra $*
+extra-s3 extra-cluster: $(INSTALLED)
+	@PYTHON="$(PYTHON)" tools/setup.sh extra $(@:extra-%=%)
+extra-s3: ## install what data and files of MLflow in S3 need
+extra-cluster: ## install Ray, which spreads films over machines
 
 repro: $(INSTALLED) ## run the pipeline as far as it is out of date, then show the table
 	@$(BIN)/python tools/mend.py
