@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import functools
+import hashlib
 import importlib
 import re
 import shlex
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from documents import DOCUMENTS, ROOT, Block, blocks, commands
 
 from clmot.cli.main import command_line
@@ -109,6 +112,20 @@ def test_figures_of_the_readme_are_those_of_the_repository() -> None:
         assert abs(said - lines) <= 0.1 * lines, f"{name} has {lines} lines, the README says {said}: {advice}"
     assert SCORES.findall(text)
     assert [row[0] for row in SCORES.finditer(text)] == [row[0] for row in SCORES.finditer(new)], advice
+
+
+def test_committed_figures_are_what_the_pipeline_gave_by_these_params() -> None:
+    """`make repro` gives what README and docs show, on a machine like the one it ran on."""
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for out in stages["evaluate"]["outs"]:
+        if not out["md5"].endswith(".dir"):
+            written = (ROOT / out["path"]).read_bytes()
+            assert hashlib.md5(written).hexdigest() == out["md5"], f"{out['path']} is not what `evaluate` wrote"
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name, stage in stages.items():
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            now = functools.reduce(lambda section, part: section[part], key.split("."), params)
+            assert now == value, f"'{key}' is not as it was when {name} ran: run `dvc repro`"
 
 
 def test_the_architecture_names_every_room() -> None:
