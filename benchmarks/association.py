@@ -49,7 +49,7 @@ WARM_UP = 10
 """Frames at the beginning that are not counted: they have little to associate with."""
 EARLY = 1000
 """Frame after which memory should not grow any more."""
-FAIRMOT_DEFAULTS = {
+FAIRMOT_DEFAULTS: dict[str, Any] = {
     "association": "fairmot",
     "confidence": 0.4,
     "new_track_confidence": 0.4,
@@ -151,7 +151,8 @@ def measure_beside_the_rival(case: Case) -> dict[str, Any]:
         for at, frame in enumerate(progress(frames, f"{name}, FairMOT", total=length, unit="frame")):
             for which in (0, 1) if at % 2 else (1, 0):
                 # The rival writes into what it is given.
-                watches[which].time(at, trackers[which], frame, frame.embeddings.copy())
+                given = None if frame.embeddings is None else frame.embeddings.copy()
+                watches[which].time(at, trackers[which], frame, given)
         ours.append(watches[0])
         theirs.append(watches[1])
     ratios = [_settled(t.processor) / _settled(o.processor) for o, t in zip(ours, theirs, strict=True)]

@@ -183,8 +183,8 @@ class FairMOT:
                 track.mean[7] = 0
         if not tracks:
             return
-        means = np.stack([t.mean for t in tracks])
-        covariances = np.stack([t.covariance for t in tracks])
+        means = np.stack([t.mean for t in tracks if t.mean is not None])
+        covariances = np.stack([t.covariance for t in tracks if t.covariance is not None])
         noise = [_deviations(m[3], 1e-2, 1 / 20) + _deviations(m[3], 1e-5, 1 / 160) for m in means]
         means = means @ _STEP.T
         covariances = _STEP @ covariances @ _STEP.T + np.stack([np.diag(row) for row in np.square(noise)])

@@ -21,6 +21,7 @@ there the figures say only that the program works. Needs no dvc, mlflow, motmetr
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -428,7 +429,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.manual_seed(0)
         model = OneShotTracker(ModelConfig.from_params(params.model, embedding=True))
         note("training the detector, ours", our_training(model, "pretrain", every, size, str(device)))
-        times = [median_time(lambda path=frame.image: read_image(path), torch.device("cpu"), 3) for frame in every[:20]]
+        times = [
+            median_time(functools.partial(read_image, frame.image), torch.device("cpu"), 3) for frame in every[:20]
+        ]
         note("decoding a JPEG, ms of a core", 1000 * statistics.median(times))
         model.to("cpu").eval()
         for name, film in films.items():

@@ -24,7 +24,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ from clmot.motchallenge.splits import FrameRange
 from clmot.params import DEFAULT_FILE, TrackParams, changed_params, read_text
 from clmot.profiles import FILM_FILE
 
-ASSOCIATIONS = ("calibrated", "fairmot")
+ASSOCIATIONS: tuple[Literal["calibrated", "fairmot"], ...] = ("calibrated", "fairmot")
 BLANK = np.zeros((1, 1, 3), np.uint8)
 """In the place of images, which nothing here looks at."""
 

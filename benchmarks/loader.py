@@ -46,7 +46,7 @@ from clmot.data.frames import Batch, FrameDataset, TrainingFrame, collate, singl
 from clmot.data.views import make_views
 from clmot.files import write_json
 from clmot.hardware import pick_device
-from clmot.images import STRIDE
+from clmot.images import STRIDE, read_image
 from clmot.models.targets import make_targets
 from clmot.params import Params, load_params
 from clmot.progress import progress
@@ -133,10 +133,13 @@ def plain_view(
     corners = boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2) @ matrix[:2, :2].T + matrix[:2, 2]
     low, high = corners.min(1).clip(0, (width, height)), corners.max(1).clip(0, (width, height))
     kept = ((high - low) > 4).all(1)
-    boxes = np.concatenate([low, high], 1)[kept].astype(np.float32)
+    seen: NDArray[np.float32] = np.concatenate([low, high], 1)[kept].astype(np.float32)
 
-    pixels = np.ascontiguousarray(warped[:, :, ::-1].transpose(2, 0, 1), np.float32) / 255
-    return {"image": pixels, "boxes": boxes, "heatmap": plain_heatmap(boxes / STRIDE, (width, height))}
+    pixels: NDArray[np.float32] = np.ascontiguousarray(warped[:, :, ::-1].transpose(2, 0, 1), np.float32) / np.float32(
+        255
+    )
+    heatmap = plain_heatmap(seen / np.float32(STRIDE), (width, height))
+    return {"image": pixels, "boxes": seen, "heatmap": heatmap}
 
 
 def plain_heatmap(boxes: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
@@ -259,7 +262,7 @@ def main() -> None:
 def measure(images: Sequence[Path], options: argparse.Namespace) -> dict[str, Any]:
     """All figures, see the head of this file."""
     size: Size = (options.size[0], options.size[1])
-    height, width = cv2.imread(str(images[0])).shape[:2]
+    height, width = read_image(images[0]).shape[:2]
     noise = np.random.default_rng(1)
     frames = [
         TrainingFrame(path, "film", number, random_boxes((width, height), options.objects, noise))

@@ -70,7 +70,11 @@ class Boxmot:
     def __init__(self, name: str, frame_rate: float, look: Look | None) -> None:
         import boxmot
 
-        options = {"BotSort": {"frame_rate": max(1, round(frame_rate))}, "DeepOcSort": {"cmc_off": True}}.get(name, {})
+        options: dict[str, Any] = {
+            "BotSort": {"frame_rate": max(1, round(frame_rate))},
+            "DeepOcSort": {"cmc_off": True},
+        }
+        options = options.get(name, {})
         self.look = None if look is None else BoxmotLook(look)
         if self.look is None:
             options["use_embeddings"] = False

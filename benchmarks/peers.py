@@ -136,7 +136,7 @@ def prepare(film: Film, params: Params, folder: Path, chosen: argparse.Namespace
     """Teach a model, and write what the peers' side needs; the path of the job."""
     model = folder / "model"
     if not model.exists():
-        case = Case(FILM_ITSELF, film, (), 0, None, params, chosen.drops, chosen.share)
+        case = Case(FILM_ITSELF, film, (), 0, None, params, params, chosen.drops, chosen.share)
         with staged_directory(model) as draft:
             save_crop_encoder(draft, case.taught("detected"))
     onnx = folder / "crops.onnx"

@@ -345,8 +345,12 @@ def _rows(table: AnnotationTable, frame: int, least: float) -> NDArray[np.float6
 
 def _labelled(film: FilmBoxes, table: AnnotationTable) -> FilmBoxes:
     """The film's boxes with true identities instead of tracklets: two boxes of a person are always positives."""
-    where = {(int(f), *np.float32(c)): i for f, c, i in zip(table.frame, table.corners(), table.identity, strict=True)}
-    identity = [where[(int(frame), *np.float32(box))] for frame, box in zip(film.frame, film.boxes, strict=True)]
+
+    def keys(frame: NDArray[np.int64], boxes: NDArray[np.floating]) -> list[tuple[float, ...]]:
+        return [(number, *box) for number, box in zip(frame.tolist(), np.float32(boxes).tolist(), strict=True)]
+
+    where = dict(zip(keys(table.frame, table.corners()), table.identity.tolist(), strict=True))
+    identity = [where[key] for key in keys(film.frame, film.boxes)]
     tracklet = np.unique(identity, return_inverse=True)[1].astype(np.int64)
     count = int(tracklet.max(initial=-1)) + 1
     return dataclasses.replace(
