@@ -17,6 +17,8 @@ try:
 except ImportError:  # scipy finds the same optimum and is only slower on large groups
     lapjv = None
 
+SMALL = 4096
+"""Up to so many cells a matrix of all candidates is solved in less time than it takes to find their groups."""
 LARGE_GROUP = 128
 """From this many rows and columns on lap is faster than scipy; below, scipy's call costs a tenth of lap's."""
 
@@ -67,11 +69,27 @@ def assign_pairs(
     partner[rows[alone]] = cols[alone]
     rest = ~alone
     if rest.any():
-        _assign_groups(rows[rest], cols[rest], pairs.costs[rest] - limit, shape, partner, solver or _solve)
+        assign_rest = _assign_groups
+        if np.count_nonzero(np.bincount(rows[rest])) * np.count_nonzero(np.bincount(cols[rest])) <= SMALL:
+            assign_rest = _assign_together
+        assign_rest(rows[rest], cols[rest], pairs.costs[rest] - limit, shape, partner, solver or _solve)
     matched = np.nonzero(partner >= 0)[0]
     free_cols = np.ones(shape[1], bool)
     free_cols[partner[matched]] = False
     return np.stack((matched, partner[matched]), axis=1), np.nonzero(partner < 0)[0], np.nonzero(free_cols)[0]
+
+
+def _assign_together(
+    rows: Indices, cols: Indices, gains: Floats, shape: tuple[int, int], partner: Indices, solver: Solver
+) -> None:
+    """Solve all candidates at once and write the columns found into `partner`."""
+    used_rows, row_place = np.unique(rows, return_inverse=True)
+    used_cols, col_place = np.unique(cols, return_inverse=True)
+    matrix = np.zeros((len(used_rows), len(used_cols)))
+    matrix[row_place, col_place] = gains
+    r, c = solver(matrix)
+    real = matrix[r, c] < 0  # zeros are "unmatched"
+    partner[used_rows[r[real]]] = used_cols[c[real]]
 
 
 def _assign_groups(

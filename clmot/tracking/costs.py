@@ -2,8 +2,7 @@
 
 Every distance is elementwise over leading axes, so that the same few lines serve all pairs (`a[:, None]`
 against `b[None]`) and a list of candidate pairs (`a[rows]` against `b[cols]`). In a crowd almost all pairs
-are far apart: `gated_pairs` and `overlapping_pairs` find the few that are not by sorting, without looking at
-the others.
+are far apart: `gated_pairs` and `overlapping_pairs` find the few that are not, whose costs alone are computed.
 """
 
 from __future__ import annotations
@@ -171,29 +170,27 @@ def overlapping_pairs(a: Floats, b: Floats, limit: float, offset: float = 0.0) -
         return Pairs.none()
     if offset:  # boxes that reach further to the right and down, except for rounding
         a, b = (boxes + np.array([0, 0, offset, offset]) for boxes in (a, b))
-    reach: Floats | float = np.inf
-    if limit < 1:
-        # IoU >= t needs overlap/union >= t along x alone, and then the left sides are no further apart than
-        # union - overlap <= (1/t - 1) * overlap <= (1/t - 1) * width.
-        reach = limit / (1 - limit) * np.maximum(a[:, 2] - a[:, 0], 0) * _SLACK
-    rows, cols = crossing(a, b, reach)
+    rows, cols = crossing(a, b)
     return Pairs(rows, cols, aligned_iou_distance(a[rows], b[cols])).below(limit)
 
 
-def crossing(a: Floats, b: Floats, reach: Floats | float = np.inf) -> tuple[Indices, Indices]:
-    """All (row, col) of corners (M, 4) and (N, 4) that overlap, in order of rows and then of left sides.
+def crossing(a: Floats, b: Floats) -> tuple[Indices, Indices]:
+    """All (row, col) of corners (M, 4) and (N, 4) that overlap, in order of rows and then of left sides; boxes without
+    area overlap nothing.
 
-    `reach` (M,) is how far apart left sides may be.
+    All pairs are looked at, side by side: up to some hundred boxes that is faster than sorting the others out.
     """
-    if not len(a) or not len(b):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    widest = np.max(b[:, 2] - b[:, 0], initial=0)
-    low, high = a[:, 0] - np.minimum(reach, widest), np.minimum(a[:, 0] + reach, a[:, 2])
-    rows, cols = _within(low, high, b[:, 0])
-    left, right = a[rows], b[cols]
-    side = np.minimum(left[:, 2:], right[:, 2:]) > np.maximum(left[:, :2], right[:, :2])
-    overlap = side[:, 0] & side[:, 1]
-    return rows[overlap], cols[overlap]
+    order = np.argsort(b[:, 0], kind="stable")
+    order = order[(b[order, 2:] > b[order, :2]).all(axis=1)]
+    x1, y1, x2, y2 = np.ascontiguousarray(b[order].T)
+    left, top, right, bottom = np.ascontiguousarray(a.T)[:, :, None]
+    overlap = x1 < right  # in place from here on: a fresh array of all pairs costs more than its numbers
+    overlap &= left < x2
+    overlap &= y1 < bottom
+    overlap &= top < y2
+    overlap &= (left < right) & (top < bottom)
+    rows, cols = np.divmod(np.flatnonzero(overlap), max(1, len(order)))
+    return rows, order[cols]
 
 
 def fuse(cosine: Floats, squared_distance: Floats, weight: float) -> Floats:

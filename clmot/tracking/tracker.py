@@ -406,7 +406,8 @@ class Tracker:
             self.params.duplicate_threshold,
             self._extra_pixel,
         )
-        pairs = self._possibly_one(table, np.concatenate((table.feature[here], born.feature)), lost, pairs)
+        if len(pairs.rows):
+            pairs = self._possibly_one(table, np.concatenate((table.feature[here], born.feature)), lost, pairs)
         age_here = np.concatenate((age[here], np.zeros(len(born), np.int64)))
         drop_here, drop_lost = _younger(pairs, age_here, age[lost])
         keep[here[drop_here[: len(here)]]] = False
