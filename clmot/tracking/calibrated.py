@@ -195,7 +195,8 @@ class CalibratedTracker(Tracker):
         """What looks say, in nats (P,), for pairs of tracks `rows` (P,) and `embedding[cols]` (P, D), of length 1."""
         if not len(rows):
             return np.zeros(0)
-        nats = self.recent(costs.aligned_cosine_distance(table.feature, embedding, rows, cols))
+        distance = costs.aligned_cosine_distance(table.feature, embedding, rows, cols)
+        nats, apart = self.recent(distance), distance == 1  # as from a zero vector, which is no embedding
         share = np.minimum((self.frame - table.last_frame[rows]) / (AWAY_SECONDS * self.frame_rate), 1)
         if self.away.ready:
             place = self.gallery.place[rows]
@@ -204,7 +205,8 @@ class CalibratedTracker(Tracker):
             nats = (1 - share) * nats + share * away
         else:
             nats = (1 - share) * nats
-        nats[~(_any(table.feature)[rows] & _any(embedding)[cols])] = 0
+        if apart.any():
+            nats[apart & ~(_any(table.feature)[rows] & _any(embedding)[cols])] = 0
         return nats
 
     def _place(self, table: TrackTable, rows: Indices, measured: Floats) -> Floats:
