@@ -56,7 +56,7 @@ if [ "${1:-}" = dist ]; then
     trap 'rm -rf "$copy"' EXIT
     cp -r clmot pyproject.toml README.md LICENSE "$copy"
     mkdir "$copy/clmot/project"
-    cp -r dvc.yaml stages profiles weights .dvcignore .gitignore .dvc/config "$copy/clmot/project"
+    cp -r dvc.yaml stages profiles weights .dvcignore .gitignore .dvc/config .dvc/plots.html "$copy/clmot/project"
     mkdir "$copy/clmot/project/detections"
     cp detections/README.md "$copy/clmot/project/detections"
     find "$copy" -name __pycache__ -prune -exec rm -rf {} +

@@ -16,6 +16,8 @@ from clmot.params import DEFAULT_FILE
 PACKAGED, REPOSITORY = Path(clmot.__file__).parent / "project", Path(clmot.__file__).parents[1]
 """Where the pipeline's files are: in a wheel, and in a clone of the repository."""
 FILES = ("dvc.yaml", "stages", "profiles", "weights", "detections", ".dvcignore", ".gitignore")
+DVC_FILES = ("config", "plots.html")
+"""Of DVC, in its folder."""
 OWN = ("__pycache__", "*.pth", "*.pt", "*.bin", "*.safetensors", "*.txt", "*.npz")
 """What is in these folders of a repository that is used: weights and boxes of its own."""
 VERSION_FILE = "clmot.version"
@@ -65,8 +67,8 @@ def init_project(folder: Path) -> None:
         (draft / "Makefile").write_text(MAKEFILE, encoding="utf-8")
         _call(["git", "init", "--quiet"], draft)
         _call([sys.executable, "-m", "dvc", "init", "--quiet"], draft)
-        config = source / "config" if source == PACKAGED else source / ".dvc/config"
-        shutil.copy(config, draft / ".dvc/config")
+        for name in DVC_FILES:
+            shutil.copy(source / name if source == PACKAGED else source / ".dvc" / name, draft / ".dvc" / name)
         _call(["git", "add", "."], draft)
     print(f"{folder} is a project now: `cd {folder}`, `git commit -m begin`, `make repro`.")
 

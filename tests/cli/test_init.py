@@ -38,6 +38,8 @@ def test_a_project_is_laid_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     load_params(project / "params.yaml")
     assert [path.name for path in (project / "detections").iterdir()] == ["README.md"]
     assert (project / VERSION_FILE).read_text().strip() == clmot.__version__
+    for name in ("config", "plots.html"):
+        assert (project / ".dvc" / name).read_bytes() == (ROOT / ".dvc" / name).read_bytes()
     # DVC reads the pipeline, and finds every file that is not made by a stage.
     stages = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "scenes"],

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 STAGES = ("pretrain", "train")
 
 
-def test_everything_is_there_and_nothing_runs_twice(project: Project) -> None:
+def test_everything_is_there_and_nothing_runs_twice(project: Project, tmp_path: Path) -> None:
     assert project.dvc("repro") == set()
     assert project.git("status", "--porcelain") == ""
     summary = json.loads((project.folder / "metrics/summary.json").read_text())
@@ -30,6 +31,10 @@ def test_everything_is_there_and_nothing_runs_twice(project: Project) -> None:
     assert not plots.get("errors")
     assert len(plots["data"]) == 7
     assert all(plot["content"] for drawn in plots["data"].values() for plot in drawn)
+    project.call("dvc", "plots", "show", "-o", str(tmp_path))
+    page = (tmp_path / "index.html").read_bytes()
+    assert b'<meta charset="utf-8">' in page, "a browser takes the plots' minus signs for Latin-1"
+    assert page.index(b"<script src=") < page.index(b"window.vegaEmbed") < page.index(b"var spec")
     (run,) = project.runs()
     assert run.info.status == "FINISHED"
     assert {"MOT15/MOTA", "MOT17/IDF1", "pretrain/loss", "train/embedding"} <= set(run.data.metrics)
