@@ -38,7 +38,7 @@ from clmot.files import content_hash, dvc_root
 from clmot.model_description import identities_seen
 from clmot.params import PARAMS_FILE, Params, load_params
 from clmot.profiles import described, differences
-from clmot.reporting.run_pages import address_of, is_server, runs_page
+from clmot.reporting.run_pages import address_of, is_server, keep_view, runs_page
 from clmot.wording import listed, one_line
 
 Log = Callable[[int, Mapping[str, float]], None]
@@ -184,7 +184,7 @@ def log_evaluation(
     special = f"This run: {described(*differences(params))}."
     if not recorded:
         return special
-    page = runs_page(address_of(watcher.uri), watcher.experiment)
+    page = runs_page(address_of(watcher.uri), watcher.experiment, watcher.view)
     return f"{special}\nRuns beside each other: {'' if is_server(watcher.uri) else '`make mlflow`, then '}{page}"
 
 
@@ -209,6 +209,7 @@ class _Watcher:
         self.off = False
         self.first_epoch = True
         self.experiment = ""
+        self.view = False
         self.run = ""
         self.client: Any = None
         self.model: Any = None
@@ -358,6 +359,7 @@ class _Watcher:
         with _sole_maker(uri):
             self.client = MlflowClient(tracking_uri=uri)
             self.experiment = self._experiment(name, location)
+        self.view = keep_view(self.client, self.experiment)
 
     def _experiment(self, name: str, location: str | None) -> str:
         """The id of the experiment of this name, which is made, or restored, where there is none."""

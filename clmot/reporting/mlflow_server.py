@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 from clmot.errors import InputError, run_as_script
 from clmot.reporting.mlflow_run import QUIET, store_uri
 from clmot.reporting.recorded_runs import latest_runs
-from clmot.reporting.run_pages import PORT, address_of, compare_page, is_server, runs_page
+from clmot.reporting.run_pages import PORT, address_of, compare_page, is_server, keep_view, runs_page
 
 ALONE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Of a server for one reader: no further processes that wait for jobs, which no one here gives it."""
@@ -37,6 +38,8 @@ def serve(port: int) -> None:
         return
     _refuse_taken(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1", "--port", str(port)]
+    # Whoever ends this command alone, and not from its terminal, means the server.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     server = subprocess.Popen(command, env={**QUIET, **ALONE, **os.environ})
     try:
         print("\n".join(pages(address)), flush=True)  # found while the server starts
@@ -48,6 +51,7 @@ def serve(port: int) -> None:
         if server.poll() is None:
             server.terminate()
             server.wait()
+        signal.signal(signal.SIGTERM, before)
     if server.returncode:
         raise InputError(f"MLflow's server ended with exit code {server.returncode}: see above.")
 
@@ -58,7 +62,10 @@ def pages(address: str) -> list[str]:
         experiment, runs = latest_runs(2)
     except InputError as error:
         return [str(error)]
-    lines = [f"all runs:       {runs_page(address, experiment)}"]
+    from mlflow.tracking import MlflowClient
+
+    view = keep_view(MlflowClient(tracking_uri=store_uri()), experiment)  # runs may be older than it
+    lines = [f"all runs:       {runs_page(address, experiment, view)}"]
     if len(runs) > 1:
         lines.append(f"the latest two: {compare_page(address, experiment, [run.id for run in runs])}")
     return lines

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 import types
@@ -15,12 +17,13 @@ import pytest
 
 from clmot.cli.main import run
 from clmot.errors import InputError
+from clmot.evaluation.table import MEAN_METRICS
 from clmot.params import parse_params
 from clmot.profiles import described, differences
 from clmot.reporting import mlflow_server
 from clmot.reporting.mlflow_run import log_evaluation
 from clmot.reporting.recorded_runs import latest_runs
-from clmot.reporting.run_pages import address_of, compare_page
+from clmot.reporting.run_pages import VIEW, VIEW_TAG, address_of, compare_page, runs_page
 
 TEXT = (Path(__file__).parents[2] / "clmot" / "default_params.yaml").read_text(encoding="utf-8")
 WARMER = TEXT.replace("temperature: 0.2 ", "temperature: 0.3 ")
@@ -46,7 +49,7 @@ def test_runs_stand_beside_each_other(
 ) -> None:
     told = record(TEXT, 0.5)
     assert told.startswith("This run: mini.\n")
-    assert told.endswith(":5000/#/experiments/1/runs?workflowType=machine_learning")
+    assert told.endswith(":5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores")
     monkeypatch.setenv("DVC_EXP_NAME", "jolly-nail")
     record(WARMER, 0.625)
     monkeypatch.setenv("DVC_EXP_NAME", "ablation.temperature-0.3.seed0.0123abcd")
@@ -82,10 +85,43 @@ def test_runs_stand_beside_each_other(
         run(["compare", "sad-nail"])
 
     all_runs, latest_two = mlflow_server.pages("http://127.0.0.1:5001")
-    assert all_runs.endswith("http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning")
+    assert all_runs.split()[-1] == runs_page("http://127.0.0.1:5001", "1", view=True)
     query = parse_qs(urlsplit(latest_two.split()[-1].replace("/#", "")).query)
     assert json.loads(query["runs"][0]) == [runs[1].id, runs[2].id]
     assert json.loads(query["experiments"][0]) == [experiment]
+
+
+def test_the_page_of_runs_has_their_scores_as_columns(folder: Path) -> None:
+    """Of itself MLflow's table has names and times alone."""
+    import mlflow.server
+    from mlflow.tracking import MlflowClient
+
+    record(TEXT, 0.5)
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    kept = client.get_experiment("1").tags
+    assert json.loads(kept[VIEW_TAG]) == {"selectedColumns": [f"metrics.`mean/{name}`" for name in MEAN_METRICS]}
+    assert {"mean/IDF1", "mean/ReID_mAP"} <= set(client.search_runs(["1"])[0].data.metrics)
+    scripts = Path(mlflow.server.__file__).parent.glob("js/build/static/js/main.*.js")
+    known = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    share = parse_qs(urlsplit(runs_page("", "1", view=True).replace("/#", "")).query)
+    missing = [name for name in (VIEW_TAG.removesuffix(VIEW), "selectedColumns", *share) if name not in known]
+    assert not missing, "MLflow's pages have other names for it"
+
+
+def test_where_a_view_cannot_be_kept_the_address_names_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("runs alone may be written")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuse)
+    told = record(TEXT, 0.5)
+    assert told.endswith("/runs?workflowType=machine_learning")
+    assert "warning" not in capsys.readouterr().err
+    assert mlflow_server.pages("http://127.0.0.1:5001")[0].endswith("/runs?workflowType=machine_learning")
+    assert latest_runs(1)[1][0].status == "FINISHED"
 
 
 def test_without_a_run_nothing_is_made(folder: Path) -> None:
@@ -140,6 +176,39 @@ def test_the_server_has_one_worker_and_the_port_that_was_asked_for(
         with pytest.raises(InputError, match="name another, as in `make mlflow PORT=5001`"):
             mlflow_server.serve(taken.getsockname()[1])
     assert len(started) == 1
+
+
+def test_who_ends_the_command_ends_the_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Server:
+        returncode = None
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.told = False
+
+        def wait(self) -> int:
+            if not self.told:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return 0
+
+        def poll(self) -> int | None:
+            return 0 if self.told else None
+
+        def terminate(self) -> None:
+            self.told = True
+            ended.append(self)
+
+    ended: list[Server] = []
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(mlflow_server, "subprocess", types.SimpleNamespace(Popen=Server))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(SystemExit, match=str(128 + signal.SIGTERM)):
+        mlflow_server.serve(port)
+    assert len(ended) == 1
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("word", ["0", "70000", "-1", "http"])
