@@ -475,6 +475,9 @@ class TrackParams:
     link: Literal["none", "offline"] = _DEFAULT
     """offline: once the film is over, tracks that never met are joined where looks and place say that they are one
     person (`refind_evidence`, `refind_looks`, `refind_trust`), however long they were away."""
+    projection: Literal["none", "film"] = _DEFAULT
+    """film: once a film is over, embeddings are projected by what its own sure tracklets show of how little they should
+    change (see clmot/inference/film_projection.py), and then it is tracked."""
     min_box_area: Annotated[float, Bounds(0)] = _DEFAULT
     """Square pixels of the image; smaller boxes are not reported."""
     max_aspect: Annotated[float, Bounds(above=0)] = _DEFAULT
@@ -484,6 +487,11 @@ class TrackParams:
         for item in dataclasses.fields(self):
             if getattr(self, item.name) is _DEFAULT:
                 object.__setattr__(self, item.name, getattr(default_params().track, item.name))
+
+    @property
+    def whole_films(self) -> bool:
+        """Whether a film has to be over before anything can be said of it."""
+        return self.link == "offline" or self.projection == "film"
 
     @property
     def use_embedding(self) -> bool:
@@ -801,6 +809,11 @@ RULES = (
         lambda p: p.track.link == "offline" and not p.track.use_embedding,
         "is offline, but with 'track.embedding: none' there are no looks by which tracks are one person's: set it to "
         "none.",
+    ),
+    Rule(
+        "track.projection",
+        lambda p: p.track.projection == "film" and p.track.embedding in ("none", "constant", "oracle"),
+        "is film, but with 'track.embedding: {track.embedding}' there is nothing to project: set it to none.",
     ),
     Rule(
         "track.reentry",

@@ -1,4 +1,5 @@
-"""Tracks that are kept until their film is over, when those of one person are joined (`track.link: offline`)."""
+"""Tracks that are kept until their film is over, when those of one person are joined (`track.link: offline`), or that
+begin only then (`track.projection: film`)."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ class JoinedFilm:
 
     def __init__(self, params: TrackParams, images: ImageSource) -> None:
         """Before the first frame is tracked."""
-        self._linker = TrackLinker(params, images.frame_rate)
-        self.see = self._linker.see
+        self._linker = TrackLinker(params, images.frame_rate) if params.link == "offline" else None
+        self.see = None if self._linker is None else self._linker.see
         """What the film's session is watched by."""
         self._frames: list[TrackedFrame] = []
 
@@ -40,7 +41,9 @@ class JoinedFilm:
         ends = np.cumsum([len(frame) for frame in self._frames])
         row = np.concatenate([np.zeros(0, np.int64), *(np.full(len(frame), frame.number) for frame in self._frames)])
         before = np.concatenate([np.zeros(0, np.int64), *(frame.identities for frame in self._frames)])
-        identity, order = self._linker.joined(row, before)
+        identity, order = before, np.arange(len(row))
+        if self._linker is not None:
+            identity, order = self._linker.joined(row, before)
         for frame, end in zip(self._frames, ends.tolist(), strict=True):
             begin = end - len(frame)
             rows = order[begin:end]  # they stay in their frame

@@ -18,6 +18,7 @@ from clmot.inference.collect import Tracking
 from clmot.inference.crop_embeddings import CropEmbeddings, EncodedBoxes
 from clmot.inference.embeddings import NETWORK, NONE
 from clmot.inference.fast_network import fast_network
+from clmot.inference.film_projection import projected
 from clmot.inference.found_ahead import found_ahead
 from clmot.inference.given_detections import GivenDetections, HeadEmbeddings
 from clmot.inference.image_sources import DEFAULT_RATE, ImageSource, Source, open_images
@@ -81,8 +82,8 @@ class Model:
             every: take every n-th frame.
 
         Returns:
-            The frames, tracked as they are asked for; with `track.link: offline` all of them when the first is asked
-            for, and joined, if the source can be read again.
+            The frames, tracked as they are asked for; with `track.link: offline` or `track.projection: film` all of
+            them when the first is asked for, if the source can be read again.
 
         Raises:
             InputError: the source cannot be read, or there is nothing that finds people.
@@ -92,24 +93,36 @@ class Model:
         return Tracking(self.tracked(images, boxes) if again is None else self._joined(images, boxes, again))
 
     def joins(self, images: ImageSource) -> Callable[[], ImageSource] | None:
-        """What opens a film again once it is over, if its tracks are to be joined then; None: they are told as they are
+        """What opens a film again once it is over, if its tracks are told only then; None: they are told as they are
         found. Where the params want what a stream cannot give, that is said.
+
+        Raises:
+            InputError: the params want images of a film whose images are gone by then.
         """
-        if self.params.link != "offline":
+        if not self.params.whole_films:
             return None
+        if self.params.projection == "film" and self.params.camera_motion:
+            raise InputError(
+                "'track.projection: film' tracks once the film is over, when there are no images from which "
+                "'track.camera_motion' could tell: set one of them otherwise."
+            )
         if images.again is None:
             self._told_at_once()
         return images.again
 
     def _told_at_once(self) -> None:
-        if self.params.link == "offline":
-            print("'track.link: offline' needs whole films; here tracks are told as they are found.", file=sys.stderr)
+        for name, value in (("link", "offline"), ("projection", "film")):
+            if getattr(self.params, name) == value:
+                print(
+                    f"'track.{name}: {value}' needs whole films; here tracks are told as they are found.",
+                    file=sys.stderr,
+                )
 
     def _joined(
         self, images: ImageSource, boxes: AnnotationTable | None, again: Callable[[], ImageSource]
     ) -> Generator[TrackedFrame, None, None]:
         film = JoinedFilm(self.params, images)
-        film.keep(self.tracked(images, boxes, film.see))
+        film.keep(self.tracked(images, boxes, film.see, whole=True))
         yield from film.pictured(again())
 
     def check(self, boxes: AnnotationTable | None = None) -> None:
@@ -121,11 +134,17 @@ class Model:
             )
 
     def tracked(
-        self, images: ImageSource, boxes: AnnotationTable | None = None, watch: Watch | None = None
+        self,
+        images: ImageSource,
+        boxes: AnnotationTable | None = None,
+        watch: Watch | None = None,
+        *,
+        whole: bool = False,
     ) -> Generator[TrackedFrame, None, None]:
         """The tracked frames of an open source, as they are found; it is closed in the end. Else as `track`.
 
-        `watch` is told of each frame's tracks and of what they look like.
+        `watch` is told of each frame's tracks and of what they look like. `whole`: the source is a film that ends, and
+        its frames may come after that, without their images.
         """
         self.check(boxes)
         detector = self._detector() if boxes is None else self._with_looks(boxes)
@@ -138,7 +157,10 @@ class Model:
                     yield session.update(one.image, time=one.time, number=one.number)
                 return
             with closing(found_ahead(detector, images.unread())) as coming:
-                for found in coming:
+                film = (
+                    projected(coming, self.params.confidence) if whole and self.params.projection == "film" else coming
+                )
+                for found in film:
                     one, seconds = found.source, found.seconds
                     yield session.follow(one.image, found.detections, time=one.time, number=one.number, seconds=seconds)
 

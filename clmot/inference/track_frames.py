@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clmot.images import read_image
-from clmot.inference.found_ahead import found_ahead
+from clmot.inference.film_projection import projected
+from clmot.inference.found_ahead import FoundFrame, found_ahead
 from clmot.inference.image_sources import SourceImage
 from clmot.inference.pipeline import Detections, DetectionSource
 from clmot.inference.session import Session
@@ -78,7 +79,10 @@ def track_frames(
     images = (SourceImage(number, 0.0, partial(read_image, path)) for number, path in enumerate(frames, 1))
     with closing(found_ahead(source, images, threads)) as coming:
         shown = coming if description is None else progress(coming, description, total=len(frames), unit="frame")
-        for found in shown:
+        film: Iterable[FoundFrame] = shown
+        if params.projection == "film":
+            film = projected(shown, params.confidence, images=params.camera_motion)
+        for found in film:
             if record is not None:
                 record(found.source.number, found.detections)
             tracked = session.follow(found.source.image, found.detections, seconds=found.seconds)

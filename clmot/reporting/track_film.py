@@ -109,7 +109,7 @@ def _joined(
     if again is None:
         return None
     film = JoinedFilm(model.params, images)
-    tracked = model.tracked(images, boxes, film.see)
+    tracked = model.tracked(images, boxes, film.see, whole=True)
     try:
         film.keep(progress(tracked, f"{images.name}: tracking", total=images.length, unit="frame"))
     except KeyboardInterrupt:

@@ -312,6 +312,18 @@ CONTRADICTIONS = [
         "'track.second_pass_confidence' (0.2) should be below 'track.confidence' (0.2): the second pass takes the "
         "detections between them.",
     ),
+    *(
+        (
+            {
+                "track__projection": "film",
+                "track__embedding": embedding,
+                "strip__held_out_identities": embedding == "oracle",
+            },
+            f"'track.projection' is film, but with 'track.embedding: {embedding}' there is nothing to project: set it "
+            "to none.",
+        )
+        for embedding in ("none", "constant", "oracle")
+    ),
     (
         {"track__refind_seconds": 3, "track__embedding": "none"},
         "'track.refind_seconds' is 3, but with 'track.embedding: none' there is nothing to find a track again by: "

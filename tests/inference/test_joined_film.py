@@ -1,4 +1,5 @@
-"""`track.link: offline` outside of the pipeline: as the stage joins, and with pictures from a second reading."""
+"""`track.link: offline` and `track.projection: film` outside of the pipeline: as the stage does it, and with pictures
+from a second reading."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from moving_people import fixed_params
 
+from clmot.errors import InputError
 from clmot.inference.collect import mot_rows
 from clmot.inference.given_detections import GivenDetections
 from clmot.inference.image_sources import SourceImage, open_images
@@ -20,6 +22,7 @@ from clmot.inference.model import Model
 from clmot.inference.pipeline import EmbedBoxes
 from clmot.inference.track_frames import track_frames
 from clmot.motchallenge.annotations import AnnotationTable, format_results, read_detections
+from clmot.params import TrackParams
 from clmot.reporting.track_film import track_film
 from clmot.reporting.track_tables import TrackTable
 from clmot.reporting.tracked_video import TrackedVideo
@@ -70,13 +73,14 @@ class Colours(Model):
         return mean_colour
 
 
+PROJECTING = dataclasses.replace(PARAMS, link="none", projection="film")
 MODEL = Colours(PARAMS, torch.device("cpu"))
 
 
-def stage(film: Path, boxes: AnnotationTable, link: str, last: int = LENGTH) -> str:
+def stage(film: Path, boxes: AnnotationTable, link: str, last: int = LENGTH, params: TrackParams = PARAMS) -> str:
     """What the stage `track` writes of the first frames."""
     source = GivenDetections(boxes, mean_colour)
-    params = dataclasses.replace(PARAMS, link=link)
+    params = dataclasses.replace(params, link=link)
     found = track_frames(source, sorted(film.iterdir())[:last], params, RATE)
     return format_results(found.frame, found.identity, found.boxes, found.scores)
 
@@ -116,7 +120,33 @@ def test_the_command_writes_joined_tracks(film: Path, boxes: AnnotationTable, jo
     assert {row["track_id"] for row in content["annotations"]} == {1, 2, 3}
 
 
-def test_ctrl_c_joins_what_was_tracked(film: Path, boxes: AnnotationTable, tmp_path: Path) -> None:
+def test_a_film_is_projected_as_the_stage_does_it(film: Path, boxes: AnnotationTable, tmp_path: Path, capsys) -> None:
+    """Alone, with tracks that are joined as well, and by the command with its picture."""
+    for params in (PROJECTING, dataclasses.replace(PROJECTING, link="offline")):
+        expected = stage(film, boxes, params.link, params=params)
+        frames = list(Colours(params, torch.device("cpu")).track(film, boxes=boxes, fps=RATE))
+        assert "".join(mot_rows(frame) for frame in frames) == expected
+        np.testing.assert_array_equal(frames[-1].image, cv2.imread(str(film / f"{LENGTH:06d}.png")))
+        table, video = TrackTable(tmp_path / "film.txt", "mot"), TrackedVideo(tmp_path / "film.mp4", RATE)
+        track_film(Colours(params, torch.device("cpu")), open_images(film, RATE), boxes, table, video)
+        assert table.path.read_text() == expected
+        assert len(list(Video(str(video.path)).frames())) == LENGTH
+    coming = (cv2.imread(str(path)) for path in sorted(film.iterdir()))
+    at_once = Colours(PROJECTING, torch.device("cpu")).track(coming, boxes=boxes, fps=RATE).to_mot()
+    assert at_once == stage(film, boxes, "none")
+    assert "'track.projection: film' needs whole films" in capsys.readouterr().err
+
+
+def test_images_that_are_gone_tell_no_camera(film: Path, boxes: AnnotationTable) -> None:
+    """The stage reads them again, and the camera's motion is what it is without a projection."""
+    params = dataclasses.replace(PROJECTING, camera_motion=True)
+    with pytest.raises(InputError, match=r"no images from which 'track\.camera_motion' could tell"):
+        Colours(params, torch.device("cpu")).track(film, boxes=boxes, fps=RATE)
+    assert stage(film, boxes, "none", params=params)
+
+
+@pytest.mark.parametrize("params", [PARAMS, PROJECTING], ids=["link", "projection"])
+def test_ctrl_c_joins_what_was_tracked(film: Path, boxes: AnnotationTable, tmp_path: Path, params: TrackParams) -> None:
     images = open_images(film, RATE)
     whole = images.unread
 
@@ -128,10 +158,10 @@ def test_ctrl_c_joins_what_was_tracked(film: Path, boxes: AnnotationTable, tmp_p
 
     images.unread = until  # type: ignore[method-assign]
     table, video = TrackTable(tmp_path / "film.txt", "mot"), TrackedVideo(tmp_path / "film.mp4", RATE)
-    outcome = track_film(MODEL, images, boxes, table, video)
+    outcome = track_film(Colours(params, torch.device("cpu")), images, boxes, table, video)
     assert outcome.exit_code == 130
     assert 0 < outcome.last < LENGTH - 1
-    assert table.path.read_text() == stage(film, boxes, "offline", outcome.last)
+    assert table.path.read_text() == stage(film, boxes, params.link, outcome.last, params)
     assert len(list(Video(str(video.path)).frames())) == outcome.last
 
 

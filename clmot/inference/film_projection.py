@@ -1,0 +1,100 @@
+"""Embeddings that know a film's people better: a linear function in closed form, read off the film's own boxes
+(`track.projection: film`).
+
+Boxes that can only be one person (`clmot.data.tracklets`) show how far an embedding moves while somebody walks and
+turns. What moves much there says little about who somebody is, whatever network the embedding comes from and whatever
+it has learnt: it is scaled down (`fisher_projection`). No identity is read, and no network learns. All of the film has
+to be there first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clmot.data.tracklets import link_boxes
+from clmot.inference.found_ahead import FoundFrame
+from clmot.inference.image_sources import SourceImage
+from clmot.models.projection import fisher_projection
+from clmot.tracking.costs import normalised
+
+MIN_IOU, MARGIN = 0.4, 0.2
+"""Of boxes of neighbouring frames that are one person, as for the crop encoder."""
+SHORTEST = 3
+"""Boxes of a tracklet that counts."""
+MOST_ROWS = 4000
+"""Boxes from which the projection is computed; more cost seconds and change little."""
+DIMENSION = 256
+"""Of projected embeddings, at most."""
+SHRINKAGE = 0.5
+"""Of the scatter towards a sphere: a short film has few tracklets, and all of them are near in time."""
+
+Looks = NDArray[np.float32]
+
+
+def projected(found: Iterable[FoundFrame], confidence: float, images: bool = False) -> Iterator[FoundFrame]:
+    """The frames of a film with projected embeddings of length 1. All are waited for, and their images let go. Where an
+    error or Ctrl-C ends them, it comes after those before it.
+
+    Args:
+        found: all of a film.
+        confidence: detections scored below teach nothing.
+        images: whether they are read again, where they can be; else they have their shape alone.
+    """
+    frames: list[FoundFrame] = []
+    end: BaseException | None = None
+    try:
+        frames.extend(dataclasses.replace(one, source=_let_go(one.source, images)) for one in found)
+    except (Exception, KeyboardInterrupt) as error:
+        end = error
+    project = film_projection(frames, confidence)
+    for one in frames:
+        looks = one.detections.embeddings
+        if project is not None and looks is not None and len(looks):
+            one = dataclasses.replace(one, detections=dataclasses.replace(one.detections, embeddings=project(looks)))
+        yield one
+    if end is not None:
+        raise end
+
+
+def film_projection(frames: Sequence[FoundFrame], confidence: float) -> Callable[[Looks], Looks] | None:
+    """What projects embeddings (N, D), of any length, to (N, E) of length 1; None where the film shows too little.
+
+    Zeros, which are no embedding, stay zeros. The arguments are those of `projected`.
+    """
+    rows: list[tuple[int, NDArray[np.float64], Looks]] = []
+    for one in frames:
+        seen = one.detections
+        if seen.embeddings is not None and len(seen.scores):
+            used = (seen.scores >= confidence) & seen.embeddings.any(axis=1)
+            rows.append((one.source.number, seen.boxes[used], seen.embeddings[used]))
+    if not rows:
+        return None
+    frame = np.concatenate([np.full(len(boxes), number) for number, boxes, _ in rows])
+    tracklet = link_boxes(frame, np.concatenate([boxes for _, boxes, _ in rows]), MIN_IOU, MARGIN)
+    chosen = np.flatnonzero(np.bincount(tracklet, minlength=1)[tracklet] >= SHORTEST)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(MOST_ROWS, len(chosen))).astype(int)]
+    if len(np.unique(tracklet[chosen])) < 2:
+        return None
+    ends = np.cumsum([len(boxes) for _, boxes, _ in rows])
+    at = np.searchsorted(ends, chosen, side="right")
+    features = normalised(np.stack([rows[n][2][row - ends[n]] for n, row in zip(at, chosen, strict=True)]))
+    centre = features.mean(0, dtype=np.float64)
+    projection = fisher_projection(features - centre, tracklet[chosen], DIMENSION, SHRINKAGE)
+
+    def project(looks: Looks) -> Looks:
+        unit = normalised(looks)
+        moved = normalised((unit - centre) @ projection)
+        moved[~unit.any(axis=1)] = 0
+        return moved
+
+    return project
+
+
+def _let_go(source: SourceImage, again: bool) -> SourceImage:
+    """The same image, which takes no memory."""
+    blank = np.broadcast_to(np.uint8(0), source.image.shape)
+    return SourceImage(source.number, source.time, source.pixels if again and callable(source.pixels) else blank)
