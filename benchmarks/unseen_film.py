@@ -20,6 +20,9 @@ is the profile `film`'s, one for all films. Kinds of embedding:
   ones in the other. No identity, of no film, is read. What its embedding can do is measured on the visible boxes, as
   every kind's is, but with the encoder that the detector's boxes taught.
 
+With --projected every kind that has looks is tracked once more, as `KIND, projected`, with its embeddings projected by
+what the film's own boxes show (`track.projection: film`), in either arena by that arena's boxes.
+
 Prints and writes json: mean and standard deviation over seeds and runs, then every single one. Runs on what
 `hardware.device` finds; without dvc, mlflow, motmetrics and trackeval.
 """
@@ -72,9 +75,10 @@ from clmot.inference.embeddings import (
     TrueIdentities,
     colour_histograms,
 )
+from clmot.inference.film_projection import film_projection
 from clmot.inference.given_detections import HeadEmbeddings, Recorder
 from clmot.inference.pipeline import Detections, DetectionSource, Image
-from clmot.inference.recording import read_recording, write_recording
+from clmot.inference.recording import read_embeddings, read_recording, write_recording
 from clmot.models.crop_encoder import CropEncoder
 from clmot.models.crop_weights import create_crop_encoder
 from clmot.models.network import ModelConfig, OneShotTracker
@@ -91,6 +95,9 @@ from clmot.training.recipe import Recipe, TrainingFrames
 
 PERFECT, SUPERVISED, OTHER_FILMS, FILM_ITSELF = "perfect", "supervised", "other films", "film itself"
 PAPERS_HEAD = "paper's head"
+PROJECTED = ", projected"
+ALIKE = (PERFECT, ORACLE, CONSTANT, NONE)
+"""Whom no projection tells apart better."""
 TAUGHT = (PAPERS_HEAD, SUPERVISED, OTHER_FILMS, FILM_ITSELF)
 VISIBLE_FROM = 0.25
 ARENAS = ("detected", "visible")
@@ -166,13 +173,16 @@ class Case:
     """Of the one-shot network."""
     drops: int
     share: float
+    projected: bool = False
+    """Whether embeddings are projected before they are tracked."""
     keep: Path | None = None
     """Folder in which the embedded boxes stay, to be tracked again without being taught again."""
 
     def run(self) -> dict[str, Any]:
         """Teach what is to be taught, embed the boxes of each arena, track and score."""
         torch.set_num_threads(self.params.hardware.threads or 1)
-        result: dict[str, Any] = {"kind": self.kind, "film": self.film.name, "seed": self.seed}
+        name = f"{self.kind}{PROJECTED if self.projected else ''}"
+        result: dict[str, Any] = {"kind": name, "film": self.film.name, "seed": self.seed}
         with contextlib.ExitStack() as stack:
             if self.keep is None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -188,10 +198,12 @@ class Case:
                     f"{folder} was embedded with other settings of `crop`, `train`, `loss` or `strip.min_score`: name "
                     "another folder with --keep, or remove it."
                 )
+            aside = Path(stack.enter_context(tempfile.TemporaryDirectory())) if self.projected else None
             for arena in ARENAS:
-                result[arena] = self._tracks(folder / f"{arena}.safetensors")
+                result[arena] = self._tracks(self._looked_at(folder / f"{arena}.safetensors", aside))
                 if arena == "visible" and self.kind not in (NONE, PERFECT):
                     file = folder / (EMBEDDED if self.kind == FILM_ITSELF else f"{arena}.safetensors")
+                    file = self._looked_at(file, aside)
                     found = score_observations(self.film.truth, file, self.params.track.confidence).metrics()
                     result["embedding"] = {name: 100 * found[name] for name in EMBEDDING_METRICS if name in found}
             return result | made["cost"]
@@ -308,6 +320,20 @@ class Case:
         write_recording(file, recorder.recorded())
         return seconds, len(table)
 
+    def _looked_at(self, file: Path, aside: Path | None) -> Path:
+        """Recorded boxes as the tracker sees them: as they are, or with projected embeddings, in the folder `aside`."""
+        if aside is None:
+            return file
+        found = read_recording(file)
+        sure = found.scores >= self.params.track.confidence
+        project = film_projection(
+            found.frame, found.boxes, sure, lambda rows: _known(read_embeddings(file, rows), len(rows))
+        )
+        looks = _known(read_embeddings(file, np.arange(len(found))), len(found))
+        looks = looks if project is None else project(looks)
+        write_recording(aside / file.name, dataclasses.replace(found, embeddings=looks.astype(np.float16)))
+        return aside / file.name
+
     def _tracks(self, file: Path) -> dict[str, Any]:
         """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of the tracker,
         with one choice of whom to hide when (see evaluation/exam.py)."""
@@ -335,6 +361,10 @@ class Case:
             sat = sit_exam(file, Exam(0, self.params.track), info.length, info.frame_rate)
             result["exam"] = {name: 100 * value for name, value in sat.metrics().items()}
         return result
+
+
+def _known(looks: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:
+    return np.zeros((rows, 1), np.float32) if looks is None else looks
 
 
 def _rows(table: AnnotationTable, frame: int, least: float) -> NDArray[np.float64]:
@@ -522,6 +552,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--frames", default="as they are", help="a word on how the images were made, for the record")
+    parser.add_argument("--projected", action="store_true", help="track every kind with projected embeddings as well")
     parser.add_argument("--keep", type=Path, help="folder in which embedded boxes stay: the next run tracks them alone")
     parser.add_argument("--output", type=Path)
     chosen = parser.parse_args(arguments)
@@ -537,10 +568,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kinds = chosen.kinds or [*TAUGHT, COLOUR, *rivals, ORACLE, PERFECT, CONSTANT, NONE]
     cases = [
         Case(kind, film, tuple(f for f in films if f is not film), seed, rivals.get(kind), params, head,
-             chosen.drops, chosen.share, chosen.keep)
+             chosen.drops, chosen.share, projected, chosen.keep)
         for seed in chosen.seeds
         for kind in kinds
         if kind in TAUGHT or seed == chosen.seeds[0]
+        for projected in ((False, True) if chosen.projected and kind not in ALIKE else (False,))
         for film in sorted(films, key=lambda film: -film.info.length)
     ]  # fmt: skip
     results = []
@@ -550,7 +582,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"{number}/{len(cases)} {case.kind}, {case.film.name}, seed {case.seed}: IDF1 {mean:.1f}", file=sys.stderr
         )
-    results.sort(key=lambda row: (kinds.index(row["kind"]), row["film"], row["seed"]))
+    order = {name: place for place, kind in enumerate(kinds) for name in (kind, kind + PROJECTED)}
+    results.sort(key=lambda row: (order[row["kind"]], row["kind"], row["film"], row["seed"]))
     found = summary(results, [film.name for film in films])
     report = {
         "command": " ".join(["python -m benchmarks.unseen_film", *(sys.argv[1:] if arguments is None else arguments)]),

@@ -50,40 +50,55 @@ def projected(found: Iterable[FoundFrame], confidence: float, images: bool = Fal
         frames.extend(dataclasses.replace(one, source=_let_go(one.source, images)) for one in found)
     except (Exception, KeyboardInterrupt) as error:
         end = error
-    project = film_projection(frames, confidence)
+    looks = [one.detections.embeddings for one in frames]
+    ends = np.cumsum([0 if one is None else len(one) for one in looks])
+    there = [one for one in frames if one.detections.embeddings is not None]
+    project = film_projection(
+        np.concatenate(
+            [np.zeros(0, np.int64), *(np.full(len(one.detections.boxes), one.source.number) for one in there)]
+        ),
+        np.concatenate([np.zeros((0, 4)), *(one.detections.boxes for one in there)]),
+        np.concatenate([np.zeros(0), *(one.detections.scores for one in there)]) >= confidence,
+        lambda rows: _rows(looks, ends, rows),
+    )
     for one in frames:
-        looks = one.detections.embeddings
-        if project is not None and looks is not None and len(looks):
-            one = dataclasses.replace(one, detections=dataclasses.replace(one.detections, embeddings=project(looks)))
+        seen = one.detections.embeddings
+        if project is not None and seen is not None and len(seen):
+            one = dataclasses.replace(one, detections=dataclasses.replace(one.detections, embeddings=project(seen)))
         yield one
     if end is not None:
         raise end
 
 
-def film_projection(frames: Sequence[FoundFrame], confidence: float) -> Callable[[Looks], Looks] | None:
+def film_projection(
+    frame: NDArray[np.integer],
+    boxes: NDArray[np.floating],
+    sure: NDArray[np.bool_],
+    looks_of: Callable[[NDArray[np.int64]], Looks],
+) -> Callable[[Looks], Looks] | None:
     """What projects embeddings (N, D), of any length, to (N, E) of length 1; None where the film shows too little.
 
-    Zeros, which are no embedding, stay zeros. The arguments are those of `projected`.
+    Zeros, which are no embedding, stay zeros, and teach nothing.
+
+    Args:
+        frame: (R,) of each box of the film, in order.
+        boxes: (R, 4) corners.
+        sure: (R,) those that may teach.
+        looks_of: gives the embeddings (n, D) of rows (n,), ascending.
     """
-    rows: list[tuple[int, NDArray[np.float64], Looks]] = []
-    for one in frames:
-        seen = one.detections
-        if seen.embeddings is not None and len(seen.scores):
-            used = (seen.scores >= confidence) & seen.embeddings.any(axis=1)
-            rows.append((one.source.number, seen.boxes[used], seen.embeddings[used]))
-    if not rows:
-        return None
-    frame = np.concatenate([np.full(len(boxes), number) for number, boxes, _ in rows])
-    tracklet = link_boxes(frame, np.concatenate([boxes for _, boxes, _ in rows]), MIN_IOU, MARGIN)
+    rows = np.flatnonzero(sure)
+    tracklet = link_boxes(frame[rows], boxes[rows], MIN_IOU, MARGIN)
     chosen = np.flatnonzero(np.bincount(tracklet, minlength=1)[tracklet] >= SHORTEST)
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(MOST_ROWS, len(chosen))).astype(int)]
-    if len(np.unique(tracklet[chosen])) < 2:
+    if not len(chosen):
         return None
-    ends = np.cumsum([len(boxes) for _, boxes, _ in rows])
-    at = np.searchsorted(ends, chosen, side="right")
-    features = normalised(np.stack([rows[n][2][row - ends[n]] for n, row in zip(at, chosen, strict=True)]))
+    features = normalised(looks_of(rows[chosen]))
+    known = features.any(axis=1)
+    features, group = features[known], tracklet[chosen[known]]
+    if len(np.unique(group)) < 2:
+        return None
     centre = features.mean(0, dtype=np.float64)
-    projection = fisher_projection(features - centre, tracklet[chosen], DIMENSION, SHRINKAGE)
+    projection = fisher_projection(features - centre, group, DIMENSION, SHRINKAGE)
 
     def project(looks: Looks) -> Looks:
         unit = normalised(looks)
@@ -92,6 +107,13 @@ def film_projection(frames: Sequence[FoundFrame], confidence: float) -> Callable
         return moved
 
     return project
+
+
+def _rows(looks: Sequence[Looks | None], ends: NDArray[np.int64], rows: NDArray[np.int64]) -> Looks:
+    """Rows of all frames' embeddings, of which frame n's end at `ends[n]`."""
+    frames = np.searchsorted(ends, rows, side="right")
+    found = [(looks[frame], row - ends[frame]) for frame, row in zip(frames, rows, strict=True)]
+    return np.stack([one[at] for one, at in found if one is not None])
 
 
 def _let_go(source: SourceImage, again: bool) -> SourceImage:

@@ -57,6 +57,15 @@ def test_what_is_kept_is_tracked_again_to_the_same_numbers(films, tmp_path, monk
     assert first["summary"]["film itself"]["seeds"] == 2
     monkeypatch.setattr(unseen_film.Case, "_embed", lambda *_: pytest.fail("embedded again"))
     assert run(films, *options)["results"] == first["results"]
+    looks = []
+    real = unseen_film.film_projection
+    monkeypatch.setattr(unseen_film, "film_projection", lambda *given: looks.append(given) or real(*given))
+    both = run(films, *options, "--projected")
+    assert [row for row in both["results"] if "projected" not in row["kind"]] == first["results"]
+    projected = [row for row in both["results"] if "projected" in row["kind"]]
+    assert {row["kind"] for row in projected} == {"film itself, projected", "colour, projected"}
+    # What is tracked in each of two arenas, and what is judged alone.
+    assert len(looks) == 3 * len(projected)
     with pytest.raises(InputError, match="was embedded with other settings"):
         run(films, *options, "-S", "loss.temperature=0.3")
 
