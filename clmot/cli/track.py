@@ -96,6 +96,12 @@ def track(given: argparse.Namespace) -> None:
         raise InputError(f"--out {given.out}: these are {len(films)} films: name a folder.")
     if given.out.suffix not in ("", ".mp4"):
         raise InputError(f"--out {given.out}: should be a folder, or end in .mp4.")
+    names = [_name(film) for film in films]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"two films have the name {twice[0]}: their tracks would have the same file; track them one after the "
+            "other, each with its own --out."
+        )
     if given.learn and given.boxes is None:
         raise InputError("--learn learns from boxes: name them with `--boxes FILE`.")
     if given.keep is not None:
@@ -141,8 +147,6 @@ def _track_spread(films: list[str | list[str]], given: argparse.Namespace, chang
     if given.show or given.out.suffix:
         raise InputError("--workers and --cluster write into a folder, and show nothing.")
     names = [_name(film) for film in films]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"two films have the name {twice[0]}: their tracks would have the same file.")
     if not given.learn:
         _model_folder(given)
     keys = _keys(films, given)
@@ -196,7 +200,7 @@ def _name(film: str | list[str]) -> str:
     """The name of a film's files, as its source will have it."""
     if isinstance(film, list):
         return Path(film[0]).resolve().parent.name
-    path = Path(film)
+    path = Path(film.partition("?")[0] if "://" in film else film)
     return path.resolve().name if path.is_dir() else path.stem
 
 
