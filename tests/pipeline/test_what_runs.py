@@ -32,7 +32,7 @@ def test_extra_sets_are_looked_at_again_when_asked(project: Project, tmp_path: P
 
     assert project.dvc("repro", "index") == {"index"}
     before, locked = project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()
-    assert len(before) == 3
+    assert len(before) == 4
     write_set(tmp_path / "sets", "jde", identity=lambda n: 9 - n)
     assert project.dvc("repro", "-s", "-f", "index") == {"index"}
     assert (project.outs("data/extra"), (project.folder / "dvc.lock").read_bytes()) == (before, locked)
