@@ -63,6 +63,8 @@ def assign_pairs(
             here.
     """
     pairs = pairs.below(limit)
+    if not len(pairs.rows):
+        return np.zeros((0, 2), np.int64), np.arange(shape[0]), np.arange(shape[1])
     rows, cols = pairs.rows, pairs.cols
     partner = np.full(shape[0], -1, np.int64)  # of each row: its column
     alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (np.bincount(cols, minlength=shape[1])[cols] == 1)

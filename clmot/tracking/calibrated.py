@@ -153,7 +153,7 @@ class CalibratedTracker(Tracker):
         `overlaps` are all pairs of the table and the detections that overlap, with their IoU distance.
         """
         pairs = overlaps.below(limit).among(rows, cols, (len(table), len(detections)))
-        if detections.embedding is None:
+        if detections.embedding is None or not len(pairs.rows):
             return pairs
         nats = self._evidence(table, rows[pairs.rows], detections.embedding, cols[pairs.cols])
         cost = pairs.costs - self.params.look_weight * nats

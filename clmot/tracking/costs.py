@@ -50,6 +50,8 @@ class Pairs:
 
     def among(self, rows: Indices, cols: Indices, shape: tuple[int, int]) -> Pairs:
         """The pairs of `rows` (n,) and `cols` (m,) of all (M, N) of `shape`, as places in these lists."""
+        if not len(rows) or not len(cols):
+            return Pairs.none()
         place_row, place_col = np.full(shape[0], -1), np.full(shape[1], -1)
         place_row[rows], place_col[cols] = np.arange(len(rows)), np.arange(len(cols))
         at, to = place_row[self.rows], place_col[self.cols]
@@ -178,19 +180,20 @@ def crossing(a: Floats, b: Floats) -> tuple[Indices, Indices]:
     """All (row, col) of corners (M, 4) and (N, 4) that overlap, in order of rows and then of left sides; boxes without
     area overlap nothing.
 
-    All pairs are looked at, side by side: up to some hundred boxes that is faster than sorting the others out.
+    A crowd stands side by side: sorted by left sides, those that a box may overlap are a short run.
     """
     order = np.argsort(b[:, 0], kind="stable")
     order = order[(b[order, 2:] > b[order, :2]).all(axis=1)]
     x1, y1, x2, y2 = np.ascontiguousarray(b[order].T)
-    left, top, right, bottom = np.ascontiguousarray(a.T)[:, :, None]
-    overlap = x1 < right  # in place from here on: a fresh array of all pairs costs more than its numbers
-    overlap &= left < x2
-    overlap &= y1 < bottom
-    overlap &= top < y2
-    overlap &= (left < right) & (top < bottom)
-    rows, cols = np.divmod(np.flatnonzero(overlap), max(1, len(order)))
-    return rows, order[cols]
+    left, top, right, bottom = np.ascontiguousarray(a.T)
+    begin = np.searchsorted(np.maximum.accumulate(x2), left, side="right")  # all before it end further left
+    count = np.maximum(np.searchsorted(x1, right, side="left") - begin, 0)
+    count[(left >= right) | (top >= bottom)] = 0
+    rows, places = _runs(begin, count)
+    overlap = left[rows] < x2[places]
+    overlap &= y1[places] < bottom[rows]
+    overlap &= top[rows] < y2[places]
+    return rows[overlap], order[places[overlap]]
 
 
 def fuse(cosine: Floats, squared_distance: Floats, weight: float) -> Floats:
@@ -211,8 +214,12 @@ def _within(low: Floats, high: Floats, values: Floats) -> tuple[Indices, Indices
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     start = np.searchsorted(ordered, low, side="left")
-    count = np.searchsorted(ordered, high, side="right") - start
-    rows = np.repeat(np.arange(len(low)), count)
+    rows, places = _runs(start, np.searchsorted(ordered, high, side="right") - start)
+    return rows, order[places]
+
+
+def _runs(start: Indices, count: Indices) -> tuple[Indices, Indices]:
+    """All (row, place) with start[row] <= place < start[row] + count[row], in order."""
+    rows = np.repeat(np.arange(len(start)), count)
     first = np.cumsum(count) - count  # where each row's run begins among all pairs
-    cols = order[np.arange(len(rows)) - first[rows] + start[rows]]
-    return rows, cols
+    return rows, np.arange(len(rows)) + np.repeat(start - first, count)
