@@ -23,7 +23,8 @@ MODEL = Path("models/tracker")
 def detection_sources(
     parts: dict[str, TrackedPart], benchmark: str, params: Params, device: torch.device
 ) -> dict[str, DetectionSource]:
-    """Where the detections of each sequence come from, as `track.detections` says.
+    """Where the detections of each sequence come from, as `track.detections` says: one source for all of which the
+    network and the model's encoder alone decide what is found, else each its own.
 
     Raises:
         InputError: files of detections are absent or faulty, whichever sequence they belong to; or there is no model.
@@ -49,13 +50,14 @@ def detection_sources(
     at_centres = HeadEmbeddings(network.model, size, runner) if wanted and model.config.embedding_dim else None
     encoder = load_crop_encoder(MODEL) if wanted else None
     floor = lowest_used(params.track)
+
+    def encoded(source: DetectionSource) -> DetectionSource:
+        return source if encoder is None else CropEmbeddings(source, encoder, runner, floor)
+
+    finder = encoded(network)  # one for all films, so that they may share its batches
     sources: dict[str, DetectionSource] = {}
     for name, table in tables.items():
-        source: DetectionSource = network if table is None else GivenDetections(table, at_centres)
+        source = finder if table is None else encoded(GivenDetections(table, at_centres))
         embed = embedders[name]
-        if embed is not None:
-            source = Embedded(source, embed)
-        elif encoder is not None:
-            source = CropEmbeddings(source, encoder, runner, floor)
-        sources[name] = source
+        sources[name] = source if embed is None else Embedded(source, embed)
     return sources

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from pathlib import Path
 
 import torch
 
 from clmot.hardware import set_up
 from clmot.inference.detection_sources import detection_sources
+from clmot.inference.found_ahead import FoundFrame, found_ahead
 from clmot.inference.given_detections import Recorder
 from clmot.inference.pipeline import DetectionSource
 from clmot.inference.recording import write_recording
 from clmot.inference.speed import FilmSpeed
-from clmot.inference.track_frames import track_frames
+from clmot.inference.track_frames import film_images, track_found
 from clmot.inference.tracked_frames import TrackedPart
 from clmot.motchallenge.annotations import write_results
 from clmot.params import Params
@@ -70,19 +74,39 @@ class ReadyTracker:
     of: FilmTracker
     sources: dict[str, DetectionSource]
 
-    def __call__(self, task: FilmTask, description: str | None = None) -> FilmSpeed:
+    def __call__(self, task: FilmTask) -> FilmSpeed:
         """Track a film into its two files, each whole or absent; what it cost.
-
-        `description` is the text before a progress bar; None: there is none.
 
         Raises:
             InputError: an image is missing or unreadable.
         """
+        (speed,) = self.in_turn([task])
+        return speed
+
+    def in_turn(self, tasks: Sequence[FilmTask], *, bars: bool = False) -> Generator[FilmSpeed, None, None]:
+        """Track films one after the other, each as by itself; what each cost, as soon as its files are there.
+
+        Neighbours of the same source are looked at as one stream: the frames after a film's last are the next one's, so
+        that they fill its last batch, and the network does not wait between films. Closing it ends its threads.
+
+        Args:
+            tasks: the films.
+            bars: whether each has a progress bar.
+
+        Raises:
+            InputError: an image is missing or unreadable; the films before it are done.
+        """
+        for _, neighbours in groupby(tasks, lambda task: id(self.sources[task.film])):
+            films = list(neighbours)
+            images = chain.from_iterable(film_images(self.of.parts[task.film].images) for task in films)
+            with closing(found_ahead(self.sources[films[0].film], images)) as coming:
+                for task in films:
+                    yield self._tracked(task, coming, task.film if bars else None)
+
+    def _tracked(self, task: FilmTask, coming: Iterator[FoundFrame], description: str | None) -> FilmSpeed:
         part, track = self.of.parts[task.film], self.of.params.track
         recorder = Recorder(min(track.recorded_confidence, track.confidence))
-        found = track_frames(
-            self.sources[task.film], part.images, track, part.frame_rate, description=description, record=recorder
-        )
+        found = track_found(coming, len(part.images), track, part.frame_rate, description=description, record=recorder)
         write_recording(task.detections / f"{task.film}.safetensors", recorder.recorded())
         write_results(task.tracks / f"{task.film}.txt", found.frame, found.identity, found.boxes, found.scores)
         return FilmSpeed(

@@ -27,6 +27,8 @@ class FoundFrame:
     detections: Detections
     seconds: float
     """That looking took, without reading the file; of a batch its share."""
+    begun: float
+    """When its file was begun with, by `time.perf_counter`."""
 
 
 def found_ahead(
@@ -40,7 +42,7 @@ def found_ahead(
 
     Args:
         source: finds people.
-        images: of one film.
+        images: of one film, or of several, one after the other: a batch may hold frames of two.
         threads: None: as many as torch uses.
 
     Raises:
@@ -56,10 +58,11 @@ def _one_by_one(
     source: DetectionSource, images: Iterable[SourceImage], threads: int
 ) -> Generator[FoundFrame, None, None]:
     def look(one: SourceImage) -> FoundFrame:
+        begun = time.perf_counter()
         image = checked_image(one.image)
         begin = time.perf_counter()
         found = source(one.number, image)
-        return FoundFrame(one, found, time.perf_counter() - begin)
+        return FoundFrame(one, found, time.perf_counter() - begin, begun)
 
     return ahead(look, images, threads, 2 * threads)
 
@@ -67,14 +70,16 @@ def _one_by_one(
 def _in_batches(
     source: Any, images: Iterable[SourceImage], threads: int, size: int
 ) -> Generator[FoundFrame, None, None]:
-    def prepare(one: SourceImage) -> tuple[SourceImage, Any]:
-        return one, source.prepare(one.number, checked_image(one.image))
+    def prepare(one: SourceImage) -> tuple[SourceImage, Any, float]:
+        begun = time.perf_counter()
+        return one, source.prepare(one.number, checked_image(one.image)), begun
 
-    def look(batch: list[tuple[SourceImage, Any]]) -> list[FoundFrame]:
+    def look(batch: list[tuple[SourceImage, Any, float]]) -> list[FoundFrame]:
         begin = time.perf_counter()
-        found = source.detect([ready for _, ready in batch])
+        found = source.detect([ready for _, ready, _ in batch])
         share = (time.perf_counter() - begin) / len(batch)
-        return [FoundFrame(one, detections, share) for (one, _), detections in zip(batch, found, strict=True)]
+        pairs = zip(batch, found, strict=True)
+        return [FoundFrame(one, detections, share, begun) for (one, _, begun), detections in pairs]
 
     prepared = ahead(prepare, images, threads, max(2 * threads, size))
     batches = ahead(look, _batches(prepared, size), BATCHES, BATCHES)

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import clmot
@@ -70,7 +70,8 @@ class KeptTracks:
 def track_films(tracker: FilmTracker, kept: KeptTracks) -> tuple[dict[str, FilmSpeed], float]:
     """Track the films that have no tracks yet; what each cost, by its name in the tracker's order, and all together.
 
-    With `hardware.workers` processes, or on the machines of `hardware.cluster`. A film is kept as soon as it is done.
+    With `hardware.workers` processes, or on the machines of `hardware.cluster`, a film at a time each; in this process
+    films share the network's batches. A film is kept as soon as it is done.
 
     Raises:
         InputError: as `FilmTracker.ready`; an image cannot be read; or there is no such cluster.
@@ -88,24 +89,27 @@ def track_films(tracker: FilmTracker, kept: KeptTracks) -> tuple[dict[str, FilmS
     found = {film: kept.speed(film, key) for film, key in keys.items()}
     seconds = sum(speed.seconds for speed in found.values() if speed is not None)
     left = [film for film, speed in found.items() if speed is None]
+    tasks = [kept.task(film) for film in left]
     begin = time.perf_counter()
     workers = min(hardware.workers, len(left)) if min(hardware.workers, len(left)) > 1 else 0
     if workers or hardware.cluster != NONE:
         tracker.check()  # here, where it is a sentence
-        make: Callable[[], Callable[[FilmTask], FilmSpeed]] = (
-            tracker.shared_by(workers) if hardware.cluster == NONE else tracker
-        ).ready
+        worker = tracker.shared_by(workers) if hardware.cluster == NONE else tracker
+        done = spread(worker.ready, tasks, hardware.cluster, workers)
     else:
-        make = partial(_with_progress, tracker)
-    for at, speed in spread(make, [kept.task(film) for film in left], hardware.cluster, workers):
-        kept.keep(left[at], keys[left[at]], speed)
-        found[left[at]] = speed
+        done = _in_turn(tracker, tasks)
+    with closing(done):
+        for at, speed in done:
+            kept.keep(left[at], keys[left[at]], speed)
+            found[left[at]] = speed
     return {film: speed for film, speed in found.items() if speed is not None}, seconds + time.perf_counter() - begin
 
 
-def _with_progress(tracker: FilmTracker) -> Callable[[FilmTask], FilmSpeed]:
-    ready = tracker.ready()
-    return lambda task: ready(task, description=task.film)
+def _in_turn(tracker: FilmTracker, tasks: Sequence[FilmTask]) -> Generator[tuple[int, FilmSpeed], None, None]:
+    """As `spread`, by this process; without films no network is loaded."""
+    if tasks:
+        with closing(tracker.ready().in_turn(tasks, bars=True)) as speeds:
+            yield from enumerate(speeds)
 
 
 def _given(tracker: FilmTracker, film: str) -> str:

@@ -15,7 +15,11 @@ import clmot
 
 @dataclass(frozen=True)
 class FilmSpeed:
-    """What tracking a film cost; the fields are those of `SequenceTracks`."""
+    """What tracking a film cost; the fields are those of `SequenceTracks`.
+
+    Films may share batches: every frame has the same share of its batch's seconds, whichever film it is of. A film's
+    first frames are then looked at while the film before is tracked, so that `seconds` of the two overlap.
+    """
 
     frames: int
     seconds: float

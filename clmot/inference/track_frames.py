@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -71,25 +72,56 @@ def track_frames(
     Raises:
         InputError: an image is missing or unreadable.
     """
+    with closing(found_ahead(source, film_images(frames), threads)) as coming:
+        return track_found(coming, len(frames), params, frame_rate, description=description, record=record)
+
+
+def film_images(frames: Sequence[Path]) -> Iterator[SourceImage]:
+    """The images of a film, read by whoever asks for them; frames count from 1."""
+    return (SourceImage(number, 0.0, partial(read_image, path)) for number, path in enumerate(frames, 1))
+
+
+def track_found(
+    coming: Iterator[FoundFrame],
+    length: int,
+    params: TrackParams,
+    frame_rate: float,
+    *,
+    description: str | None = None,
+    record: Callable[[int, Detections], None] | None = None,
+) -> SequenceTracks:
+    """Track through what was found in a film; else as `track_frames`.
+
+    Args:
+        coming: from `found_ahead`; what comes after this film is left there.
+        length: frames of the film.
+        params: association.
+        frame_rate: frames per second.
+        description: as for `track_frames`.
+        record: as for `track_frames`.
+
+    Raises:
+        InputError: an image is missing or unreadable.
+    """
     began = time.perf_counter()
     session = Session(params, frame_rate)
     linker = TrackLinker(params, frame_rate) if params.link == "offline" else None
     session.watch = None if linker is None else linker.see
     numbers, identities, boxes, scores = [], [], [], []
-    images = (SourceImage(number, 0.0, partial(read_image, path)) for number, path in enumerate(frames, 1))
-    with closing(found_ahead(source, images, threads)) as coming:
-        shown = coming if description is None else progress(coming, description, total=len(frames), unit="frame")
-        film: Iterable[FoundFrame] = shown
-        if params.projection == "film":
-            film = projected(shown, params.confidence, images=params.camera_motion)
-        for found in film:
-            if record is not None:
-                record(found.source.number, found.detections)
-            tracked = session.follow(found.source.image, found.detections, seconds=found.seconds)
-            numbers.append(np.full(len(tracked), tracked.number))
-            identities.append(tracked.identities)
-            boxes.append(tracked.boxes)
-            scores.append(tracked.scores)
+    film: Iterable[FoundFrame] = islice(coming, length)
+    if description is not None:
+        film = progress(film, description, total=length, unit="frame")
+    if params.projection == "film":
+        film = projected(film, params.confidence, images=params.camera_motion)
+    for found in film:
+        began = min(began, found.begun)  # while the film before was tracked
+        if record is not None:
+            record(found.source.number, found.detections)
+        tracked = session.follow(found.source.image, found.detections, seconds=found.seconds)
+        numbers.append(np.full(len(tracked), tracked.number))
+        identities.append(tracked.identities)
+        boxes.append(tracked.boxes)
+        scores.append(tracked.scores)
     frame = np.concatenate([np.zeros(0, np.int64), *numbers])
     identity = np.concatenate([np.zeros(0, np.int64), *identities])
     order = np.arange(len(frame))
@@ -102,7 +134,7 @@ def track_frames(
         identity=identity[order],
         boxes=np.concatenate([np.zeros((0, 4)), *boxes])[order],
         scores=np.concatenate([np.zeros(0), *scores])[order],
-        frames=len(frames),
+        frames=length,
         seconds=ended - began,
         network_seconds=session.network_seconds,
         association_seconds=session.association_seconds + ended - begin,

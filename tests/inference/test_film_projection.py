@@ -28,7 +28,7 @@ def film(seed: int = 0, scale: float = 1.0, score: float = 0.9) -> list[FoundFra
         looks = own + 5 * (np.cos(angle)[:, None] * pose[0] + np.sin(angle)[:, None] * pose[1])
         looks = scale * (looks + 0.1 * random.normal(size=looks.shape))
         image = SourceImage(number, number / 30, np.zeros((4, 6, 3), np.uint8))
-        found.append(FoundFrame(image, Detections(boxes, np.full(PEOPLE, score), looks.astype(np.float32)), 0.0))
+        found.append(FoundFrame(image, Detections(boxes, np.full(PEOPLE, score), looks.astype(np.float32)), 0.0, 0.0))
     return found
 
 
@@ -83,7 +83,7 @@ def test_a_film_that_shows_too_little_stays_as_it_is(why: str) -> None:
         seen = one.detections
         assert seen.embeddings is not None
         looks = None if why == "boxes alone" else seen.embeddings[keep]
-        cut.append(FoundFrame(one.source, Detections(seen.boxes[keep], seen.scores[keep], looks), 0.0))
+        cut.append(FoundFrame(one.source, Detections(seen.boxes[keep], seen.scores[keep], looks), 0.0, 0.0))
     for one, other in zip(cut, projected(cut, 0.5), strict=True):
         assert one.detections is other.detections
 

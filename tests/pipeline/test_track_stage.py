@@ -240,13 +240,13 @@ def outs(project):
 def tracked(monkeypatch):
     """The names of films that are tracked, as they are."""
     films = []
-    task = film_tracker.ReadyTracker.__call__
+    task = film_tracker.ReadyTracker._tracked
 
     def noted(self, film, *rest, **named):
         films.append(film.film)
         return task(self, film, *rest, **named)
 
-    monkeypatch.setattr(film_tracker.ReadyTracker, "__call__", noted)
+    monkeypatch.setattr(film_tracker.ReadyTracker, "_tracked", noted)
     return films
 
 
