@@ -440,7 +440,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "loss.off_centre": (True, {}),
     "loss.weighting": ("frozen", {}),
     "loss.initial_detection_uncertainty": (0, {}),
-    "loss.initial_embedding_uncertainty": (0, {}),
+    "loss.initial_embedding_uncertainty": (-1, {}),
     "train.epochs": (3, {}),
     "train.batch_size": (3, {}),
     "train.accumulate": (2, {}),
