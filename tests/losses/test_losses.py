@@ -312,7 +312,8 @@ def test_four_sided_boxes_reach_half_of_the_size_to_every_side():
 
 
 def test_learnt_weights_learn_and_frozen_ones_do_not():
-    params = load_params(ROOT / "params.yaml").loss
+    original = {"initial_detection_uncertainty": -1.85, "initial_embedding_uncertainty": -1.05}
+    params = dataclasses.replace(load_params(ROOT / "params.yaml").loss, **original)
     for weighting, learns in (("learnt", True), ("frozen", False)):
         module = UncertaintyWeighting(dataclasses.replace(params, weighting=weighting))
         total = module(torch.tensor(2.0, requires_grad=True), torch.tensor(3.0))

@@ -308,7 +308,9 @@ def test_the_uncertainties_learn_where_they_should(tmp_path, weighting):
     """The original wrote them as parameters of a module that no optimizer knew."""
     frames = film_of(tmp_path, [4, 5, 3, 4])
     _, history = train(frames, tmp_path / "c", changed(loss__weighting=weighting), epochs=3)
-    for name, start in (("detection_uncertainty", -1.85), ("embedding_uncertainty", -1.05)):
+    loss = PARAMS.loss
+    starts = (loss.initial_detection_uncertainty, loss.initial_embedding_uncertainty)
+    for name, start in zip(("detection_uncertainty", "embedding_uncertainty"), starts, strict=True):
         last = history[-1][name]
         assert (last == pytest.approx(start, abs=1e-6)) == (weighting == "frozen")
 
