@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,17 @@ def measure(folder: Path, frames: int, size: int) -> dict[str, Any]:
     }
 
 
+def report(where: Path, measure: Callable[[Path], dict[str, Any]], results: Path | None) -> None:
+    """Measure in a new folder in `where`, which is removed; print what was found as json, and write it to `results`."""
+    where.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=where) as folder:
+        text = json.dumps(measure(Path(folder)), indent=2)
+    print(text)
+    if results:
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Make, run, report, remove."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -169,12 +181,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=50_000, help="of a frame")
     parser.add_argument("--results", type=Path, help="a json file to write as well")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        report = json.dumps(measure(Path(folder), options.frames, options.bytes), indent=2)
-    print(report)
-    if options.results:
-        options.results.parent.mkdir(parents=True, exist_ok=True)
-        options.results.write_text(report + "\n", encoding="utf-8")
+    report(options.folder, lambda folder: measure(folder, options.frames, options.bytes), options.results)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ which films were tracked for the last, and whether the model stayed. The folder 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ import cv2
 import numpy as np
 import yaml
 
-from benchmarks.download import make_project, repro
+from benchmarks.download import make_project, report, repro
 from clmot.files import content_hash
 from clmot.profiles import FILM, make_profile, read_profiles
 
@@ -94,12 +92,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12, help="of each film")
     parser.add_argument("--results", type=Path, help="a json file to write as well")
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        report = json.dumps(measure(Path(folder), options.films, options.frames), indent=2)
-    print(report)
-    if options.results:
-        options.results.write_text(report + "\n", encoding="utf-8")
+    report(options.folder, lambda folder: measure(folder, options.films, options.frames), options.results)
 
 
 if __name__ == "__main__":
