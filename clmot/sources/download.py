@@ -300,6 +300,9 @@ class _Pieces:
     todo: deque[Range] = field(default_factory=deque)
     stop: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
+    """What ended all connections at once."""
+    reason: str = ""
+    """Why the first connection that gave up did; the others go on with what they can have."""
 
     def run(self) -> None:
         size = PATIENCE.piece
@@ -328,13 +331,13 @@ class _Pieces:
                 thread.join(1)
             with contextlib.suppress(OSError):  # a full disk keeps what was recorded before
                 self.partial.record()
-        if isinstance(self.error, Broken):  # said only now, when no connection adds to what came
-            raise self.given_up(self.partial, str(self.error)) from None
         if self.error is not None:
             raise self.error
+        if not self.partial.is_complete():  # said only now, when no connection adds to what came
+            raise self.given_up(self.partial, self.reason) from None
 
     def _connection(self) -> None:
-        """Fetch piece after piece; after a failure, pause and take up what is left."""
+        """Fetch piece after piece; one that failed waits until the others had their turn."""
         failures, before = 0, -1
         try:
             with self.partial.path.open("r+b", buffering=0) as stream:
@@ -347,12 +350,13 @@ class _Pieces:
                         self._fetch(stream, start, stop)
                         failures = 0
                     except Broken as error:
-                        self.todo.extendleft(reversed(self.partial.missing(start, stop)))
+                        self.todo.extend(self.partial.missing(start, stop))
                         received = self.partial.received
                         failures = 1 if received > before else failures + 1
                         before = received
                         if failures == PATIENCE.attempts:
-                            raise
+                            self.reason = self.reason or str(error)
+                            return
                         seconds = _pause(failures, error)
                         if failures > 2:
                             _say(f"{self.server.shown}: {error}; trying again in {seconds:.0f} s.")
@@ -367,13 +371,11 @@ class _Pieces:
             if not answer.ranged:
                 raise NoRanges
             for block in answer.blocks():
-                if self.stop.is_set():
-                    return
                 wanted = block[: stop - start]
                 _write(stream, start, wanted)
                 self.partial.add(start, start + len(wanted))
                 start += len(wanted)
-                if start == stop:
+                if start == stop or self.stop.is_set():
                     return
         raise Broken("it broke off")
 

@@ -264,6 +264,28 @@ class TestBreaks:
         assert "that came are kept" in refuses("cannot be reached", server, target)
         assert kept(target) == held
 
+    @pytest.mark.parametrize("hole", [(0, 5), (7, 8), (12, 20), (18, 20)], ids=str)
+    @pytest.mark.parametrize("slow", [0, 6, 17])
+    def test_pieces_that_nobody_gets(self, server: FlakyServer, target: Path, hole: tuple[int, int], slow: int) -> None:
+        """All others come, also one that is still on its way when every other connection has given up."""
+        lost = [(n * PIECE, min((n + 1) * PIECE, len(ARCHIVE))) for n in range(*hole)]
+
+        def status(request: Request) -> int | None:
+            return 503 if request.number and request.range in lost else None
+
+        def body(request: Request, data: bytes) -> bytes:
+            if request.number and request.range and request.range[0] == slow * PIECE:
+                time.sleep(0.3)  # a connection has long given up by then
+            return data
+
+        server.status, server.corrupt = status, body
+        refuses("broke off again and again .it answered 503", server, target)
+        held = PartialFile.load(target)
+        assert held is not None
+        assert held.missing() == joined(lost)
+        server.status = lambda request: None
+        arrives(server, target)
+
     def test_gone_on_the_way(self, server: FlakyServer, target: Path) -> None:
         server.status = lambda request: 404 if request.number > 6 else None
         sentence = refuses("answered 404 Not Found: check 'data.source'", server, target)
@@ -348,8 +370,15 @@ class TestLies:
         assert "it broke" in refuses("broke off again and again", server, target).replace("connection", "it")
         assert kept(target) == len(ARCHIVE)
 
-    def test_file_shorter_than_announced(self, server: FlakyServer, target: Path) -> None:
-        server.total = lambda size: size + 5 * PIECE
+    @pytest.mark.parametrize("pieces", [1, 5, 20])
+    @pytest.mark.parametrize("seconds", [0, 0.1])
+    def test_file_shorter_than_announced(self, server: FlakyServer, target: Path, pieces: int, seconds: float) -> None:
+        def body(request: Request, data: bytes) -> bytes:
+            if request.range and request.range[0] > 17 * PIECE:
+                time.sleep(seconds)
+            return data
+
+        server.total, server.corrupt = lambda size: size + pieces * PIECE, body
         refuses("broke off again and again .it says that there are no bytes from", server, target)
         assert kept(target) == len(ARCHIVE)
 
