@@ -35,7 +35,7 @@ TRUE_BOX_IOU = 0.5
 """From which a box is a person's, whose identity is its oracle's embedding."""
 
 STRANGE = 128
-"""Places for those who are no person: two random directions there have a cosine of 0 +- .09."""
+"""Places for those who are no person: two of them are at one place once in 128 times."""
 
 SAME_BOX_PIXELS = 0.51
 """How far the sides of two boxes may be apart that are the same: files round to whole pixels at worst."""
@@ -128,8 +128,8 @@ def colour_histograms(image: Image, boxes: NDArray[np.float64]) -> NDArray[np.fl
 class TrueIdentities:
     """The true identity as a vector with a single one: a bound for embeddings, and none itself. It sees the truth.
 
-    Boxes on no person look like no one, each other included: each has a random direction of its own behind the people's
-    places. If they looked alike, the many at one moment would say that a look tells no one apart.
+    Boxes on no person look like no one, each other included: each is at a random place behind the people's. If they
+    looked alike, the many at one moment would say that a look tells no one apart.
     """
 
     def __init__(self, truth: AnnotationTable) -> None:
@@ -147,10 +147,9 @@ class TrueIdentities:
         overlap[overlap < TRUE_BOX_IOU] = 0
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         sure = overlap[rows, columns] > 0
-        nobody = np.random.default_rng(frame).choice((-1, 1), (len(boxes), STRANGE)) / STRANGE**0.5
-        found[:, self.people :] = nobody
-        found[columns[sure]] = 0
-        found[columns[sure], self.places[there[rows[sure]]]] = 1
+        place = self.people + np.random.default_rng(frame).integers(STRANGE, size=len(boxes))
+        place[columns[sure]] = self.places[there[rows[sure]]]
+        found[np.arange(len(boxes)), place] = 1
         return found
 
 

@@ -11,7 +11,9 @@ future), and place is evidence of the same kind:
 3. Tentative tracks by overlap, as 1.
 4. With `second_pass`, weaker detections by overlap.
 
-No step takes a pair against which looks speak with more than `look_veto`. Without embeddings, or with one that tells no
+No step takes a pair against which looks speak with more than `look_veto`, or with more than they do in all but one of a
+hundred sightings of one person, where that is more: an embedding that knows places cries wolf whenever a person has
+moved, and a veto that is often wrong cuts more tracks than it keeps pure. Without embeddings, or with one that tells no
 one apart, all evidence is 0: what is left is association by overlap alone, as `fairmot`'s without an embedding.
 
 How far a box can be trusted is read off the film as well (`CoveredPeople`). Most detectors lose those who are covered,
@@ -22,7 +24,8 @@ does, so the steps by overlap know no veto.
 Two people who cross are the ones who swap, so what is hidden is not learnt: a box that is covered by one that stands
 before it changes neither feature nor gallery. A track is known by two things: its smoothed feature, right for the next
 frame, and its gallery, right for whoever was away. Both are calibrated apart, the second on looks at least
-`AWAY_SECONDS` old, and evidence goes over from the one to the other as that time passes.
+`AWAY_SECONDS` old, on pairs of which boxes alone leave no doubt, whatever looks say of them. Evidence goes over from
+the one to the other as that time passes.
 """
 
 from __future__ import annotations
@@ -119,7 +122,7 @@ class CalibratedTracker(Tracker):
         pairs = self._overlapping(table, overlaps, near, detections, steps.free, limit)
         left = steps.match(near, pairs, limit)
         self._count_covered(table, corners, near, steps.rows[0])
-        self._calibrate(table, overlaps, steps.rows[0], steps.cols[0], detections)
+        self._calibrate(table, overlaps, detections)
         if self.away.ready and detections.embedding is not None:
             apart = confirmed.copy()
             apart[steps.rows[0]] = False
@@ -157,8 +160,13 @@ class CalibratedTracker(Tracker):
             return pairs
         nats = self._evidence(table, rows[pairs.rows], detections.embedding, cols[pairs.cols])
         cost = pairs.costs - self.params.look_weight * nats
-        allowed = (nats > -self.params.look_veto) | self._boxes_tell
+        allowed = (nats >= -self._veto) | self._boxes_tell
         return Pairs(pairs.rows[allowed], pairs.cols[allowed], cost[allowed])
+
+    @property
+    def _veto(self) -> float:
+        """Nats of looks against a pair beyond which it is refused: `look_veto`, or what one person's seldom have."""
+        return max(self.params.look_veto, self.recent.innocent, self.away.innocent)
 
     @property
     def _boxes_tell(self) -> bool:
@@ -227,24 +235,25 @@ class CalibratedTracker(Tracker):
         moved = [((measured[:, :2] - at[:, None]) ** 2).sum(axis=2) for at in (expected, stayed)]
         return place_evidence(np.minimum(*moved) / scale, np.log(measured[:, 3] / height), seconds)
 
-    def _calibrate(
-        self, table: TrackTable, overlaps: Pairs, rows: Indices, cols: Indices, detections: FrameDetections
-    ) -> None:
-        """Learn from those of the matches (S,) that overlap leaves no doubt about; looks have no say in that."""
+    def _calibrate(self, table: TrackTable, overlaps: Pairs, detections: FrameDetections) -> None:
+        """Learn from those who were seen a moment ago and of whom overlap leaves no doubt who they are now.
+
+        Looks have no say in that: pairs that the veto refused teach how often it is wrong.
+        """
         embedding, before = detections.embedding, self.frame - self.passed
         every = max(1, round(SAMPLE_SECONDS * self.frame_rate))
         due = self.frame // every > before // every
         if embedding is None or not due or self.passed > AWAY_SECONDS * self.frame_rate:
             return
-        sure = _unrivalled(overlaps, rows, cols, (len(table), len(detections)))
-        sure &= (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == before)
+        rows, cols = _unrivalled(overlaps, (len(table), len(detections)))
+        sure = (table.state[rows] == TrackState.TRACKED) & (table.last_frame[rows] == before)
         sure &= _any(embedding)[cols] & _any(table.feature)[rows]
-        rows, seen = rows[sure], embedding[cols[sure]]
+        rows, looks = rows[sure], embedding[cols[sure]]
         mine = np.eye(len(rows), dtype=bool)
-        distance = costs.cosine_distance(table.feature[rows], seen)
+        distance = costs.cosine_distance(table.feature[rows], looks)
         self.recent.learn(distance[mine], distance[~mine])
         mean, known = self.gallery.mean_until(rows, self.frame - round(AWAY_SECONDS * self.frame_rate))
-        distance = costs.cosine_distance(mean[known], seen)
+        distance = costs.cosine_distance(mean[known], looks)
         mine = mine[known]
         self.away.learn(distance[mine], distance[~mine])
 
@@ -264,7 +273,7 @@ class CalibratedTracker(Tracker):
 
     def _born(self, detections: FrameDetections, free: Indices, dimension: int) -> TrackTable:
         """As in `Tracker`; where covered people are often missed and looks may veto, a covered box is no new person."""
-        if self.recent.against > self.params.look_veto and not self._boxes_tell:
+        if self.recent.against > self._veto and not self._boxes_tell:
             free = free[~self._hidden[free]]
         return super()._born(detections, free, dimension)
 
@@ -285,7 +294,7 @@ class CalibratedTracker(Tracker):
         if not len(pairs.rows) or not feature.shape[1]:
             return pairs
         nats = self._evidence(table, lost[pairs.cols], feature, pairs.rows)
-        one = nats > -self.params.look_veto
+        one = nats >= -self._veto
         return Pairs(pairs.rows[one], pairs.cols[one], pairs.costs[one])
 
     def _remember(self, table: TrackTable, gone: NDArray[np.bool_]) -> None:
@@ -328,23 +337,25 @@ def covered_share(corners: Floats) -> Floats:
     return share
 
 
-def _unrivalled(pairs: Pairs, rows: Indices, cols: Indices, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which of the matches (S,) overlap well, and so much more than either with anyone else that none could be meant.
+def _unrivalled(pairs: Pairs, shape: tuple[int, int]) -> tuple[Indices, Indices]:
+    """Rows and cols (S,) of pairs that overlap well, and so much more than either with others that none could be meant.
 
     Args:
         pairs: all that overlap, of `shape` (tracks, detections), with their IoU distance.
-        rows, cols: (S,) the matches.
         shape: of the costs.
     """
-    partner = np.full(shape[0], -1)
-    partner[rows] = cols
     iou = 1 - pairs.costs
-    own = partner[pairs.rows] == pairs.cols
-    mine, of_row, of_col = np.zeros(shape[0]), np.zeros(shape[0]), np.zeros(shape[1])
-    mine[pairs.rows[own]] = iou[own]
-    np.maximum.at(of_row, pairs.rows[~own], iou[~own])
-    np.maximum.at(of_col, pairs.cols[~own], iou[~own])
-    return (mine[rows] > SURE_IOU) & (mine[rows] - np.maximum(of_row[rows], of_col[cols]) > SURE_MARGIN)
+    best = np.argsort(iou, kind="stable")  # the best of each row, and of each column, is written last
+    of_row, of_col = np.full(shape[0], -1), np.full(shape[1], -1)
+    of_row[pairs.rows[best]] = of_col[pairs.cols[best]] = best
+    place = np.arange(len(iou))
+    own = (of_row[pairs.rows] == place) & (of_col[pairs.cols] == place)
+    rival_row, rival_col = np.zeros(shape[0]), np.zeros(shape[1])
+    np.maximum.at(rival_row, pairs.rows[~own], iou[~own])
+    np.maximum.at(rival_col, pairs.cols[~own], iou[~own])
+    rows, cols, iou = pairs.rows[own], pairs.cols[own], iou[own]
+    sure = (iou > SURE_IOU) & (iou - np.maximum(rival_row[rows], rival_col[cols]) > SURE_MARGIN)
+    return rows[sure], cols[sure]
 
 
 def start_tracker(params: TrackParams, frame_rate: float) -> Tracker:

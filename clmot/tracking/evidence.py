@@ -24,6 +24,10 @@ MOST = 2000
 """Pairs of one person that are kept; beyond, all counts are halved, so that old looks of a film fade."""
 NEUTRAL = 5.0
 """Pairs without opinion that are mixed in: from 2,000 pairs the evidence is at most 6 nats or so, from 10 hardly 1."""
+SELDOM = 0.01
+"""Share of one person's pairs that lie further apart than any that a tracker should hold against them."""
+COMPARED = 0.1
+"""Share of two people's pairs that a tail must hold to tell how many of one person's are two's; less is chance."""
 LARGEST = 6.0
 """Nats, either way; what is rarer than one in 400 cannot be read off a film."""
 
@@ -38,6 +42,8 @@ class LookEvidence:
         self._unfitted = 0.0
         self._distance: Floats = np.zeros(0)
         self._nats: Floats = np.zeros(0)
+        self.innocent = 0.0
+        """Nats against one person that all but `SELDOM` of a person's own pairs stay below, 0..`against`."""
 
     @property
     def ready(self) -> bool:
@@ -74,7 +80,8 @@ class LookEvidence:
         self._unfitted = 0.0
         seen = np.nonzero(self._same + self._other)[0]
         same = self._same[seen] / self._same.sum()
-        weight = same + self._other[seen] / self._other.sum()
+        other = self._other[seen] / self._other.sum()
+        weight = same + other
         neutral = NEUTRAL / min(self._same.sum(), self._other.sum())
         mixed = weight * (1 + neutral / 2)
         share = (same + weight * neutral / 4) / mixed
@@ -87,6 +94,21 @@ class LookEvidence:
         nats = np.log(share / (1 - share))
         # Which may leave the edges saying less than what is further in: they say as much.
         self._nats = np.where(nats > 0, np.maximum.accumulate(nats[::-1])[::-1], np.minimum.accumulate(nats))
+        usual = np.float64(2 / BINS) * seen[[_usual(same, other)]]
+        self.innocent = max(0.0, -float(self(usual)[0]))
+
+
+def _usual(same: Floats, other: Floats) -> int:
+    """The last place of the shares `same` and `other` (N,), by distance, that is no more than usual for one person.
+
+    Boxes that leave no doubt are wrong now and then: some pairs of one person are of two, and lie where those lie.
+    Their share is what the tails allow at most; with it left out, all but `SELDOM` of a person's pairs lie no further.
+    """
+    further, others_further = (share[::-1].cumsum()[::-1] for share in (same, other))  # as far apart or further
+    compared = others_further >= COMPARED
+    mistaken = (further[compared] / others_further[compared]).min()
+    own = further - mistaken * others_further
+    return int(np.nonzero(own >= SELDOM * own[0])[0][-1])
 
 
 def _bin(distance: Floats) -> NDArray[np.int64]:

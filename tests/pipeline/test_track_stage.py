@@ -387,7 +387,7 @@ def test_a_control_looks_at_true_boxes_that_are_visible(project, monkeypatch):
     assert sorted(table.frame.tolist()) == [1, 1, 2, 3, 4, 4, 5, 5]
     vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(8))
     assert sorted(vectors.argmax(axis=1).tolist()) == [0, 0, 0, 1, 1, 1, 1, 1]
-    assert vectors.shape == (8, 2 + STRANGE), "two people, and the directions of those who are no one"
+    assert vectors.shape == (8, 2 + STRANGE), "two people, and the places of those who are no one"
     change_track(project, embedding="colour")
     track(monkeypatch, "MOT17")
     vectors = read_embeddings(project / "tracks/MOT17.detections/MOT17-04.safetensors", np.arange(8))

@@ -57,14 +57,11 @@ def films(shared):
 
 
 def true_identities(identity):
-    """One-hot vectors; boxes on no one have one of their own, as far as 512 numbers can tell them apart."""
+    """One-hot vectors; boxes on no one have one of their own, as far as 512 places can tell them apart."""
     _, number = np.unique(identity, return_inverse=True)
     vectors = np.zeros((len(identity), number.max() + 1 + 512), np.float32)
-    vectors[np.arange(len(identity)), number] = 1
-    nobody = identity < 0
-    vectors[nobody] = 0
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (int(nobody.sum()), 512))
-    vectors[nobody, -512:] = signs / np.sqrt(512)
+    nobody = np.random.default_rng(0).integers(number.max() + 1, vectors.shape[1], len(identity))
+    vectors[np.arange(len(identity)), np.where(identity < 0, nobody, number)] = 1
     return vectors
 
 

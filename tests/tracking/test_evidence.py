@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clmot.tracking.evidence import FEWEST, LARGEST, LookEvidence
+from clmot.tracking.evidence import FEWEST, LARGEST, SELDOM, LookEvidence
 
 ANY = np.linspace(0, 2, 41)
 
@@ -104,3 +104,45 @@ def test_old_looks_of_a_film_fade():
         evidence.learn(rng.beta(6, 6, 20), rng.beta(12, 2, 60))
     assert before < -1
     assert evidence(np.array([0.5])) > 1
+
+
+# What a person's own pairs may look like without being held against them.
+
+
+def test_before_enough_pairs_nobody_is_suspected():
+    assert LookEvidence().innocent == 0
+
+
+@pytest.mark.parametrize("mistaken", [0.0, 0.02, 0.1, 0.2])
+def test_pairs_of_two_people_among_those_of_one_excuse_nobody(mistaken):
+    """Boxes that seem sure are another person's now and then: an embedding that shows it is right to object."""
+    evidence, rng = LookEvidence(), np.random.default_rng(0)
+    for _ in range(100):
+        other = rng.normal(0.9, 0.05, 80)
+        same = np.where(rng.random(20) < mistaken, rng.choice(other, 20), rng.beta(2, 20, 20))
+        evidence.learn(same, other)
+    assert evidence.innocent < 0.5
+    assert evidence(np.array([0.9]))[0] < -1
+
+
+@pytest.mark.parametrize("wolf", [0.03, 0.06, 0.12])
+@pytest.mark.parametrize("near", [0.3, 0.5])
+def test_an_embedding_that_cries_wolf_is_excused_for_all_but_one_in_a_hundred(wolf, near):
+    """A share of a person's pairs lies where many others' do, and not as those do: nearer to the person."""
+    evidence, rng = LookEvidence(), np.random.default_rng(1)
+
+    def own(count):
+        return np.where(rng.random(count) < wolf, near + rng.uniform(0, 0.2, count), rng.beta(2, 30, count))
+
+    for _ in range(100):
+        evidence.learn(own(20), rng.uniform(near, 1.2, 80))
+    refused = (evidence(own(20_000)) < -evidence.innocent).mean()
+    assert refused <= 1.5 * SELDOM
+    assert evidence.innocent > 0.5
+
+
+@given(st.lists(st.floats(0, 2), min_size=FEWEST, max_size=60), st.lists(st.floats(0, 2), min_size=FEWEST, max_size=60))
+def test_whatever_was_seen_nobody_is_suspected_beyond_what_looks_can_say(same, other):
+    evidence = LookEvidence()
+    evidence.learn(np.array(same), np.array(other))
+    assert 0 <= evidence.innocent <= evidence.against
