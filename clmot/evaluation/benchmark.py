@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,14 +131,11 @@ def score_benchmark(
                 f"run the track stage first (`dvc repro track`)."
             )
         truth = _read_truth(ground_truth, entry, frames, benchmark, scoring.kind)
-        results = read_results(results_file)
-        observations = None
         recording = None if detections is None else Path(detections) / f"{entry.name}.safetensors"
+        scores, observations = _judged(truth, results_file, recording, scoring)
         if recording is not None:
-            observations = score_observations(truth, recording, scoring.confidence, scoring.iou_threshold)
             exams += _exams(recording, scoring, truth)
-        if truth.identified:
-            scores = score_sequence(truth, results, scoring.iou_threshold, scoring.evaluator, str(results_file))
+        if scores is not None:
             scored.append(dataclasses.replace(scores, observations=observations))
             if scoring.repeats is not None and recording is not None:
                 again.append(score_again(truth, recording, scoring.repeats, scoring.iou_threshold, scoring.evaluator))
@@ -151,6 +149,20 @@ def score_benchmark(
         unidentified=unidentified,
         exams=tuple(exams),
     )
+
+
+def _judged(
+    truth: JudgedTruth, results_file: Path, recording: Path | None, scoring: Scoring
+) -> tuple[SequenceScores | None, ObservationScores | None]:
+    """What is to be said of a sequence's tracks, and of its detections; each None where that cannot be said."""
+    with ThreadPoolExecutor(1) as beside:  # sorting and products of large arrays leave the interpreter free
+        seen = None
+        if recording is not None:
+            seen = beside.submit(score_observations, truth, recording, scoring.confidence, scoring.iou_threshold)
+        results, scores = read_results(results_file), None
+        if truth.identified:
+            scores = score_sequence(truth, results, scoring.iou_threshold, scoring.evaluator, str(results_file))
+        return scores, None if seen is None else seen.result()
 
 
 def _exams(recording: Path, scoring: Scoring, truth: JudgedTruth) -> list[ExamScores]:

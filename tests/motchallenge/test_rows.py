@@ -91,14 +91,19 @@ def test_mutated_tables_are_judged_alike(kind: RowKind, changes: list[tuple[int,
 
 
 @pytest.mark.parametrize("fault", ["", "1,x,1,1,5,5,1,1,1\n"])
-def test_a_long_file_reads_as_a_short_one(fault: str) -> None:
+@pytest.mark.parametrize("blank", ["", "\n", " \n", ",,\n\n"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_long_file_reads_as_a_short_one(fault: str, blank: str, first: bool) -> None:
     """Numpy's parser takes long files; blank lines count in the lines that are named."""
-    text = "\n" + "".join(f"{frame},{n},1.5,2,5,8,1,1,1\n" for frame in range(1, 7) for n in range(100)) + fault
-    problems: list[Problem] = []
-    table = judge_rows((text + "7,1,1,1,5,5,1,1,1\n").encode(), "x.txt", GROUND_TRUTH, problems.append, length=6)
-    assert len(table) == 600
-    assert problems[-1].where == f"x.txt:{602 + bool(fault)}"
-    assert len(problems) == 1 + bool(fault)
+    rows = "".join(f"{frame},{n},1.5,2,5,8,1,1,1\n" for frame in range(1, 7) for n in range(100))
+    text = (blank + rows if first else rows + blank) + fault
+    for end in ("\n", ""):
+        problems: list[Problem] = []
+        data = f"{text}7,1,1,1,5,5,1,1,1{end}".encode()
+        table = judge_rows(data, "x.txt", GROUND_TRUTH, problems.append, length=6)
+        assert len(table) == 600
+        assert problems[-1].where == f"x.txt:{601 + blank.count(chr(10)) + bool(fault)}"
+        assert len(problems) == 1 + bool(fault)
 
 
 def test_the_readers_use_it() -> None:
