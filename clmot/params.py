@@ -423,7 +423,8 @@ class TrackParams:
     look_weight: Annotated[float, Bounds(0)] = _DEFAULT
     """calibrated: IoU distance that is worth as much as one nat of looks."""
     look_veto: Annotated[float, Bounds(0)] = _DEFAULT
-    """calibrated: a pair against which looks speak with more nats than this never matches, however it overlaps."""
+    """calibrated: a pair against which looks speak with more nats than this never matches, however it overlaps. Where
+    more than one in a hundred pairs of one person has more, it takes as many as those have."""
     covered_missed: Annotated[float, Bounds(0, 1)] = _DEFAULT
     """calibrated: where a smaller share of the people who are covered by others is missed, boxes are trusted more than
     looks: no veto by overlap. Else a covered box starts no track."""

@@ -57,8 +57,7 @@ def parse_rows(
     if len(text) >= _LONG:
         values = _parse_at_once(text, delimiter)
         if values is not None and values.shape[1] in columns:
-            lines = text.count("\n") + (not text.endswith("\n"))
-            return Rows(values, np.arange(1, lines + 1) if lines == len(values) else lines_of_rows(text))
+            return Rows(values, lines_of_rows(text))
     why = _other_rows(text, columns, delimiter)
     if why is not None:
         report(Problem("other rows", f"{name}:1", f"{why}; expected {expected}"))
