@@ -25,6 +25,7 @@ from clmot.files import IMAGE_SUFFIXES, OTHER_IMAGES, is_video
 from clmot.images import read_image
 from clmot.motchallenge.frame_names import frame_files, numbered
 from clmot.motchallenge.sequence import IMAGE_DIR, SEQINFO_FILE, read_seqinfo
+from clmot.pictures import UnreadablePicture, picture_size
 from clmot.problems import warn_or_refuse
 from clmot.videos import CLOCK, Video, upright
 
@@ -214,9 +215,19 @@ def _images(files: Sequence[Path], fps: float | None, every: int, name: str | No
     def read(source: ImageSource) -> Iterator[SourceImage]:
         for number, file in frames.items():
             if source.wants(number):
-                yield SourceImage(number, (number - 1) / rate, functools.partial(read_image, file))
+                yield SourceImage(number, (number - 1) / rate, functools.partial(_whole_image, file))
 
     return ImageSource(name or folder.resolve().name, rate, read, max(frames), every)
+
+
+def _whole_image(path: Path) -> NDArray[np.uint8]:
+    """`read_image`, which makes up what is missing of a picture that is cut off, of a whole one."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        try:
+            picture_size(stream)
+        except UnreadablePicture as error:
+            raise InputError(f"{path} {error}: get it again, or leave it out.") from None
+    return read_image(path)
 
 
 def _stated_rate(folder: Path) -> float | None:

@@ -185,6 +185,26 @@ def test_an_empty_folder_and_a_broken_image_are_sentences(tmp_path: Path) -> Non
         list(open_images(folder))
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_picture_that_is_cut_off_is_a_sentence(tmp_path: Path, ending: str, share: float) -> None:
+    """OpenCV makes up what is missing of it, in grey, and is content."""
+    for number in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"{number}.{ending}"), np.random.default_rng(number).integers(0, 255, (80, 60, 3)))
+    path = tmp_path / f"2.{ending}"
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    frames = iter(open_images(tmp_path))
+    assert next(frames).image.shape == (80, 60, 3)
+    with pytest.raises(InputError, match=rf"2\.{ending} is cut off: its end is missing: get it again"):
+        _ = next(frames).image
+
+
+def test_what_follows_a_picture_in_its_file_is_nothing(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.jpg"), np.full((80, 60, 3), 90, np.uint8))
+    (tmp_path / "1.jpg").write_bytes((tmp_path / "1.jpg").read_bytes() + bytes(100))
+    assert next(iter(open_images(tmp_path))).image.shape == (80, 60, 3)
+
+
 def test_arrays_and_what_is_none() -> None:
     images = [np.zeros((4, 6, 3), np.uint8)] * 3
     assert [one.number for one in open_images(iter(images))] == [1, 2, 3]
