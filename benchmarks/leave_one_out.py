@@ -1,13 +1,14 @@
 """What the tracker's settings are worth on film that took no part in choosing them: each film in turn is left out, the
 settings that are best on the others are taken, and the film is tracked with those.
 
-    python -m benchmarks.leave_one_out FILMS --detections BOXES --keep KEEP --kinds "film itself" osnet \\
+    python -m benchmarks.leave_one_out FILMS --detections BOXES --keep KEEP --kinds "film itself, projected" osnet \\
         --rows benchmarks/results/leave_one_out.jsonl --try look_veto=1,2,3 look_weight=0.02,0.1,0.2 ...
 
 FILMS and BOXES are those of `benchmarks.unseen_film`, and KEEP the folder in which that left the embedded boxes:
-nothing is taught here. Tried are the profile `film`'s settings, and those with one of them changed as --try says, each
-in runs that leave out some boxes at random. Best are those with the highest mean IDF1 of the other films, in the arena
-of the detector's boxes alone or in both. Rows of --rows that are there are not tracked again.
+nothing is taught here. `KIND, projected` has its embeddings projected (`track.projection: film`). Tried are the profile
+`film`'s settings, and those with one of them changed as --try says, each in runs that leave out some boxes at random.
+Best are those with the highest mean IDF1 of the other films, in the arena of the detector's boxes alone or in both.
+Rows of --rows that are there are not tracked again.
 
 Prints json: by kind of embedding, what each film's choice was, and IDF1 and HOTA of the films so tracked beside those
 of the profile's settings, which were looked at on all films together.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -25,7 +27,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.unseen_film import ARENAS, Film, film_params, find_films
+from benchmarks.unseen_film import ARENAS, PROJECTED, Film, film_params, find_films, projected
 from clmot.errors import InputError, run_as_script
 from clmot.evaluation.repeats import Repeats, score_again
 from clmot.params import TrackParams
@@ -66,10 +68,13 @@ def track(film: Film, arena: str, kind: str, seed: int, keep: Path, repeats: Rep
     Raises:
         InputError: the boxes were not kept.
     """
-    file = keep / f"{kind}-{film.name}-{seed}" / f"{arena}.safetensors"
+    file = keep / f"{kind.removesuffix(PROJECTED)}-{film.name}-{seed}" / f"{arena}.safetensors"
     if not file.is_file():
         raise InputError(f"{file} does not exist: run benchmarks.unseen_film with --keep {keep} first.")
-    runs = score_again(film.truth, file, repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        if kind.endswith(PROJECTED):
+            file = projected(file, Path(folder) / file.name, repeats.track.confidence)
+        runs = score_again(film.truth, file, repeats)
     return {name: [100 * getattr(run, name) for run in runs] for name in METRICS}
 
 

@@ -322,17 +322,7 @@ class Case:
 
     def _looked_at(self, file: Path, aside: Path | None) -> Path:
         """Recorded boxes as the tracker sees them: as they are, or with projected embeddings, in the folder `aside`."""
-        if aside is None:
-            return file
-        found = read_recording(file)
-        sure = found.scores >= self.params.track.confidence
-        project = film_projection(
-            found.frame, found.boxes, sure, lambda rows: _known(read_embeddings(file, rows), len(rows))
-        )
-        looks = _known(read_embeddings(file, np.arange(len(found))), len(found))
-        looks = looks if project is None else project(looks)
-        write_recording(aside / file.name, dataclasses.replace(found, embeddings=looks.astype(np.float16)))
-        return aside / file.name
+        return file if aside is None else projected(file, aside / file.name, self.params.track.confidence)
 
     def _tracks(self, file: Path) -> dict[str, Any]:
         """`dropped`: the scores of each run, in per cent (TracksPerPerson: a number); `exam`: that of the tracker,
@@ -361,6 +351,19 @@ class Case:
             sat = sit_exam(file, Exam(0, self.params.track), info.length, info.frame_rate)
             result["exam"] = {name: 100 * value for name, value in sat.metrics().items()}
         return result
+
+
+def projected(file: Path, target: Path, confidence: float) -> Path:
+    """Write recorded boxes with projected embeddings to `target`; boxes of this confidence show how to."""
+    found = read_recording(file)
+    sure = found.scores >= confidence
+    project = film_projection(
+        found.frame, found.boxes, sure, lambda rows: _known(read_embeddings(file, rows), len(rows))
+    )
+    looks = _known(read_embeddings(file, np.arange(len(found))), len(found))
+    looks = looks if project is None else project(looks)
+    write_recording(target, dataclasses.replace(found, embeddings=looks.astype(np.float16)))
+    return target
 
 
 def _known(looks: NDArray[np.float32] | None, rows: int) -> NDArray[np.float32]:

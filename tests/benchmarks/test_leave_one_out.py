@@ -72,7 +72,8 @@ def test_settings_are_those_of_params():
             settings_to_try([wrong])
 
 
-def test_kept_boxes_are_tracked_once(two_films, tmp_path, capsys):
+@pytest.mark.parametrize("kind", ["none", "none, projected"])
+def test_kept_boxes_are_tracked_once(two_films, tmp_path, capsys, kind):
     """A second call tracks what is new alone."""
     for film in find_films(two_films / "films", two_films / "boxes"):
         for arena in ("detected", "visible"):
@@ -84,12 +85,12 @@ def test_kept_boxes_are_tracked_once(two_films, tmp_path, capsys):
             folder.mkdir(exist_ok=True)
             write_recording(folder / f"{arena}.safetensors", recorder.recorded())
     call = [str(two_films / "films"), "--detections", str(two_films / "boxes"), "--keep", str(tmp_path),
-            "--rows", str(tmp_path / "rows.jsonl"), "--kinds", "none", "--drops", "1", "--try"]  # fmt: skip
+            "--rows", str(tmp_path / "rows.jsonl"), "--kinds", kind, "--drops", "1", "--try"]  # fmt: skip
     main([*call, "second_pass=false"])
-    assert json.loads(capsys.readouterr().out)["none"]["settings tried"] == 2
+    assert json.loads(capsys.readouterr().out)[kind]["settings tried"] == 2
     first = (tmp_path / "rows.jsonl").read_text()
     main([*call, "second_pass=false", "lost_seconds=1"])
-    assert json.loads(capsys.readouterr().out)["none"]["settings tried"] == 3
+    assert json.loads(capsys.readouterr().out)[kind]["settings tried"] == 3
     assert (tmp_path / "rows.jsonl").read_text().startswith(first)
     assert len(first.splitlines()) == 8
     with pytest.raises(InputError, match="with --keep"):
