@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,15 @@ def worker(data: Path, batches: int) -> dict[str, list[float]]:
     return found
 
 
-def measure(checkout: Path, data: Path, batches: int) -> dict[str, list[float]]:
-    """What `worker` says of a checkout."""
+def measure(
+    checkout: Path, data: Path, batches: int, environment: Mapping[str, str] | None = None
+) -> dict[str, list[float]]:
+    """What `worker` says of a checkout, whose process sees `environment` beside this one's."""
     command = [sys.executable, str(Path(__file__).resolve()), "--worker", str(data.resolve()), str(batches)]
     done = subprocess.run(
         command,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
+        env={**os.environ, **(environment or {}), "PYTHONPATH": str(checkout.resolve())},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

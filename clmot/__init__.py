@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Model", "ReId", "Session", "TrackParams", "TrackedFrame", "__version__", "load", "reid"]
 
-# OpenMP's threads wait for each other by spinning unless told otherwise. On a machine that others use as well, a
-# spinning thread keeps the one it waits for off the core: training steps were measured to take ten times longer.
-# OpenMP reads this when torch is loaded, so it is set before any import of it; a user's own choice wins.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Unless told otherwise, OpenMP's threads wait for each other by spinning, for milliseconds. Where others use a machine
+# as well, a spinning thread keeps the one it waits for off the core. Threads that sleep at once are woken for every
+# layer, which takes a third of a step. So they spin for some microseconds, about what lies between two layers
+# (benchmarks/waiting.py). OpenMP reads this when torch is loaded, so it is set before any import of it; a user's own
+# choice wins.
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # the second is GNU's alone
 
 _PLACES = {
     "ReId": "clmot.inference.reid",

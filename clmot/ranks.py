@@ -27,15 +27,18 @@ def launch(hardware: HardwareParams) -> None:
     """Become one of `hardware.devices` x `hardware.nodes` ranks, starting the others where no launcher has.
 
     Fabric starts a rank by running this very command again, so a program calls this before it does anything else.
-    torchrun's and SLURM's processes are taken as they are.
+    torchrun's and srun's processes are taken as they are, whatever `hardware` says.
 
     Raises:
-        InputError: the numbers do not fit what torchrun or SLURM started, or this machine.
+        InputError: the numbers do not fit this machine, or no launcher has started the other machines.
     """
-    devices, nodes = hardware.devices, hardware.nodes
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun's numbers are the ones that count
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    started = _started()
+    devices, nodes = started or (hardware.devices, hardware.nodes)
+    if started is None and nodes > 1 and "MASTER_ADDR" not in os.environ:
+        raise InputError(
+            f"params.yaml: 'hardware.nodes: {nodes}', but neither torchrun nor srun has started this process: start "
+            "the stage with one of them, on every machine (docs/scale.md, Training on several GPUs), or set it to 1."
+        )
     if devices * nodes == 1:
         return
     if ":" in hardware.device:
@@ -45,10 +48,13 @@ def launch(hardware: HardwareParams) -> None:
         )
     fabric_type = _fabric()
     accelerator = "cuda" if hardware.device != "cpu" and torch.cuda.is_available() else "cpu"
+    if started is None:
+        # In a job of SLURM, Fabric takes itself for one of srun's processes; where `dvc repro` runs, there are none.
+        os.environ.pop("SLURM_NTASKS", None)
     try:
         fabric = fabric_type(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy="ddp")
         fabric.launch()
-    except ValueError as error:  # SLURM's numbers are others, or there are fewer GPUs
+    except (ValueError, RuntimeError) as error:  # there are fewer GPUs, or other machines do not answer
         reason = " ".join(str(error).split())
         raise InputError(f"params.yaml: 'hardware.devices' or 'hardware.nodes': {reason}") from None
     if accelerator == "cuda":
@@ -57,6 +63,26 @@ def launch(hardware: HardwareParams) -> None:
         torch.set_num_threads(max(1, torch.get_num_threads() // devices))
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _started() -> tuple[int, int] | None:
+    """Processes of each machine, and machines, where torchrun or srun has started them; None: nobody has.
+
+    Raises:
+        InputError: srun's machines have different numbers of processes.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        each = int(os.environ["LOCAL_WORLD_SIZE"])
+        return each, int(os.environ["WORLD_SIZE"]) // each
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))  # in a step of srun alone, unlike SLURM_NTASKS
+    if tasks == 1:
+        return None
+    nodes = int(os.environ["SLURM_STEP_NUM_NODES"])
+    if tasks % nodes:
+        raise InputError(
+            f"srun has started {tasks} processes on {nodes} machines: start equally many on each (--ntasks-per-node)."
+        )
+    return tasks // nodes, nodes
 
 
 def _fabric() -> Any:

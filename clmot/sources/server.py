@@ -44,7 +44,8 @@ class Patience:
     first_attempts: int = 5
     """Failures in a row before the server's first answer, after which it is given up."""
     attempts: int = 8
-    """Failures of a connection in a row, with no byte from any other, after which the server is given up."""
+    """Failures of a connection in a row, with no byte from any other, after which it gives up: the server is given
+    up once all have."""
     stream_attempts: int = 4
     """The same for a server that can only send the whole file, from its beginning."""
     first_pause: float = 1

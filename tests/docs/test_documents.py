@@ -67,7 +67,7 @@ def test_every_command_exists(document: str, command: str, capsys: pytest.Captur
         names = load_params(ROOT / "params.yaml").flat()
         changes = [value for option, value in pairwise(words) if option == "-S"]
         assert {change.partition("=")[0] for change in changes} <= set(names)
-        assert words[1] in ("exp", "repro", "add", "queue", "plots", "push", "pull", "remote")
+        assert words[1] in ("exp", "repro", "add", "queue", "plots", "push", "pull", "remote", "commit")
     else:
         assert program in ("mkdir", "cp", "python", "mlflow", "curl")
 

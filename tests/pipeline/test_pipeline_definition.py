@@ -10,6 +10,7 @@ import ast
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -140,20 +141,43 @@ def test_a_stage_runs_the_script_of_its_name(stage: str) -> None:
     assert STAGES[stage]["cmd"] == f"python -m stages.{stage}{argument}"
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_says_how_threads_wait_before_it_loads_torch(stage: str) -> None:
-    """OpenMP reads OMP_WAIT_POLICY when torch loads it; set later, tracking on a busy machine took six times longer."""
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+def waiting_when_torch_is_loaded(stage: str, chosen: dict[str, str]) -> list[str | None]:
+    """What OpenMP reads, of `WAITING`, of a stage's process whose user has `chosen`."""
     script = f"""
-import importlib.abc, os, sys
+import importlib.abc, json, os, sys
+def tell():
+    print(json.dumps([os.environ.get(name) for name in {WAITING}]), flush=True)
+    os._exit(0)  # before the seconds that torch takes
 class Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            os._exit(os.environ.get("OMP_WAIT_POLICY") != "PASSIVE")  # before the seconds that torch takes
+            tell()
 sys.meta_path.insert(0, Watch())
 import stages.{stage}
+tell()
 """
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True)
+    environment = {key: value for key, value in os.environ.items() if key not in WAITING} | chosen
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
+    found: list[str | None] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_says_how_threads_wait_before_it_loads_torch(stage: str) -> None:
+    """OpenMP reads it when torch loads it; set later, tracking on a busy machine took six times longer."""
+    assert waiting_when_torch_is_loaded(stage, {}) == ["PASSIVE", "1000"]
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "20000"}, dict.fromkeys(WAITING, "0")]
+)
+def test_how_threads_wait_is_the_users_choice(chosen: dict[str, str]) -> None:
+    """Where a user has set either, neither is set: the one would change what the other means."""
+    assert waiting_when_torch_is_loaded("train", chosen) == [chosen.get(name) for name in WAITING]
 
 
 def test_a_rooms_init_does_nothing() -> None:
