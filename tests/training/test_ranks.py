@@ -7,9 +7,12 @@ import dataclasses
 import io
 import json
 import os
+import random
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +45,24 @@ LONG = {
 SHORT, ONCE = {"train.epochs": 3}, {"train.epochs": 1}
 
 
-def run(trainings: dict[Path, dict[str, Any]], **launch: int) -> subprocess.CompletedProcess[str]:
-    """The finished process that trained, with others."""
+def start(trainings: dict[Path, dict[str, Any]], **launch: int) -> subprocess.Popen[str]:
+    """The process that trains, with others, all in a group of their own."""
     launchers = ("LOCAL_", "MASTER_", "NODE_", "WORLD_", "TORCHELASTIC_", "SLURM_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(launchers)}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
     given = Launch({str(folder): SMALL | changes for folder, changes in trainings.items()}, **launch)
     command = [sys.executable, "-m", "train_on_ranks", json.dumps(dataclasses.asdict(given))]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    to = subprocess.DEVNULL
+    return subprocess.Popen(
+        command, env=environment, stdout=to, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def run(trainings: dict[Path, dict[str, Any]], **launch: int) -> tuple[int, str]:
+    """Its exit code, and what was told."""
+    process = start(trainings, **launch)
+    told = process.communicate()[1]
+    return process.returncode, told
 
 
 def learnt(folder: Path) -> dict[str, torch.Tensor]:
@@ -76,7 +89,7 @@ class Trained:
         self.folder = folder
         # Killed twice, then gone on with by one process, which is another training, then by two.
         for steps in (1, 3):  # of those that each attempt makes
-            assert run({folder / "cut": SHORT}, devices=2, die=steps).returncode != 0
+            assert run({folder / "cut": SHORT}, devices=2, die=steps)[0] != 0
         self.told_alone = alone(folder / "cut", SHORT)
         self.learnt_alone = learnt(folder / "cut")
         trainings = {folder / name: changes for name, changes in LONG.items()}
@@ -85,9 +98,9 @@ class Trained:
             folder / "cut": SHORT,
             folder / "whole": SHORT,
         }
-        done = run(trainings, devices=2)
-        assert done.returncode == 0, done.stderr
-        parts = re.split(f"^({re.escape(str(folder))}.*)$", done.stderr, flags=re.MULTILINE)
+        code, told = run(trainings, devices=2)
+        assert code == 0, told
+        parts = re.split(f"^({re.escape(str(folder))}.*)$", told, flags=re.MULTILINE)
         self.told = {Path(name).name: told for name, told in zip(parts[1::2], parts[2::2], strict=True)}
 
     def learnt(self, name: str) -> dict[str, torch.Tensor]:
@@ -137,6 +150,25 @@ def test_two_processes_go_on_where_they_were_killed_and_one_does_not(together: T
     assert 0 < difference(whole, together.learnt_alone) < 1e-5
     assert "train: resumed from" in together.told["cut"]
     assert difference(whole, together.learnt("cut")) < 1e-5
+
+
+@pytest.mark.slow
+def test_two_processes_killed_at_ten_random_moments(tmp_path: Path) -> None:
+    """Both at once, as when the power fails, while a checkpoint is written after every step."""
+    chance, long, killed = random.Random(0), {"train.epochs": 40}, 0
+    for _ in range(10):
+        process = start({tmp_path / "cut": long}, devices=2)
+        assert process.stderr is not None
+        assert any(line.startswith(str(tmp_path)) for line in process.stderr)  # it begins
+        time.sleep(chance.uniform(0, 1.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed == 10, "they ended before"
+    code, told = run({tmp_path / "cut": long, tmp_path / "whole": long}, devices=2)
+    assert code == 0, told
+    assert told.count("train: resumed from") == 1
+    assert difference(learnt(tmp_path / "cut"), learnt(tmp_path / "whole")) < 1e-5
 
 
 def test_one_process_needs_no_fabric():
