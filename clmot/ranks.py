@@ -108,6 +108,12 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def tell(sentence: str) -> None:
+    """Print on stderr, once for all ranks."""
+    if is_first():
+        print(sentence, file=sys.stderr)
+
+
 def other_name() -> tuple[int, ...]:
     """For streams of random numbers of which every rank has another: its number, or nothing for the first."""
     return () if is_first() else (rank(),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from clmot import ranks
@@ -32,7 +31,7 @@ def main() -> None:
         ranks.launch(params.hardware)
     supervised = params.loss.embedding == "supervised"
     if supervised:
-        print("SUPERVISED BASELINE: this training reads identity labels (data/identities).", file=sys.stderr)
+        ranks.tell("SUPERVISED BASELINE: this training reads identity labels (data/identities).")
     frames = find_training_frames(
         "data/training",
         params.data.benchmarks,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from clmot import ranks
 from clmot.errors import InputError
 
 STRIDES = (4, 8, 16, 32)
@@ -196,5 +196,5 @@ def in_timms_names(state: Mapping[str, Tensor], backbone: str, source: str, para
             f"{source}: its tensors are not those of timm's '{backbone}', by names or by order and shapes (its first "
             f"is '{first}'): set '{param}' to what they are of."
         )
-    print(f"{source}: names are not timm's; tensors are taken by their order and shapes.", file=sys.stderr)
+    ranks.tell(f"{source}: names are not timm's; tensors are taken by their order and shapes.")
     return dict(zip(whole, tensors, strict=True))

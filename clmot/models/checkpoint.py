@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import re
-import sys
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from clmot import ranks
 from clmot.errors import InputError
 from clmot.files import staged_file, stand_in, write_json
 from clmot.models.backbone import UnusedProjection
@@ -254,7 +254,7 @@ def load_weights(
             f"use weights of this architecture, or set the model's params to theirs."
         )
     model.load_state_dict({name: state[name] for name in taken}, strict=False)
-    print(f"{source}: {report}", file=sys.stderr)
+    ranks.tell(f"{source}: {report}")
     return report
 
 

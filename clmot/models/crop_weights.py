@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import timm
 from safetensors.torch import save_file
 
+from clmot import ranks
 from clmot.errors import InputError
 from clmot.files import staged_file, write_json
 from clmot.models.backbone import in_timms_names
@@ -36,7 +36,7 @@ def create_crop_encoder(params: CropParams) -> CropEncoder:
     settings = timm.get_pretrained_cfg(params.backbone, allow_unregistered=True)
     origin = ""
     if params.weights == RANDOM:
-        print("crop.weights: none, so the encoder begins at random, and a film alone teaches little.", file=sys.stderr)
+        ranks.tell("crop.weights: none, so the encoder begins at random, and a film alone teaches little.")
     elif params.weights == TIMM:
         origin = f"timm {settings.architecture}.{settings.tag}, licence {settings.license or 'not stated'}"
     else:
@@ -53,7 +53,7 @@ def create_crop_encoder(params: CropParams) -> CropEncoder:
             )
         backbone.load_state_dict({**own, **found})
         origin = Path(params.weights).name
-        print(f"{params.weights}: {len(found)} tensors taken, {len(state) - len(found)} skipped.", file=sys.stderr)
+        ranks.tell(f"{params.weights}: {len(found)} tensors taken, {len(state) - len(found)} skipped.")
     config = CropConfig(
         backbone=params.backbone,
         input_size=params.input_size,

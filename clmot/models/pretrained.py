@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import timm
 import torch
 from torch import Tensor
 
+from clmot import ranks
 from clmot.errors import InputError
 from clmot.models.backbone import in_timms_names
 from clmot.models.checkpoint import WEIGHTS_FILE, load_model, load_weights, read_weights
@@ -91,7 +91,7 @@ def create_detector(params: ModelParams) -> OneShotTracker:
     if params.weights == RANDOM:
         return OneShotTracker(ModelConfig.from_params(params, embedding=False))
     found = read_pretrained(params.weights)
-    print(f"{found.source}: {'; '.join(found.remarks)}", file=sys.stderr)
+    ranks.tell(f"{found.source}: {'; '.join(found.remarks)}")
     _check_architecture(found, params)
     config = ModelConfig.from_params(params, embedding=False, box_channels=found.box_channels)
     model = OneShotTracker(dataclasses.replace(config, embedding_dim=found.embedding_dim))
@@ -119,10 +119,9 @@ def create_tracker(detector: OneShotTracker, config: ModelConfig, source: str) -
     found, wanted = detector.config.embedding_dim, config.embedding_dim
     if found and wanted and found != wanted:
         state = {name: tensor for name, tensor in state.items() if not name.startswith("id.")}
-        print(
+        ranks.tell(
             f"{source}: its embedding of {found} numbers is left out, because 'model.embedding_dim' is {wanted}; "
-            f"that one begins at random.",
-            file=sys.stderr,
+            f"that one begins at random."
         )
     load_weights(
         model,

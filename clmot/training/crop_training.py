@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from clmot import ranks
 from clmot.data.crop_views import context_of, make_crop_views, plain_view
 from clmot.data.crops import CropBatch, FilmBoxes, TrainingCrops
 from clmot.data.tracklets import group_tracklets
@@ -217,10 +217,7 @@ def _linked(film: FilmBoxes, encoder: CropEncoder, crops: TrainingCrops, params:
     threshold = float(np.quantile(others, 1 - params.link_confusion))
     veto = film.together | ~(long[:, None] & long)
     group = group_tracklets(similarity, veto, size.astype(np.float64), threshold)
-    print(
-        f"{film.name}: {len(size)} tracklets make {group.max() + 1} groups (cosine from {threshold:.2f}).",
-        file=sys.stderr,
-    )
+    ranks.tell(f"{film.name}: {len(size)} tracklets make {group.max() + 1} groups (cosine from {threshold:.2f}).")
     return film.regrouped(group)
 
 

@@ -153,10 +153,10 @@ def fit(
     setup = set_up(hardware, params.precision, workers=True)
     if setup.device.type == "cpu":
         keep_memory()
-    tell(f"{stage} runs on {setup}{f', {ranks.count()} ranks' if ranks.count() > 1 else ''}.")
+    ranks.tell(f"{stage} runs on {setup}{f', {ranks.count()} ranks' if ranks.count() > 1 else ''}.")
     state, checkpoint = begin(model, criterion, recipe, setup), Checkpoint(folder)
     if checkpoint.restore(state):
-        tell(f"{stage}: resumed from {checkpoint.path} after epoch {state.epoch}, step {state.step}.")
+        ranks.tell(f"{stage}: resumed from {checkpoint.path} after epoch {state.epoch}, step {state.step}.")
     plan = [
         shareable(recipe.data.batches(epoch, params, recipe.generator("order", epoch)), stage)
         for epoch in range(params.epochs)
@@ -188,7 +188,7 @@ def fit(
             checkpoint.save(state)
             told = "  ".join(f"{name} {row[name]:.4f}" for name in (*criterion.names, *COLUMNS) if name in row)
             seconds = time.monotonic() - started
-            tell(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s")
+            ranks.tell(f"{stage} epoch {epoch + 1}/{params.epochs}  {told}  {seconds:.0f} s")
             if log and ranks.is_first():
                 log(epoch + 1, row)
     state.kept.put_back()
@@ -324,12 +324,6 @@ def shareable(batches: list[list[int]], stage: str) -> list[list[int]]:
             "shared out among them."
         )
     return batches
-
-
-def tell(sentence: str) -> None:
-    """Print on stderr, once for all ranks."""
-    if ranks.is_first():
-        print(sentence, file=sys.stderr)
 
 
 def steps_bar(stage: str, total: int, done: int) -> tqdm[Any]:

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,7 +106,7 @@ class Checkpoint:
 
 def warn_of_no_checkpoint(error: OSError) -> None:
     """Say that a training that breaks off now costs more than it could, which is worth no end of the training."""
-    print(f"warning: no checkpoint could be written, training goes on ({sentence(error)})", file=sys.stderr)
+    ranks.tell(f"warning: no checkpoint could be written, training goes on ({sentence(error)})")
 
 
 def decisions(recipe: Recipe, config: Any) -> dict[str, str]:
@@ -187,8 +186,7 @@ def name_others(folder: Path, stage: str, decided: Mapping[str, str]) -> None:
                 different = [name for name in {**decided, **theirs} if decided.get(name) != theirs.get(name)]
             except (OSError, ValueError, TypeError):
                 different = []
-            print(
+            ranks.tell(
                 f"{stage}: the checkpoint in {other.parent} belongs to another training and is not used (it differs in "
-                f"{', '.join(different) or 'the version of clmot'}); `clmot clean {other.parent.name}` removes it.",
-                file=sys.stderr,
+                f"{', '.join(different) or 'the version of clmot'}); `clmot clean {other.parent.name}` removes it."
             )

@@ -187,6 +187,13 @@ def test_several_processes_and_one_named_gpu_contradict_each_other():
         ranks.launch(HardwareParams("cuda:1", 0, 0, devices=2))
 
 
+def test_all_ranks_tell_once(monkeypatch, capsys):
+    for rank in range(3):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        ranks.tell("train begins.")
+    assert capsys.readouterr() == ("", "train begins.\n")
+
+
 def test_every_rank_has_a_part_of_every_batch(monkeypatch):
     parts = []
     for rank in range(3):
